@@ -1,0 +1,63 @@
+# `make demo` and `make test` do their whole set-up themselves; a second call installs nothing.
+#
+#   make demo                            train, evaluate, separate and report a small network into runs/demo
+#   make test                            style check and all tests
+#   make test PYTHON=python3.12          the same with another Python, in its own environment .venv-python3.12
+#   make test TESTS=tests/test_stft.py PYTEST_ARGS="-x -k round"
+#   make clean                           remove environments, caches and runs/demo; other runs stay
+
+PYTHON ?= python3
+VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(lastword $(subst /, ,$(PYTHON))))
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check install --quiet -c constraints.txt
+STAMP := $(VENV)/installed.txt
+DEMO := runs/demo
+TESTS ?= tests
+PYTEST_ARGS ?=
+NUM_WORKERS ?= 2
+
+# TensorFlow greets every process with lines about CPU features and oneDNN (which reading records does not need).
+# Warnings and errors still show.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_ENABLE_ONEDNN_OPTS ?= 0
+
+.PHONY: help demo test venv venv-path clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: venv
+	@$(RUN) -m experiments.demo --workdir=$(DEMO)
+
+test: venv
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pytest -n $(NUM_WORKERS) --dist=loadfile $(PYTEST_ARGS) $(TESTS)
+
+# The stamp holds the Python version and the hash of both requirement files, and is written last: a changed file or an
+# interrupted installation starts from an empty environment.
+venv:
+	@key=$$("$(PYTHON)" -c 'import hashlib, pathlib, sys; \
+	    files = [pathlib.Path(name).read_bytes() for name in ("requirements.txt", "constraints.txt")]; \
+	    print("python-%d.%d" % sys.version_info[:2], hashlib.sha256(b"".join(files)).hexdigest()); \
+	    sys.exit(3 * (sys.version_info < (3, 11)))'); status=$$?; \
+	if [ $$status -eq 3 ]; then \
+	    echo "cerberus_jax needs Python 3.11 or newer; $(PYTHON) is $${key%% *}. Name another: make PYTHON=python3.12" >&2; exit 1; \
+	elif [ $$status -ne 0 ]; then \
+	    echo "$(PYTHON) does not run. Name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if [ "$$(cat $(STAMP) 2>/dev/null)" != "$$key" ]; then \
+	    echo "Installing into $(VENV): about 2.5 GB, a minute or more"; \
+	    rm -f $(STAMP) && \
+	    "$(PYTHON)" -m venv --clear $(VENV) && \
+	    $(PIP) -r requirements.txt && \
+	    $(PIP) --no-deps tinysoundfont && \
+	    echo "$$key" > $(STAMP); \
+	fi
+
+venv-path:
+	@echo $(VENV)
+
+clean:
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis $(DEMO)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,188 @@
+"""Checkpoints of a run, by Orbax: the last one and the best one.
+
+A checkpoint has three items: `params`, `training` (optimiser, step, plateau) and `metadata`, JSON
+that says all that is needed to use the parameters without the run's config. Orbax writes into a
+temporary folder and renames it, so an interrupted save leaves the previous checkpoint in place.
+Restoring always names a target laid out for the devices at hand, so their number may differ
+from that of the run.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.model import Cerberus
+from cerberus_jax.train_state import TrainState
+
+KINDS = ("last", "best")
+_ITEMS = ("params", "training", "metadata")
+_MODEL_FIELDS = (
+    "layers",
+    "hidden",
+    "dropout",
+    "embedding_dim",
+    "embedding_activation",
+    "mask_activation",
+    "input_scaling",
+    "precision",
+)
+
+
+def model_to_json(model: Cerberus) -> dict:
+    """The architecture as plain JSON values."""
+    grid = model.grid
+    return {
+        "grid": {"sample_rate_hz": grid.sample_rate_hz, "window": grid.window, "hop": grid.hop},
+        "instruments": list(model.instruments),
+        "heads": list(model.heads),
+        **{name: getattr(model, name) for name in _MODEL_FIELDS},
+    }
+
+
+def model_from_json(values: dict) -> Cerberus:
+    """The inverse of model_to_json."""
+    return Cerberus(
+        grid=FrameGrid(**values["grid"]),
+        instruments=tuple(values["instruments"]),
+        heads=tuple(values["heads"]),
+        **{name: values[name] for name in _MODEL_FIELDS},
+    )
+
+
+class CheckpointWriter:
+    """Saves `last` and `best` checkpoints of one run; call `close` (or use `with`) at the end."""
+
+    def __init__(self, workdir: str | os.PathLike):
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
+        self._managers = {
+            kind: ocp.CheckpointManager(_folder(workdir, kind), options=options, item_names=_ITEMS)
+            for kind in KINDS
+        }
+
+    def save(self, kind: str, state: TrainState, metadata: dict) -> None:
+        """Saves in the background; a step that is already there is left as it is."""
+        manager, step = self._managers[kind], int(state.step)
+        if step in manager.all_steps():
+            return
+        training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
+        manager.save(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(state.params),
+                training=ocp.args.StandardSave(training),
+                metadata=ocp.args.JsonSave(metadata),
+            ),
+        )
+
+    def close(self) -> None:
+        """Waits until everything is on disk."""
+        for manager in self._managers.values():
+            manager.wait_until_finished()
+            manager.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+def saved_steps(workdir: str | os.PathLike) -> dict[str, int]:
+    """The step of each kind of checkpoint that exists."""
+    found = {}
+    for kind in KINDS:
+        folder = _folder(workdir, kind)
+        steps = (
+            [int(p.name) for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
+        )
+        if steps:
+            found[kind] = max(steps)
+    return found
+
+
+def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
+    """The folder of a checkpoint: 'best', 'last' or a step number.
+
+    Raises:
+        FileNotFoundError: if there is none, naming those that exist.
+    """
+    found = saved_steps(workdir)
+    for kind, number in found.items():
+        if str(step) in (kind, str(number)):
+            return _folder(workdir, kind) / str(number)
+    if not found:
+        raise FileNotFoundError(
+            f"{workdir}: holds no checkpoint; train first, for example with "
+            "python -m experiments.run --config=sets/demo.py"
+        )
+    have = ", ".join(f"{kind} (step {number})" for kind, number in found.items())
+    raise FileNotFoundError(f"{workdir}: has no checkpoint {step!r}; there are: {have}")
+
+
+def restore_state(workdir: str | os.PathLike, like: TrainState, sharding) -> TrainState:
+    """The last checkpoint's state, in the form of `like` and laid out by `sharding`."""
+    path = locate(workdir, "last")
+    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), like)
+    training = {"step": target.step, "opt_state": target.opt_state, "plateau": target.plateau}
+    items = _restore(path, params=target.params, training=training)
+    return TrainState(params=items["params"], **items["training"])
+
+
+def restore_model(
+    workdir: str | os.PathLike, step: str | int = "best"
+) -> tuple[Cerberus, dict, dict]:
+    """Model, parameters and metadata of a checkpoint, on the first device.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+        ValueError: if the checkpoint is incomplete or does not fit its own description.
+    """
+    path = locate(workdir, step)
+    metadata = read_metadata(path)
+    model = model_from_json(metadata["model"])
+    frames = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
+    shapes = jax.eval_shape(
+        lambda x: model.init(jax.random.key(0), x, train=False)["params"], frames
+    )
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), shapes)
+    return model, _restore(path, params=target)["params"], metadata
+
+
+def read_metadata(path: Path) -> dict:
+    """The JSON of a checkpoint, with the decoding settings stored beside it, if any."""
+    try:
+        metadata = json.loads((path / "metadata" / "metadata").read_text())
+        if (path / "decoding.json").exists():
+            metadata["decoding"] = json.loads((path / "decoding.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path}: the checkpoint is incomplete ({error}); choose another with --step"
+        ) from error
+    return metadata
+
+
+def store_decoding(path: Path, decoding: dict) -> None:
+    """Writes decoding settings, found on validation data, into a finished checkpoint."""
+    temporary = path / "decoding.json.partial"
+    temporary.write_text(json.dumps(decoding, indent=1))
+    temporary.replace(path / "decoding.json")
+
+
+def _folder(workdir, kind):
+    return Path(workdir).resolve() / "checkpoints" / kind
+
+
+def _restore(path, **targets):
+    args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*args)) as checkpointer:
+            return checkpointer.restore(path, args=ocp.args.Composite(**args))
+    except (ValueError, FileNotFoundError, KeyError) as error:
+        raise ValueError(
+            f"{path}: the checkpoint cannot be read as this network: {error}"
+        ) from error

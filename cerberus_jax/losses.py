@@ -1,0 +1,99 @@
+"""The three losses of Cerberus, one value per example: the readable truth.
+
+Training computes the same values without ever holding the embedding (joint_loss.py); a test holds
+the two equal. On silence deep clustering and mask inference are zero, with finite gradients.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+TRANSCRIPTION_KINDS = ("mse", "bce")
+TRANSCRIPTION_NORMALISERS = ("cells", "active")
+
+# Mean magnitude under which a mixture counts as silent (one 16-bit step gives about 1e-4).
+SILENCE = 1e-6
+# Share of sounding cells from which a roll counts as full when the loss is divided by them.
+LEAST_ACTIVE = 0.005
+
+
+def deep_clustering_loss(
+    embedding: Float[Array, "b t f d"],
+    assignment: Shaped[Array, "b t f s"],
+    weights: Float[Array, "b t f"],
+) -> Float[Array, " b"]:
+    """|| diag(w) (V V' - Y Y') diag(w) ||_F^2 / (sum of w^2)^2, in low-rank form.
+
+    V holds the embeddings and Y the one-hot assignment of all t * f bins (Hershey et al., 2016;
+    weights as in equation 7 of Wang, Le Roux, Hershey, 2018). The squared norms of the small
+    products V'V, V'Y and Y'Y replace those of the affinity matrices, which are never formed.
+    """
+    _same_bins(embedding.shape[:3], assignment.shape[:3], "assignment")
+    _same_bins(embedding.shape[:3], weights.shape, "weights")
+    share = normalised_weights(weights)
+    weighted, assignment = embedding * share[..., None], assignment.astype(embedding.dtype)
+    vv = jnp.einsum("btfd,btfe->bde", weighted, embedding)
+    vy = jnp.einsum("btfd,btfs->bds", weighted, assignment)
+    yy = jnp.einsum("btf,btfs,btfr->bsr", share, assignment, assignment)
+    return _squares(vv) - 2 * _squares(vy) + _squares(yy)
+
+
+def normalised_weights(weights: Float[Array, "b t f"]) -> Float[Array, "b t f"]:
+    """w^2 divided by its sum over the example; zero on silence."""
+    squares = weights * weights
+    total = squares.sum((1, 2), keepdims=True)
+    return jnp.where(total > 0, squares / jnp.where(total > 0, total, 1), 0)
+
+
+def mask_inference_loss(
+    mask: Float[Array, "b s t f"],
+    mixture_magnitude: Float[Array, "b t f"],
+    target_magnitude: Float[Array, "b s t f"],
+) -> Float[Array, " b"]:
+    """mean |mask X - target| / mean X: an L1 distance free of the clip's level.
+
+    Manilow et al. (2020), L_MI, with the L1 norm of the authors' other work; see paper.md.
+    """
+    _same_bins(mask.shape, target_magnitude.shape, "target_magnitude")
+    distance = jnp.abs(mask * mixture_magnitude[:, None] - target_magnitude).mean((1, 2, 3))
+    return distance / jnp.maximum(mixture_magnitude.mean((1, 2)), SILENCE)
+
+
+def transcription_loss(
+    roll_logits: Float[Array, "b s t p"],
+    roll: Shaped[Array, "b s t p"],
+    *,
+    kind: str = "mse",
+    normaliser: str = "cells",
+) -> Float[Array, " b"]:
+    """Distance of the roll's probabilities sigmoid(logits) from the reference roll.
+
+    Args:
+        roll_logits, roll: logits, and the reference in 0..1.
+        kind: 'mse', squared error (the paper's L2), or 'bce', binary cross-entropy.
+        normaliser: 'cells' divides the sum by the number of cells; 'active' by the number of
+            sounding cells, at least 0.5 % of all.
+    """
+    _same_bins(roll_logits.shape, roll.shape, "roll")
+    roll = roll.astype(roll_logits.dtype)
+    if kind == "mse":
+        error = (jax.nn.sigmoid(roll_logits) - roll) ** 2
+    elif kind == "bce":
+        error = jax.nn.softplus(roll_logits) - roll * roll_logits
+    else:
+        raise ValueError(f"kind: one of {TRANSCRIPTION_KINDS}, got {kind!r}")
+    if normaliser == "cells":
+        return error.mean((1, 2, 3))
+    if normaliser != "active":
+        raise ValueError(f"normaliser: one of {TRANSCRIPTION_NORMALISERS}, got {normaliser!r}")
+    active = roll.sum((1, 2, 3))
+    return error.sum((1, 2, 3)) / jnp.maximum(active, LEAST_ACTIVE * roll[0].size)
+
+
+def _squares(matrices):
+    return (matrices * matrices).sum((1, 2))
+
+
+def _same_bins(expected, found, name):
+    if expected != found:
+        raise ValueError(f"{name}: shape {expected} expected, got {found}")

@@ -1,0 +1,97 @@
+"""Notes of one instrument: intervals in seconds, MIDI pitches, velocities. Plain numpy, no JAX.
+
+The first key of every piano roll is MIDI pitch 21 (A0), the last 108 (C8); `LOWEST_PITCH` and
+`NUM_PITCHES` say so once for the whole project.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+LOWEST_PITCH = 21
+NUM_PITCHES = 88
+
+
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """Notes sorted by onset, then pitch.
+
+    Args:
+        intervals: onset and offset of each note in seconds; the offset is never before the onset.
+        pitches: MIDI numbers, 0 to 127.
+        velocities: 1 to 127.
+
+    Raises:
+        ValueError: on differing lengths, non-finite times, an offset before its onset, or values
+            out of range.
+    """
+
+    intervals: Float[np.ndarray, "n 2"]
+    pitches: Int[np.ndarray, " n"]
+    velocities: Int[np.ndarray, " n"]
+
+    def __post_init__(self):
+        intervals = np.asarray(self.intervals, np.float64).reshape(-1, 2)
+        pitches = np.asarray(self.pitches, np.int64).reshape(-1)
+        velocities = np.asarray(self.velocities, np.int64).reshape(-1)
+        if not len(intervals) == len(pitches) == len(velocities):
+            raise ValueError(
+                "Notes: intervals, pitches and velocities must have equal lengths, "
+                f"got {len(intervals)}, {len(pitches)} and {len(velocities)}"
+            )
+        if not np.isfinite(intervals).all() or (intervals[:, 1] < intervals[:, 0]).any():
+            raise ValueError("Notes: intervals must be finite and end no earlier than they begin")
+        if ((pitches < 0) | (pitches > 127)).any():
+            raise ValueError(
+                f"Notes: pitches must lie in 0..127, got {pitches.min()}..{pitches.max()}"
+            )
+        if ((velocities < 1) | (velocities > 127)).any():
+            raise ValueError(
+                f"Notes: velocities must lie in 1..127, got {velocities.min()}..{velocities.max()}"
+            )
+        order = np.lexsort((pitches, intervals[:, 0]))
+        object.__setattr__(self, "intervals", intervals[order])
+        object.__setattr__(self, "pitches", pitches[order])
+        object.__setattr__(self, "velocities", velocities[order])
+
+    def __len__(self) -> int:
+        return len(self.pitches)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Notes) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("intervals", "pitches", "velocities")
+        )
+
+    @classmethod
+    def empty(cls) -> "Notes":
+        """No notes."""
+        return cls(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @property
+    def onsets(self) -> Float[np.ndarray, " n"]:
+        """Onset times in seconds."""
+        return self.intervals[:, 0]
+
+    @property
+    def offsets(self) -> Float[np.ndarray, " n"]:
+        """Offset times in seconds."""
+        return self.intervals[:, 1]
+
+    def select(self, keep) -> "Notes":
+        """The notes for which the boolean mask or index array `keep` holds."""
+        return Notes(self.intervals[keep], self.pitches[keep], self.velocities[keep])
+
+    def window(self, start_seconds: float, end_seconds: float) -> "Notes":
+        """The notes that sound in [start, end), cut at its borders, in seconds from its start."""
+        sounding = (self.onsets < end_seconds) & (self.offsets > start_seconds)
+        kept = self.select(sounding)
+        cut = np.clip(kept.intervals, start_seconds, end_seconds) - start_seconds
+        return Notes(cut, kept.pitches, kept.velocities)
+
+    def transposed(self, semitones: int) -> "Notes":
+        """All pitches moved by `semitones`; notes that would leave 0..127 are dropped."""
+        moved = self.pitches + semitones
+        inside = (moved >= 0) & (moved <= 127)
+        return Notes(self.intervals[inside], moved[inside], self.velocities[inside])

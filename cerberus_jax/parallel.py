@@ -1,0 +1,103 @@
+"""Training on several devices: two spellings of the same step.
+
+`jit_step` sees the global batch and lets the compiler spread it; it is the default and the one for
+several processes. `pmap_step` is the literal `jax.pmap` with a mean of gradients, for one host;
+dropout then differs from device to device.
+"""
+
+import functools
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from cerberus_jax.steps import Task, eval_step, train_step
+
+PARALLEL = ("jit", "pmap")
+
+
+def make_mesh(devices=None) -> Mesh:
+    """All devices (of all processes) in one row, axis 'data'."""
+    devices = np.asarray(jax.devices() if devices is None else devices)
+    return Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def spread(mesh: Mesh) -> NamedSharding:
+    """The first axis divided over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(batch_size: int, num_devices: int) -> None:
+    """Raises ValueError unless every device gets the same number of examples."""
+    if batch_size % num_devices:
+        raise ValueError(
+            f"batch_size: must be divisible by the {num_devices} devices, got {batch_size}; "
+            f"try --config.batch_size={-(-batch_size // num_devices) * num_devices}"
+        )
+
+
+def put_batch(batch: dict, mesh: Mesh) -> dict:
+    """The global batch on the devices, from the part of it that this process has read."""
+    sharding = spread(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, value)
+        for name, value in batch.items()
+    }
+
+
+def make_step(task: Task, mesh: Mesh, *, parallel: str = "jit"):
+    """step(state, batch, key, loss_weights) -> (state, metrics), in the spelling asked for."""
+    if parallel == "jit":
+        return jit_step(task, mesh)
+    if parallel == "pmap":
+        return pmap_step(task, mesh)
+    raise ValueError(f"parallel: one of {PARALLEL}, got {parallel!r}")
+
+
+def jit_step(task: Task, mesh: Mesh):
+    """The global-view step under jit: batch spread, state replicated and donated."""
+    task = task.on_mesh(mesh if mesh.size > 1 else None)
+    same, apart = replicated(mesh), spread(mesh)
+    return jax.jit(
+        functools.partial(train_step, task=task),
+        in_shardings=(same, apart, same, same),
+        out_shardings=(same, same),
+        donate_argnums=0,
+    )
+
+
+def pmap_step(task: Task, mesh: Mesh):
+    """The step under jax.pmap; every device folds its index into the dropout key."""
+    if jax.process_count() > 1:
+        raise ValueError("parallel: 'pmap' works in one process; use parallel='jit' for several")
+
+    def body(state, batch, key, loss_weights):
+        key = jax.random.fold_in(key, jax.lax.axis_index("data"))
+        mean = functools.partial(jax.lax.pmean, axis_name="data")
+        return train_step(state, batch, key, loss_weights, task=task, mean_across_devices=mean)
+
+    stepped = jax.pmap(
+        body, "data", in_axes=(None, 0, None, None), out_axes=None, devices=list(mesh.devices.flat)
+    )
+
+    def step(state, batch, key, loss_weights):
+        split = {k: v.reshape(mesh.size, -1, *v.shape[1:]) for k, v in batch.items()}
+        return stepped(state, split, key, loss_weights)
+
+    return step
+
+
+def jit_eval(task: Task, mesh: Mesh):
+    """eval_step on the mesh: (params, batch, loss_weights) -> losses per example."""
+    task = task.on_mesh(mesh if mesh.size > 1 else None)
+    same, apart = replicated(mesh), spread(mesh)
+    return jax.jit(
+        functools.partial(eval_step, task=task),
+        in_shardings=(same, apart, same),
+        out_shardings=same,
+    )

@@ -1,0 +1,107 @@
+"""The optimiser and everything that training carries from step to step.
+
+The learning rate is a schedule of the step times the plateau's scale. The plateau (scale, patience
+counter, best value) lives in arrays of the state, so a checkpoint holds all of it.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+SCHEDULES = ("plateau", "cosine")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam behind clipping to a global norm.
+
+    Args:
+        learning_rate, b1, b2, eps: Adam's.
+        gradient_clip_norm: largest global norm of a gradient.
+        schedule: 'plateau' multiplies the rate by `plateau_factor` after `plateau_patience`
+            validations without improvement; 'cosine' decays it to zero over `num_steps`.
+        warmup_steps: steps over which the rate rises linearly from zero, with either schedule.
+    """
+
+    learning_rate: float = 1e-3
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    gradient_clip_norm: float = 5.0
+    schedule: str = "plateau"
+    warmup_steps: int = 0
+    plateau_factor: float = 0.5
+    plateau_patience: int = 5
+    num_steps: int = 1
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"optimizer.schedule: one of {SCHEDULES}, got {self.schedule!r}")
+
+    def transform(self) -> optax.GradientTransformation:
+        """Clipping and Adam, without the learning rate."""
+        return optax.chain(
+            optax.clip_by_global_norm(self.gradient_clip_norm),
+            optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps),
+        )
+
+    def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """The scheduled learning rate of a step, before the plateau's scale."""
+        warm = jnp.minimum(1.0, (step + 1) / max(self.warmup_steps, 1))
+        if self.schedule == "plateau":
+            return self.learning_rate * warm
+        progress = jnp.clip((step - self.warmup_steps) / max(self.num_steps - self.warmup_steps, 1))
+        return self.learning_rate * warm * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+
+
+@struct.dataclass
+class Plateau:
+    """How far the learning rate has come down, and what it waits for."""
+
+    scale: Float[Array, ""]
+    stale: Int[Array, ""]
+    best: Float[Array, ""]
+
+    @classmethod
+    def start(cls) -> "Plateau":
+        """Nothing seen yet."""
+        return cls(jnp.float32(1), jnp.int32(0), jnp.float32(jnp.inf))
+
+    def update(self, loss: float, *, factor: float, patience: int) -> "Plateau":
+        """After a validation: scale down once `patience` in a row brought no improvement."""
+        better = loss < self.best
+        stale = jnp.where(better, 0, self.stale + 1)
+        lower = stale >= patience
+        return Plateau(
+            scale=jnp.where(lower, self.scale * factor, self.scale),
+            stale=jnp.where(lower, 0, stale).astype(jnp.int32),
+            best=jnp.where(better, loss, self.best).astype(jnp.float32),
+        )
+
+
+@struct.dataclass
+class TrainState:
+    """Step number, parameters, optimiser moments, plateau."""
+
+    step: Int[Array, ""]
+    params: dict
+    opt_state: optax.OptState
+    plateau: Plateau
+
+    @classmethod
+    def create(cls, params: dict, optimizer: OptimizerConfig) -> "TrainState":
+        """The state before the first step."""
+        return cls(jnp.int32(0), params, optimizer.transform().init(params), Plateau.start())
+
+    def apply_gradients(
+        self, grads: dict, optimizer: OptimizerConfig
+    ) -> tuple["TrainState", Float[Array, ""]]:
+        """The state after one update, and the learning rate used."""
+        rate = optimizer.rate(self.step) * self.plateau.scale
+        updates, opt_state = optimizer.transform().update(grads, self.opt_state, self.params)
+        params = jax.tree.map(lambda p, u: (p - rate * u).astype(p.dtype), self.params, updates)
+        return TrainState(self.step + 1, params, opt_state, self.plateau), rate

@@ -1,0 +1,60 @@
+"""The stacked bidirectional LSTM that the three heads share."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.nn import initializers
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from cerberus_jax.lstm import bidirectional_lstm
+
+
+def _bias_init(key, shape, dtype=jnp.float32):
+    """Zeros, and one for the forget gate, so that a fresh cell remembers."""
+    del key
+    hidden = shape[-1] // 4
+    return jnp.zeros(shape, dtype).at[..., hidden : 2 * hidden].set(1)
+
+
+class Layer(nn.Module):
+    """One bidirectional LSTM layer; parameters carry the direction on their first axis."""
+
+    hidden: int
+    precision: str = "float32"
+    mesh: Mesh | None = None
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "t b d"]) -> Float[Array, "t b k"]:
+        gates = 4 * self.hidden
+        init = initializers.variance_scaling(1.0, "fan_avg", "normal", batch_axis=(0,))
+        input_kernel = self.param("input_kernel", init, (2, inputs.shape[-1], gates))
+        recurrent_kernel = self.param("recurrent_kernel", init, (2, self.hidden, gates))
+        bias = self.param("bias", _bias_init, (2, gates))
+        return bidirectional_lstm(
+            inputs,
+            input_kernel,
+            recurrent_kernel,
+            bias,
+            precision=self.precision,
+            mesh=self.mesh,
+        )
+
+
+class Trunk(nn.Module):
+    """Layers of `hidden` units per direction, dropout between them (not after the last)."""
+
+    layers: int
+    hidden: int
+    dropout: float = 0.0
+    precision: str = "float32"
+    mesh: Mesh | None = None
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "b t f"], *, train: bool) -> Float[Array, "b t k"]:
+        """Features [b t 2*hidden]; with `train` a 'dropout' key is needed."""
+        x = inputs.swapaxes(0, 1)
+        for k in range(self.layers):
+            if k:
+                x = nn.Dropout(self.dropout, name=f"dropout_{k}")(x, deterministic=not train)
+            x = Layer(self.hidden, self.precision, self.mesh, name=f"layer_{k}")(x)
+        return x.swapaxes(0, 1)

@@ -1,0 +1,193 @@
+"""What a Slakh-shaped tree holds: tracks, splits, stems, classes, known defects. Reads no audio and no notes.
+
+Files are tested for existence, because the flags of metadata.yaml do not tell it, and classes come from program numbers,
+because the class name "Strings (continued)" holds choirs too. Stems of bass sound one octave below their MIDI.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
+PROGRAMS = {
+    "piano": frozenset(range(0, 8)),
+    "guitar": frozenset(range(24, 32)),
+    "bass": frozenset(range(32, 40)),
+    "strings": frozenset([*range(40, 46), *range(48, 52)]),  # no harp, timpani, choir, hit
+}
+BASS_SHIFT = -12
+AUDIO_SUFFIXES = (".flac", ".wav")
+OTHER_INSTRUMENT = "other instrument"  # the reason why most stems are left out
+RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
+
+_NOISE, _PITCH, _AUDIO = "white noise", "wrong pitch", "audio missing"
+_LONG, _HELD = "labels too long", "one held note"
+KNOWN_BAD = {  # slakh-utils issues 17 and 21, and the problem list of slakh-pytorch-dataset
+    ("Track00262", "S01"): "labels too short",
+    ("Track00357", "S03"): _NOISE,
+    ("Track00377", "S07"): _NOISE,
+    ("Track00385", "S00"): _NOISE,
+    ("Track00398", "S00"): _NOISE,
+    ("Track00400", "S00"): _NOISE,
+    ("Track00404", "S03"): _LONG,
+    ("Track00496", "S01"): _PITCH,
+    ("Track00629", "S01"): _NOISE,
+    ("Track00633", "S01"): _NOISE,
+    ("Track00737", "S01"): _LONG,
+    ("Track00749", "S01"): _NOISE,
+    ("Track00893", "S01"): _LONG,
+    ("Track01500", "S12"): _HELD,
+    ("Track01500", "S13"): _HELD,
+    ("Track01629", "S00"): _NOISE,
+    ("Track01876", "S01"): _AUDIO,
+    ("Track01908", "S05"): _AUDIO,
+    ("Track01918", "S10"): _PITCH,
+    ("Track01929", "S04"): "wrong octave",
+    ("Track01931", "S01"): _PITCH,
+    ("Track01937", "S03"): _PITCH,
+    ("Track01993", "S01"): _AUDIO,
+    ("Track02024", "S13"): _AUDIO,
+}
+
+
+@dataclass(frozen=True)
+class Stem:
+    """One rendered or recorded instrument of a track.
+
+    Args:
+        id: its name within the track.
+        instrument: the class, '' if it belongs to none.
+        program: program number as the corpus gives it (drums: 128 in Slakh).
+        is_drum: whether it is a drum kit.
+        audio_path: the audio file.
+        midi_path: the file of its notes (MIDI, JAMS or MAPS text).
+        pitch_shift: semitones to add to the labels.
+        time_shift: seconds to add to the labels.
+        sustain_pedal: lengthen the notes by the pedal.
+    """
+
+    id: str
+    instrument: str
+    program: int
+    is_drum: bool
+    audio_path: Path
+    midi_path: Path
+    pitch_shift: int = 0
+    time_shift: float = 0.0
+    sustain_pedal: bool = False
+
+
+@dataclass(frozen=True)
+class Track:
+    """One song: its stems, and (stem, reason) of each one left out."""
+
+    id: str
+    split: str
+    path: Path
+    stems: tuple[Stem, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def instrument_of(program: int, *, is_drum: bool) -> str:
+    """The class of a General MIDI program (from 0), '' for none of the five."""
+    if is_drum:
+        return "drums"
+    return next((name for name, programs in PROGRAMS.items() if program in programs), "")
+
+
+def split_of_number(number: int, *, corpus: str = "slakh2100") -> str:
+    """The split of track `number` in a tree without split folders.
+
+    Slakh2100 as published: 1-1500 train, 1501-1875 validation, 1876-2100 test. BabySlakh is its
+    first 20 tracks and has no split of its own: here 1-14 train, 15-17 validation, 18-20 test.
+    """
+    last_train, last_validation = (14, 17) if corpus == "babyslakh" else (1500, 1875)
+    if number <= last_train:
+        return "train"
+    return "validation" if number <= last_validation else "test"
+
+
+def scan(
+    root: str | os.PathLike, *, corpus: str = "slakh2100", bass_octave_correction: bool = True
+) -> list[Track]:
+    """All tracks of a Slakh-shaped tree, sorted by split and name.
+
+    Folders between `root` and the tracks are the splits, whatever their names; without them tracks are split by number.
+
+    Raises:
+        FileNotFoundError: if `root` is no folder.
+        ValueError: if it holds no track, or two of one name in one split.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"--root={root}: no such folder")
+    files = sorted(
+        p for depth in ("*", "*/*", "*/*/*") for p in root.glob(f"{depth}/metadata.yaml")
+    )
+    if (root / "metadata.yaml").is_file():
+        files.insert(0, root / "metadata.yaml")
+    tracks = [_track(file, root, corpus, bass_octave_correction) for file in files]
+    if not tracks:
+        raise ValueError(
+            f"--root={root}: no track found; expected folders such as TrackXXXXX/ or "
+            "train/TrackXXXXX/ that hold metadata.yaml, stems/ and MIDI/"
+        )
+    tracks.sort(key=lambda track: (track.split, track.id))
+    for one, other in zip(tracks, tracks[1:], strict=False):
+        if (one.split, one.id) == (other.split, other.id):
+            raise ValueError(f"{one.path} and {other.path}: two tracks of one name and split")
+    return tracks
+
+
+def _split(folder: Path, root: Path, corpus: str) -> str:
+    parent = folder.parent.name
+    is_split = folder != root and folder.parent != root
+    if is_split and not re.match(r"(babyslakh|slakh)", parent, re.IGNORECASE):
+        return parent
+    number = re.search(r"\d+", folder.name)
+    return split_of_number(int(number.group()) if number else 1, corpus=corpus)
+
+
+def _track(file: Path, root: Path, corpus: str, bass_octave_correction: bool) -> Track:
+    folder = file.parent
+    split = _split(folder, root, corpus)
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        metadata = yaml.load(file.read_bytes(), Loader=loader)
+        entries = sorted((str(key), value) for key, value in metadata["stems"].items())
+        own = metadata.get("renderer") == RENDERER_WITHOUT_DEFECTS
+    except (yaml.YAMLError, UnicodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{file}: unreadable ({type(error).__name__})"
+        return Track(folder.name, split, folder, (), (("*", reason),))
+    stems, skipped = [], []
+    for key, entry in entries:
+        stem, reason = _stem(folder, key, entry)
+        if stem and not own:
+            reason = KNOWN_BAD.get((folder.name, key), "")
+        if reason or stem is None:
+            skipped.append((key, reason))
+            continue
+        if stem.instrument == "bass" and bass_octave_correction and not own:
+            stem = Stem(**{**vars(stem), "pitch_shift": BASS_SHIFT})
+        stems.append(stem)
+    return Track(folder.name, split, folder, tuple(stems), tuple(skipped))
+
+
+def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
+    try:
+        program, is_drum = int(entry["program_num"]), bool(entry["is_drum"])
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None, "metadata.yaml gives no program_num and is_drum"
+    if not re.fullmatch(r"[\w-]+", key):
+        return None, f"not a name for a file: {key!r}"
+    names = [folder / "stems" / f"{key}{suffix}" for suffix in AUDIO_SUFFIXES]
+    audio = next((name for name in names if name.is_file()), None)
+    midi = folder / "MIDI" / f"{key}.mid"
+    instrument = instrument_of(program, is_drum=is_drum)
+    if audio is None or not midi.is_file():
+        missing = "no audio file" if audio is None else "no MIDI file"
+        return None, f"{missing} ({instrument})" if instrument else OTHER_INSTRUMENT
+    return Stem(key, instrument, program, is_drum, audio, midi), ""

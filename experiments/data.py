@@ -1,0 +1,135 @@
+"""From a config to its batches: which prepared data, which excerpts, which reader.
+
+Training excerpts are mixed and scaled at random; those of the other splits are fixed, from one song
+and moment, and as loud as in their song, unless the config allows no coherent mixtures at all.
+"""
+
+import fcntl
+import math
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from data_pipeline.catalogue import Catalogue
+from data_pipeline.plan import PlanConfig, Planner
+from experiments.config import grid_of
+
+CACHE_VARIABLE = "CERBERUS_JAX_CACHE"
+
+
+def data_root(config: ConfigDict) -> Path:
+    """The prepared data of the config; the embedded MiniSlakh is made on first use.
+
+    Raises:
+        FileNotFoundError: if `data.root` names no directory.
+    """
+    if not config.data.root:
+        return _embedded_root(config.data.minislakh_songs)
+    root = Path(config.data.root).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"data.root: no directory {root}; prepare one with python -m data_pipeline.prepare "
+            f"--corpus=slakh2100 --root=SLAKH --out={root}, or leave data.root out for MiniSlakh"
+        )
+    return root
+
+
+def cache_folder() -> Path:
+    """Where the embedded data live: $CERBERUS_JAX_CACHE, or cerberus_jax in the user's cache."""
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own).expanduser()
+    user_cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(user_cache).expanduser() / "cerberus_jax"
+
+
+def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> Planner:
+    """What each batch of `split` holds.
+
+    Args:
+        config: the run's config.
+        split: 'train', 'validation', 'test' or another folder of the corpus.
+        excerpt_seconds: 0 = the config's `excerpt_seconds`.
+    """
+    data, training = config.data, split == "train"
+    seconds = excerpt_seconds or config.excerpt_seconds
+    plan_config = PlanConfig(
+        instruments=tuple(config.instruments),
+        grid=grid_of(config),
+        num_samples=round(seconds * config.audio.sample_rate_hz),
+        batch_size=config.batch_size,
+        seed=data.seed,
+        coherent_probability=data.coherent_probability if training else held_out_coherence(config),
+        gain_db=data.gain_db if training else 0.0,
+        active_rms_db=data.active_rms_db,
+        split=split,
+        fixed=not training,
+        corpora=tuple(data.corpora),
+    )
+    return Planner(_catalogue(data_root(config)), plan_config)
+
+
+def held_out_coherence(config: ConfigDict) -> float:
+    """Held-out mixtures are coherent wherever the config has coherent mixtures."""
+    return 1.0 if config.data.coherent_probability > 0 else 0.0
+
+
+def num_validation_batches(config: ConfigDict) -> int:
+    """Batches that hold at least `data.num_validation_excerpts`."""
+    return math.ceil(config.data.num_validation_excerpts / config.batch_size)
+
+
+def batches(
+    config: ConfigDict,
+    split: str,
+    *,
+    first_step: int = 0,
+    num_steps: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[dict]:
+    """The batches of `split` from `first_step` on, this process's share of each.
+
+    Reads with tf.data; without TensorFlow with numpy, which gives the same bytes.
+    """
+    plan = planner(config, split)
+    shared = {
+        "first_step": first_step,
+        "num_steps": num_steps,
+        "process_index": process_index,
+        "process_count": process_count,
+    }
+    try:
+        from data_pipeline import input_pipeline
+    except ImportError:
+        from data_pipeline.fetch import numpy_batches
+
+        return numpy_batches(plan, **shared)
+    return input_pipeline.batches(plan, num_threads=config.data.num_threads, **shared)
+
+
+@lru_cache(maxsize=4)
+def _catalogue(root: Path) -> Catalogue:
+    return Catalogue.load(root)
+
+
+def _embedded_root(num_songs: int) -> Path:
+    """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe."""
+    from data_pipeline import minislakh, prepare
+
+    num_songs = num_songs or minislakh.DEFAULT_NUM_SONGS
+    folder = cache_folder() / f"minislakh-{minislakh.VERSION}-{num_songs}"
+    complete, prepared = folder / "complete", folder / "prepared"
+    if complete.exists():
+        return prepared
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
+            minislakh.build(folder / "tree", num_songs=num_songs)
+            prepare.prepare("minislakh", folder / "tree", prepared)
+            complete.touch()
+    return prepared

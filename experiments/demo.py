@@ -1,0 +1,150 @@
+"""The demo from start to end: songs, training, evaluation, one song separated, the report page.
+
+Every stage after the first is the command a user would type, in a process of its own, so what the
+demo does can be repeated and varied by hand. A stage whose output is newer than the checkpoints is
+not repeated; training goes on where it stopped.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from experiments.command_line import CommandFlags, Overrides, run_command
+
+SET = "sets/demo.py"
+INTERRUPTED = "Stopped. The same command continues the demo."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command(_demo, _flags(), argv=argv, with_config=True, on_interrupt=INTERRUPTED)
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m experiments.demo [--workdir=DIR] [--config.FIELD=VALUE ...]",
+        "Render MiniSlakh, train a small network on it (sets/demo.py), score it on songs it never\n"
+        "heard, separate one of them and write a report page. The same command continues a demo\n"
+        "that was stopped.",
+    )
+    flags.string("workdir", "runs/demo", "Where everything but the songs goes.")
+    return flags
+
+
+def _demo(flags: CommandFlags, overrides: Overrides) -> None:
+    workdir = Path(flags.workdir)
+    started = time.monotonic()
+    _announce(1, "Songs: MiniSlakh, rendered and prepared once")
+    song = _held_out_song(overrides)
+    times = {"songs": time.monotonic() - started}
+    for number, (name, title, arguments, output) in enumerate(
+        _stages(workdir, song, overrides=overrides), 2
+    ):
+        _announce(number, title)
+        if output and _is_newer(output, workdir / "checkpoints"):
+            print(f"Already done: {output}", flush=True)
+            times[name] = 0.0
+            continue
+        stage_started = time.monotonic()
+        _run(name, arguments)
+        times[name] = time.monotonic() - stage_started
+    _close(workdir, song, times=times)
+
+
+def _held_out_song(overrides: Overrides) -> Path:
+    """A mixture from the test songs of MiniSlakh, which training never sees."""
+    from experiments.config import load_config
+    from experiments.data import data_root
+
+    config = load_config(SET, overrides)
+    tree = data_root(config).parent / "tree"
+    songs = sorted((tree / "test").glob("Track*/mix.flac"))
+    if not songs:
+        raise FileNotFoundError(
+            f"no Track*/mix.flac in {tree / 'test'}, the test songs to separate"
+        )
+    print(f"{len(songs)} held-out songs in {tree / 'test'}", flush=True)
+    return songs[0]
+
+
+def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[tuple]:
+    """(name, title, arguments of python -m, output to compare with the checkpoints or None)."""
+    fields = [f"--config.{field}={value}" for field, value in overrides]
+    here = f"--workdir={workdir}"
+    separated = workdir / "separated"
+    return [
+        (
+            "training",
+            "Training",
+            ["experiments.run", f"--config={SET}", here, *fields],
+            None,
+        ),
+        (
+            "evaluation",
+            "Evaluation on held-out songs",
+            ["experiments.evaluate", here],
+            workdir / "results.json",
+        ),
+        (
+            "separation",
+            f"Separation of {song.parent.name}, a held-out song",
+            ["experiments.separate", here, f"--out={separated}", str(song)],
+            separated / song.stem / "transcription.mid",
+        ),
+        ("report", "Report page", ["experiments.report", here], None),
+    ]
+
+
+def _announce(number: int, title: str) -> None:
+    print(f"\n[{number}/5] {title}", flush=True)
+
+
+def _run(name: str, arguments: list[str]) -> None:
+    print("$ python -m " + " ".join(arguments), flush=True)
+    code = subprocess.run([sys.executable, "-m", *arguments], check=False).returncode
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise ChildProcessError(f"{name} ended with exit code {code}; the messages above say why")
+
+
+def _is_newer(output: Path, folder: Path) -> bool:
+    """Whether a file was written after everything in a folder."""
+    newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
+    return output.exists() and output.stat().st_mtime >= newest
+
+
+def _close(workdir: Path, song: Path, *, times: dict[str, float]) -> None:
+    spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)
+    )
+    gigabytes = peak * (1 if sys.platform == "darwin" else 1024) / 2**30
+    folder = workdir / "separated" / song.stem
+    lines = [
+        "",
+        f"Done in {sum(times.values()) / 60:.1f} minutes on {os.cpu_count()} cores: {spent}.",
+        f"Largest process: {gigabytes:.1f} GB.",
+        "",
+        f"Open   {workdir / 'report' / 'index.html'}",
+        "           curves, scores, things to listen to",
+        f"Listen {folder}{os.sep}",
+        f"           {song.parent.name} taken apart: one wav per instrument, transcription.mid",
+        f"Read   {workdir / 'results.json'}",
+        "           every score of every excerpt",
+        "",
+        "Separate a song of yours:",
+        f"  python -m experiments.separate --workdir={workdir} --out=separated SONG.wav",
+        "",
+        "This network learned for minutes, from synthetic songs played by one soundfont. What to",
+        "expect of it on real recordings, and how to train a real one: README.md.",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

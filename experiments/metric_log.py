@@ -1,0 +1,96 @@
+"""metrics.jsonl of a run: one JSON object per logged step.
+
+Opening it for a run that goes on from step k drops every line after k, so that an interrupted and
+resumed run leaves the same file as one that ran through (fields that tell the time apart).
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class MetricLog:
+    """Appends to the metrics of a run; use it as a context manager or call `close`.
+
+    Args:
+        workdir: directory of the run, made where it is missing.
+        start_step: the step the run goes on from; 0 starts a new file.
+    """
+
+    def __init__(self, workdir: str | Path, *, start_step: int = 0):
+        self.path = Path(workdir) / METRICS_FILE
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [entry for entry in read_metrics(workdir) if entry["step"] <= start_step]
+        part = self.path.with_name(f".{METRICS_FILE}.part")
+        part.write_text("".join(_line(entry) for entry in kept))
+        os.replace(part, self.path)
+        self._last_step = kept[-1]["step"] if kept else 0
+        self._file = self.path.open("a")
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Append the values of one step and flush them to disk.
+
+        Raises:
+            ValueError: if the step does not follow the last one or a value is not finite; nothing
+                is written then.
+        """
+        if step <= self._last_step:
+            raise ValueError(
+                f"{self.path}: steps must rise, got {step} after step {self._last_step}"
+            )
+        entry = {"step": int(step)} | {name: _plain(value) for name, value in values.items()}
+        for name, value in entry.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{self.path}: {name} must be finite, got {value} at step {step}")
+        self._file.write(_line(entry))
+        self._file.flush()
+        self._last_step = step
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> "MetricLog":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def read_metrics(workdir: str | Path) -> list[dict]:
+    """All logged steps of a run, in order; a last line that was cut short is left out.
+
+    Raises:
+        ValueError: naming the file and line that is no log entry.
+    """
+    path = Path(workdir) / METRICS_FILE
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            entry["step"] + 0
+        except (ValueError, TypeError, KeyError):
+            if number == len(lines) and not line.endswith("\n"):
+                break
+            raise ValueError(
+                f"{path}: line {number} is no log entry, expected a JSON object with a step, "
+                f"got {line.strip()[:80]!r}"
+            ) from None
+        entries.append(entry)
+    return entries
+
+
+def _line(entry: Mapping) -> str:
+    return json.dumps(entry, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    """Numbers of numpy or JAX as Python's own."""
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,255 @@
+"""One HTML page about a run: scores, curves, config, versions.
+
+The page is a single file without scripts or links to elsewhere: it opens from disk, can be mailed,
+and follows the reader's light or dark setting because the plots take the text's colour.
+"""
+
+import html
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from experiments.command_line import CommandFlags, run_command
+from experiments.config import flatten, load_run_config
+from experiments.metric_log import read_metrics
+
+REPORT_FILE = Path("report") / "index.html"
+VALIDATION = "validation_"
+
+# Columns of the score tables: title, metric of results.json, digits.
+COLUMNS = (
+    ("SI-SDR dB", "si_sdr", 1),
+    ("improvement dB", "si_sdr_improvement", 1),
+    ("SI-SIR dB", "si_sir", 1),
+    ("SI-SAR dB", "si_sar", 1),
+    ("frame F1", "frame_f1", 2),
+    ("onset F1", "onset_f1", 2),
+    ("onset+offset F1", "onset_offset_f1", 2),
+)
+
+_PACKAGES = ("jax", "flax", "optax", "numpy", "tensorflow-cpu", "mir_eval")
+_PLACEHOLDER = "#010203"  # drawn by matplotlib, replaced by the text's colour
+_NO_CURVE = ("seconds", "examples_per_second")
+_COLOURS = ("#3b82c4", "#d9772b", "#2e9d6a", "#b65cb0", "#8a8f2a")
+_STYLE = """
+:root { color-scheme: light dark; } body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
+margin: 2rem auto; padding: 0 1rem; } h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size:
+1.15rem; margin-top: 2.2rem; } p.note { opacity: .7; margin-top: .2rem; } .wide { overflow-x: auto;
+} table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th, td { padding: .25rem
+.8rem; text-align: right; border-bottom: 1px solid color-mix(in srgb, currentColor 18%,
+transparent); } th:first-child, td:first-child { text-align: left; } tr.strong td { font-weight:
+600; } .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap:
+1rem; } .plots figure { margin: 0; } .plots svg { width: 100%; height: auto; } details { margin-top:
+1rem; } summary { cursor: pointer; }
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command(_report, _flags(), argv=argv)
+
+
+def write_report(workdir: str | Path) -> Path:
+    """Write the page of the run in `workdir`; returns its path.
+
+    Raises:
+        FileNotFoundError: if the directory holds no run.
+        ValueError: if a file of the run is broken; the message names it.
+    """
+    workdir = Path(workdir)
+    config = load_run_config(workdir)
+    page = workdir / REPORT_FILE
+    page.parent.mkdir(parents=True, exist_ok=True)
+    name = workdir.resolve().name
+    text = page_html(
+        name,
+        config=flatten(config),
+        metrics=read_metrics(workdir),
+        results=_results(workdir / "results.json"),
+    )
+    part = page.with_name(f".{page.name}.part")
+    part.write_text(text)
+    os.replace(part, page)
+    return page
+
+
+def page_html(
+    name: str, *, config: Mapping[str, object], metrics: list[dict], results: dict | None
+) -> str:
+    """The whole page."""
+    title = html.escape(f"{name}: {', '.join(config['instruments'])}")
+    steps = metrics[-1]["step"] if metrics else 0
+    note = f"{steps} of {config['train.num_steps']} steps logged"
+    body = [f"<h1>{title}</h1>", f'<p class="note">{note}</p>']
+    body += _scores(results)
+    body += ["<h2>Training</h2>", _plots(metrics)]
+    versions = (results or {}).get("versions") or _versions()
+    if commit := (results or {}).get("commit"):
+        versions = {"commit": commit} | dict(versions)
+    body += [
+        "<h2>Config and versions</h2>",
+        f"<details><summary>Config</summary>{_pairs(config)}</details>",
+        f"<details><summary>Versions</summary>{_pairs(versions)}</details>",
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def curves(metrics: list[dict]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Plot title -> curve name -> (step, value); validation shares the plot of its loss."""
+    plots = {}
+    for entry in metrics:
+        for key, value in entry.items():
+            title = key.removeprefix(VALIDATION)
+            if key == "step" or title in _NO_CURVE or not isinstance(value, int | float):
+                continue
+            curve = "validation" if key.startswith(VALIDATION) else "training"
+            plots.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
+    return plots
+
+
+def plot_svg(title: str, lines: Mapping[str, list[tuple[int, float]]]) -> str:
+    """One plot as SVG text that takes the colour of the text around it."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    settings = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": title,
+        "font.family": "sans-serif",
+        "text.color": _PLACEHOLDER,
+        "axes.edgecolor": _PLACEHOLDER,
+        "axes.labelcolor": _PLACEHOLDER,
+        "xtick.color": _PLACEHOLDER,
+        "ytick.color": _PLACEHOLDER,
+    }
+    with plt.rc_context(settings):
+        figure, axes = plt.subplots(figsize=(5, 2.9), layout="constrained")
+        for (name, points), colour in zip(lines.items(), _COLOURS, strict=False):
+            marker = "o" if len(points) < 40 else None
+            axes.plot(*zip(*points, strict=True), label=name, color=colour, marker=marker, ms=3)
+        axes.set_title(title.replace("_", " "), loc="left", fontsize=11)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.25, color=_PLACEHOLDER)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        if len(lines) > 1:
+            axes.legend(frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_PLACEHOLDER, "currentColor")
+    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m experiments.report --workdir=DIR",
+        f"Write DIR/{REPORT_FILE}: the curves of a run, and its scores once it was evaluated.",
+    )
+    flags.string("workdir", "", "The run's directory.")
+    return flags
+
+
+def _report(flags: CommandFlags) -> None:
+    if not flags.workdir:
+        raise ValueError("--workdir is missing, e.g. --workdir=runs/set4")
+    print(f"Written: {write_report(flags.workdir)}")
+
+
+def _results(file: Path) -> dict | None:
+    if not file.exists():
+        return None
+    try:
+        results = json.loads(file.read_text())
+        missing = {"instruments", "split", "step", "num_items", "per_instrument", "mean"} - set(
+            results
+        )
+        if missing:
+            raise KeyError(*sorted(missing))
+        return results
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{file}: expected the scores that experiments.evaluate writes, got something else "
+            f"({type(error).__name__}: {error}); evaluate the run again"
+        ) from None
+
+
+def _scores(results: dict | None) -> list[str]:
+    if results is None:
+        return ["<h2>Scores</h2>", "<p>Not evaluated yet: python -m experiments.evaluate</p>"]
+    note = (
+        f"{results['num_items']} items of split {results['split']}, checkpoint of step "
+        f"{results['step']}; means of the scores per item"
+    )
+    rows = [(name, results["per_instrument"][name], "") for name in results["instruments"]]
+    rows.append(("mean", results["mean"], ' class="strong"'))
+    for name, scores in (results.get("baselines") or {}).items():
+        rows.append((f"{name.replace('_', ' ')} (for comparison)", _mean_of(scores), ""))
+    shown = [
+        column
+        for column in COLUMNS
+        if any(isinstance(scores.get(column[1]), int | float) for _, scores, _ in rows)
+    ]
+    head = "".join(f"<th>{html.escape(title)}</th>" for title, _, _ in shown)
+    lines = [f"<tr><th></th>{head}</tr>"]
+    for name, scores, style in rows:
+        cells = "".join(f"<td>{_number(scores.get(key), digits)}</td>" for _, key, digits in shown)
+        lines.append(f"<tr{style}><td>{html.escape(name)}</td>{cells}</tr>")
+    return [
+        "<h2>Scores</h2>",
+        f'<p class="note">{html.escape(note)}</p>',
+        f'<div class="wide"><table>{"".join(lines)}</table></div>',
+    ]
+
+
+def _mean_of(scores: Mapping) -> Mapping:
+    """A baseline's means, whether it stores them alone or beside those per instrument."""
+    return scores["mean"] if isinstance(scores.get("mean"), Mapping) else scores
+
+
+def _number(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else ""
+
+
+def _plots(metrics: list[dict]) -> str:
+    figures = [
+        f"<figure>{plot_svg(title, lines)}</figure>" for title, lines in curves(metrics).items()
+    ]
+    return f'<div class="plots">{"".join(figures)}</div>' if figures else "<p>No step logged.</p>"
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    rows = "".join(
+        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(_plain(value))}</td></tr>"
+        for name, value in values.items()
+    )
+    return f'<div class="wide"><table>{rows}</table></div>'
+
+
+def _plain(value: object) -> str:
+    is_list = isinstance(value, Iterable) and not isinstance(value, str)
+    return ", ".join(map(str, value)) if is_list else str(value)
+
+
+def _versions() -> dict[str, str]:
+    installed = {dist.name.lower().replace("_", "-") for dist in metadata.distributions()}
+    names = [name for name in _PACKAGES if name.lower().replace("_", "-") in installed]
+    return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in names}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Train a network from a config. The same command started again continues the run.
+
+Everything that can be wrong with the request is found before data are rendered or a device is used.
+"""
+
+import sys
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from experiments.command_line import (
+    CommandFlags,
+    Overrides,
+    hide_gpus_from_tensorflow,
+    run_command,
+)
+from experiments.config import check_resume, heads_of, known_files, load_config, save_config
+
+INTERRUPTED = "Stopped. The same command continues from the last checkpoint."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command(_run, _flags(), argv=argv, with_config=True, on_interrupt=INTERRUPTED)
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m experiments.run --config=SET [--workdir=DIR] [--config.FIELD=VALUE ...]",
+        "Train a network that separates and transcribes the instruments of a set.\n\n"
+        "The run's directory gets config.json, metrics.jsonl and checkpoints/. The same command\n"
+        "continues a run that was stopped. Any field of the config can be set on the command\n"
+        "line, e.g. --config.loss.transcription=0.7 or --config.instruments=piano,bass; all\n"
+        "fields with their meaning are in experiments/sets/base.py.",
+    )
+    flags.string(
+        "config",
+        "",
+        "The set to train: a file, relative to the working directory or to experiments/. Known: "
+        + ", ".join(known_files("sets")),
+    )
+    flags.string("workdir", "", "The run's directory (default: runs/ and the name of the set).")
+    flags.boolean(
+        "distributed",
+        "This is one of several processes of a multi-host run: call jax.distributed.initialize.",
+    )
+    return flags
+
+
+def _run(flags: CommandFlags, overrides: Overrides) -> None:
+    if not flags.config:
+        raise ValueError(
+            "--config is missing, e.g. --config=sets/set4.py; known: "
+            + ", ".join(known_files("sets"))
+        )
+    config = load_config(flags.config, overrides)
+    workdir = Path(flags.workdir or Path("runs") / Path(flags.config).stem)
+    check_resume(config, workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+
+    import jax
+
+    if flags.distributed:
+        jax.distributed.initialize()
+    hide_gpus_from_tensorflow()
+    train_run(config, workdir)
+    if jax.process_index() == 0:
+        print(
+            "Next:\n"
+            f"  python -m experiments.evaluate --workdir={workdir}\n"
+            f"  python -m experiments.separate --workdir={workdir} --out=separated SONG.wav\n"
+            f"  python -m experiments.report --workdir={workdir}"
+        )
+
+
+def train_run(config: ConfigDict, workdir: Path) -> dict:
+    """Train, or go on training, the config in `workdir`; returns the summary of `train`."""
+    import jax
+
+    from experiments import data, train
+
+    process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+    first_step = train.start_step(workdir)
+    num_validation = data.num_validation_batches(config)
+    validation = list(data.batches(config, "validation", num_steps=num_validation, **process))
+    batches = data.batches(
+        config,
+        "train",
+        first_step=first_step,
+        num_steps=max(0, config.train.num_steps - first_step),
+        **process,
+    )
+    if jax.process_index() == 0:
+        print(_summary(config, workdir, first_step=first_step), flush=True)
+        save_config(config, workdir)
+    return train.train(config, batches, workdir=workdir, validation_batches=validation)
+
+
+def _summary(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
+    import jax
+
+    devices = jax.devices()
+    lines = [
+        f"Run:         {workdir}" + (f", continued after step {first_step}" if first_step else ""),
+        f"Devices:     {len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
+        f"Instruments: {', '.join(config.instruments)}",
+        f"Heads:       {', '.join(heads_of(config))}",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

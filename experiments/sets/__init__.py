@@ -1,0 +1,1 @@
+"""One config per file: `base` holds every field, each set changes only what it must."""

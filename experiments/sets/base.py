@@ -1,0 +1,133 @@
+"""Every field of a config: unit, default, source of the default. Sets change what they must.
+
+The paper's full text leaves several settings open. Each default below names its origin: "paper"
+(result tables of the authors' first demo page), "nussl 2019-10" (the authors' training library ten
+days before the paper), "MT3" (a later paper that re-ran Cerberus), "lab habit" (sibling papers of
+the same group) or "ours" (a choice of this project).
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The defaults: the paper's network and training for two instruments."""
+    config = ConfigDict()
+    # initialisation and dropout only; what a batch holds is data.seed's business (ours)
+    config.seed = 0
+    config.parallel = "jit"  # 'jit' (any number of devices and hosts) | 'pmap' (one host) (ours)
+    config.batch_size = 40  # excerpts per step, over all devices (nussl 2019-10)
+    # Slots of the network, in output order: piano, guitar, bass, drums, strings (paper: order of
+    # its tables).
+    config.instruments = ("piano", "guitar")
+    config.excerpt_seconds = 6.4  # s per training excerpt: 400 frames (nussl 2019-10)
+    config.audio = _audio()
+    config.data = _data()
+    config.model = _model()
+    config.loss = _loss()
+    config.optimizer = _optimizer()
+    config.train = _train()
+    config.decoding = ConfigDict()
+    # Roll probability that counts as sounding, 0 to 1; where training starts from: at its end one
+    # threshold per instrument is chosen on the validation excerpts (ours).
+    config.decoding.threshold = 0.5
+    config.evaluation = ConfigDict()
+    config.evaluation.excerpt_seconds = 10.0  # s per scored excerpt (lab habit)
+    return config
+
+
+def _audio() -> ConfigDict:
+    audio = ConfigDict()
+    audio.sample_rate_hz = 16000  # Hz, mono (paper: audio of its demo page)
+    # samples, 64 ms, periodic Hann (a third-party reimplementation; not in the paper)
+    audio.window = 1024
+    audio.hop = 256  # samples, 16 ms: 62.5 frames per second (MT3)
+    return audio
+
+
+def _data() -> ConfigDict:
+    data = ConfigDict()
+    # Directory written by data_pipeline.prepare; '' = MiniSlakh, rendered once into the user's
+    # cache folder (ours).
+    data.root = ""
+    data.seed = 0  # which excerpts are drawn, and their gains (ours)
+    # Share of training excerpts whose sources come from the same song and moment, 0 to 1; the
+    # others mix unrelated songs (lab habit has both kinds; the share is ours).
+    data.coherent_probability = 0.5
+    # dB; each source is scaled by a uniform draw from +- this (lab habit: +-2.5)
+    data.gain_db = 3.0
+    # dB re full scale; a source counts as active above this level (lab habit)
+    data.active_rms_db = -30.0
+    data.num_threads = 2  # reader threads; the batches do not depend on it (ours)
+    data.num_validation_excerpts = 200  # fixed excerpts, rounded up to whole batches (ours)
+    # fixed excerpts that evaluate scores (recalled from the paper: 1,000 to 3,000)
+    data.num_test_excerpts = 1000
+    # Corpus of each instrument, in the order of `instruments`; '' = any, () = any for all (ours).
+    data.corpora = ()
+    # training songs of the embedded MiniSlakh; 0 = its default size (ours)
+    data.minislakh_songs = 0
+    return data
+
+
+def _model() -> ConfigDict:
+    model = ConfigDict()
+    model.layers = 4  # bidirectional LSTM layers (nussl 2019-10)
+    model.hidden = 300  # units per direction (nussl 2019-10)
+    model.dropout = 0.3  # probability, between layers (nussl 2019-10)
+    model.embedding_dim = 20  # dimensions per time-frequency bin (nussl 2019-10)
+    # 'sigmoid' | 'tanh', before the unit norm (nussl 2019-10)
+    model.embedding_activation = "sigmoid"
+    # 'softmax' over the instruments | 'sigmoid' (nussl 2019-10; the authors' published estimates
+    # sum to the mixture).
+    model.mask_activation = "softmax"
+    # Trunk input: 'clip_db' = (dB + 80) / 80, dB relative to the clip's maximum (nussl 2019-10,
+    # scaled by us) | 'clip_db_affine' = the same with a learned scale and shift per bin | 'linear'
+    # magnitude and 'db_affine' = absolute dB with scale and shift, both for imported networks.
+    model.input_scaling = "clip_db"
+    model.precision = "float32"  # 'float32' | 'bfloat16' for the products inside the network (ours)
+    return model
+
+
+def _loss() -> ConfigDict:
+    loss = ConfigDict()
+    # The three weights; a head exists if and only if its weight is positive (paper: 0.1 / 0.1 /
+    # 0.8).
+    loss.deep_clustering = 0.1
+    loss.mask_inference = 0.1
+    loss.transcription = 0.8
+    # 'phase_sensitive' = clip(|S| cos(angle), 0, |X|) (nussl 2019-10) | 'magnitude' = |S|.
+    loss.mask_target = "phase_sensitive"
+    # 'mse' of the probabilities (inferred: nussl had no BCE then) | 'bce'
+    loss.transcription_kind = "mse"
+    # The transcription loss is divided by the number of all roll 'cells' | of the 'active' ones
+    # (ours).
+    loss.transcription_normaliser = "cells"
+    loss.deep_clustering_stride = 1  # frames; N = use one frame in N, random phase (ours: 1 = all)
+    loss.mask_inference_stride = 1  # frames; as above
+    # clips whose embeddings are in memory together; 0 = chosen for the backend (ours)
+    loss.clips_per_turn = 0
+    return loss
+
+
+def _optimizer() -> ConfigDict:
+    optimizer = ConfigDict()
+    optimizer.learning_rate = 1e-3  # Adam (nussl 2019-10)
+    optimizer.b1 = 0.9  # decay of the mean of the gradients (Adam's usual value)
+    optimizer.b2 = 0.999  # decay of the mean of their squares (Adam's usual value)
+    optimizer.eps = 1e-8  # (Adam's usual value)
+    optimizer.gradient_clip_norm = 5.0  # global norm of the averaged gradient (ours)
+    # 'plateau': times plateau_factor after plateau_patience validations without a new best (nussl
+    # 2019-10) | 'cosine': down to zero at train.num_steps (ours, for short runs).
+    optimizer.schedule = "plateau"
+    optimizer.warmup_steps = 0  # steps of linear warm-up (ours)
+    optimizer.plateau_factor = 0.5  # (nussl 2019-10)
+    optimizer.plateau_patience = 5  # validations (nussl 2019-10 counts epochs)
+    return optimizer
+
+
+def _train() -> ConfigDict:
+    train = ConfigDict()
+    train.num_steps = 50000  # steps: 100 epochs of 20,000 excerpts in batches of 40 (lab habit)
+    train.log_every = 50  # steps between two lines of metrics.jsonl (ours)
+    train.eval_every = 500  # steps between two validations: once per 20,000 excerpts (lab habit)
+    train.checkpoint_every = 500  # steps between two checkpoints (ours)
+    return train

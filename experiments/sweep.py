@@ -1,0 +1,201 @@
+"""Train and evaluate one network per point of a sweep, and set the scores side by side.
+
+Each point is a run of its own in a folder of its own, so the same command skips what is finished
+and continues what was stopped; the table is rewritten after each point.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from experiments.command_line import (
+    CommandFlags,
+    Overrides,
+    hide_gpus_from_tensorflow,
+    run_command,
+)
+from experiments.config import (
+    call_function,
+    check_resume,
+    find_file,
+    known_files,
+    load_config,
+    load_run_config,
+)
+from experiments.config_rules import LOSSES
+
+TABLE_FILE = "sweep.md"
+SCORES_FILE = "sweep.json"
+RESULTS_FILE = "results.json"
+INTERRUPTED = "Stopped. The same command skips the finished points and continues the last one."
+
+_DECIBELS = ("si_sdr", "si_sir", "si_sar")
+_NOTES = ("frame", "onset", "onset_offset")
+
+Point = tuple[str, ConfigDict]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command(_sweep, _flags(), argv=argv, with_config=True, on_interrupt=INTERRUPTED)
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m experiments.sweep --config=SET --sweep=SWEEP --workdir=DIR "
+        "[--config.FIELD=VALUE ...]",
+        "Train and evaluate one network per point of a sweep and print their scores as a table.\n\n"
+        f"Each point becomes a run in DIR/POINT; DIR gets {TABLE_FILE} and {SCORES_FILE}. The\n"
+        "same command skips finished points and continues a point that was stopped.",
+    )
+    flags.string("config", "", f"The set all points share: {', '.join(known_files('sets'))}")
+    flags.string("sweep", "", f"The points: {', '.join(known_files('sweeps'))}")
+    flags.string("workdir", "", "The directory that gets one folder per point.")
+    return flags
+
+
+def load_points(
+    sweep: str | Path, config_path: str | Path, overrides: Overrides | None = None
+) -> list[Point]:
+    """Name and config of each point of the sweep file.
+
+    Raises:
+        FileNotFoundError: if there is no such sweep; the message lists the known ones.
+        ValueError: if a point is not valid, or sets a field that `overrides` set too.
+    """
+    overrides = overrides or []
+    file = find_file(sweep, folder="sweeps")
+    points = []
+    for name, fields in call_function(file, "get_sweep"):
+        both = sorted({field for field, _ in overrides} & set(fields))
+        if both:
+            raise ValueError(
+                f"{file}: its points set {', '.join(both)}, so the command line cannot"
+            )
+        points.append((name, load_config(config_path, [*overrides, *fields.items()])))
+    names = [name for name, _ in points]
+    if not points or len(set(names)) < len(names):
+        raise ValueError(f"{file}: expected points with a name each, got {names}")
+    return points
+
+
+def run_points(
+    points: list[Point],
+    workdir: str | Path,
+    *,
+    train: Callable[[ConfigDict, Path], object],
+    evaluate: Callable[[Path], dict],
+) -> list[dict]:
+    """Train and evaluate what is not finished yet; write the table after each point.
+
+    Args:
+        points: name and config of each.
+        workdir: directory of the sweep.
+        train: trains, or continues, a config in a directory.
+        evaluate: scores the run in a directory and returns its results.
+
+    Returns:
+        one row per point: name, weights and mean scores.
+    """
+    workdir = Path(workdir)
+    for name, config in points:
+        check_resume(config, workdir / name)
+    rows = []
+    for number, (name, config) in enumerate(points, start=1):
+        folder = workdir / name
+        results = finished_results(config, folder)
+        if results is None:
+            print(f"Point {number} of {len(points)}: {name}", flush=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / RESULTS_FILE).unlink(missing_ok=True)
+            train(config, folder)
+            results = evaluate(folder)
+            _write(folder / RESULTS_FILE, json.dumps(results, indent=2) + "\n")
+        rows.append(table_row(name, config, results))
+        _write(workdir / SCORES_FILE, json.dumps(rows, indent=2) + "\n")
+        _write(workdir / TABLE_FILE, table(rows))
+    return rows
+
+
+def finished_results(config: ConfigDict, folder: Path) -> dict | None:
+    """The results of a point that was trained for all its steps and evaluated; None otherwise."""
+    file = folder / RESULTS_FILE
+    if not file.is_file() or load_run_config(folder).train.num_steps != config.train.num_steps:
+        return None
+    try:
+        return json.loads(file.read_text())
+    except ValueError:
+        return None
+
+
+def table_row(name: str, config: ConfigDict, results: dict) -> dict:
+    """Name, loss weights and mean scores of one point; None where the head is absent."""
+    mean = results["mean"]
+    separates = config.loss.mask_inference > 0 or config.loss.deep_clustering > 0
+    decibels = {metric: mean.get(metric) if separates else None for metric in _DECIBELS}
+    notes = {
+        f"{kind}_{part}": mean.get(f"{kind}_{part}") if config.loss.transcription > 0 else None
+        for kind in _NOTES
+        for part in ("precision", "recall", "f1")
+    }
+    return {"name": name} | {loss: config.loss[loss] for loss in LOSSES} | decibels | notes
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as a Markdown table in the paper's layout; blank = head absent."""
+    header = ["model", "wDC", "wMI", "wTR", "SI-SDR", "SI-SIR", "SI-SAR"]
+    header += ["frame P/R/F1", "onset P/R/F1", "onset+offset P/R/F1"]
+    cells = [header, ["---"] * len(header)]
+    for row in rows:
+        line = [row["name"].replace("_", " ")]
+        line += [f"{row[loss]:g}" if row[loss] else "" for loss in LOSSES]
+        line += ["" if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
+        line += [_precision_recall_f1(row, kind) for kind in _NOTES]
+        cells.append(line)
+    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+    cells[1] = ["-" * width for width in widths]
+    padded = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded) + "\n"
+
+
+def _precision_recall_f1(row: dict, kind: str) -> str:
+    scores = [row[f"{kind}_{part}"] for part in ("precision", "recall", "f1")]
+    return "" if None in scores else "/".join(f"{score:.2f}" for score in scores)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
+    for name in ("config", "sweep", "workdir"):
+        if not flags[name].value:
+            example = "--config=sets/set1.py --sweep=sweeps/loss_weights.py --workdir=runs/weights"
+            raise ValueError(f"--{name} is missing, e.g. {example}")
+    points = load_points(flags.sweep, flags.config, overrides)
+    Path(flags.workdir).mkdir(parents=True, exist_ok=True)
+    hide_gpus_from_tensorflow()
+
+    from experiments.evaluate import evaluate
+    from experiments.run import train_run
+
+    rows = run_points(
+        points,
+        flags.workdir,
+        train=train_run,
+        evaluate=lambda folder: evaluate(folder, step="best", split="test"),
+    )
+    print(table(rows), end="")
+    print(f"Written: {Path(flags.workdir) / TABLE_FILE}, {Path(flags.workdir) / SCORES_FILE}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Sweeps: lists of named config overrides that are run one after another."""
