@@ -32,7 +32,7 @@ demo: venv
 test: venv
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m pytest -n $(NUM_WORKERS) --dist=loadfile $(PYTEST_ARGS) $(TESTS)
+	$(RUN) -m pytest -n $(NUM_WORKERS) --dist=loadfile --timeout=600 $(PYTEST_ARGS) $(TESTS)
 
 # The stamp holds the Python version and the hash of both requirement files, and is written last: a changed file or an
 # interrupted installation starts from an empty environment.

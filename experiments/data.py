@@ -11,30 +11,22 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from data_pipeline.catalogue import Catalogue
+from data_pipeline.catalogue import SIDECAR, VERSION, Catalogue
 from data_pipeline.plan import PlanConfig, Planner
 from experiments.config import grid_of
 
 CACHE_VARIABLE = "CERBERUS_JAX_CACHE"
+MINISLAKH_SONGS = 480  # training songs of 20 s each
 
 
 def data_root(config: ConfigDict) -> Path:
-    """The prepared data of the config; the embedded MiniSlakh is made on first use.
-
-    Raises:
-        FileNotFoundError: if `data.root` names no directory.
-    """
-    if not config.data.root:
-        return _embedded_root(config.data.minislakh_songs)
-    root = Path(config.data.root).expanduser()
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"data.root: no directory {root}; prepare one with python -m data_pipeline.prepare "
-            f"--corpus=slakh2100 --root=SLAKH --out={root}, or leave data.root out for MiniSlakh"
-        )
-    return root
+    """The prepared data of the config; the embedded MiniSlakh is made on first use."""
+    if config.data.root:
+        return Path(config.data.root).expanduser()
+    return _embedded_root(config.data.minislakh_songs or MINISLAKH_SONGS)
 
 
 def cache_folder() -> Path:
@@ -110,6 +102,14 @@ def batches(
     return input_pipeline.batches(plan, num_threads=config.data.num_threads, **shared)
 
 
+def describe(config: ConfigDict) -> str:
+    """The prepared data in one line: where, which corpora, how many tracks per split."""
+    catalogue = _catalogue(data_root(config))
+    splits, counts = np.unique(catalogue.tables.track_splits, return_counts=True)
+    tracks = ", ".join(f"{split} {n}" for split, n in zip(splits, counts, strict=True))
+    return f"{catalogue.root} ({', '.join(catalogue.corpora)}); tracks: {tracks}"
+
+
 @lru_cache(maxsize=4)
 def _catalogue(root: Path) -> Catalogue:
     return Catalogue.load(root)
@@ -117,19 +117,20 @@ def _catalogue(root: Path) -> Catalogue:
 
 def _embedded_root(num_songs: int) -> Path:
     """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe."""
-    from data_pipeline import minislakh, prepare
+    from data_pipeline.minislakh.composer import VERSION as songs_version
 
-    num_songs = num_songs or minislakh.DEFAULT_NUM_SONGS
-    folder = cache_folder() / f"minislakh-{minislakh.VERSION}-{num_songs}"
-    complete, prepared = folder / "complete", folder / "prepared"
-    if complete.exists():
+    folder = cache_folder() / f"minislakh-{songs_version}-{num_songs}"
+    prepared = folder / "prepared"
+    last_file = prepared / "minislakh" / VERSION / SIDECAR
+    if last_file.exists():
         return prepared
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
+        if not last_file.exists():
+            from data_pipeline import minislakh, prepare
+
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
-            minislakh.build(folder / "tree", num_songs=num_songs)
-            prepare.prepare("minislakh", folder / "tree", prepared)
-            complete.touch()
+            tree = minislakh.build(folder / "tree", num_songs=num_songs)
+            prepare.prepare("minislakh", tree, out=prepared)
     return prepared

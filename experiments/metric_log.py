@@ -1,7 +1,8 @@
 """metrics.jsonl of a run: one JSON object per logged step.
 
-Opening it for a run that goes on from step k drops every line after k, so that an interrupted and
-resumed run leaves the same file as one that ran through (fields that tell the time apart).
+Opening it for a run that goes on from step k drops every line after k, and those that say
+`off_schedule` (written only because a shorter run ended there), so that an interrupted and resumed
+run leaves the same file as one that ran through, the field `time` apart.
 """
 
 import json
@@ -24,14 +25,18 @@ class MetricLog:
     def __init__(self, workdir: str | Path, *, start_step: int = 0):
         self.path = Path(workdir) / METRICS_FILE
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [entry for entry in read_metrics(workdir) if entry["step"] <= start_step]
+        kept = [
+            entry
+            for entry in read_metrics(workdir)
+            if entry["step"] <= start_step and not entry.get("off_schedule")
+        ]
         part = self.path.with_name(f".{METRICS_FILE}.part")
         part.write_text("".join(_line(entry) for entry in kept))
         os.replace(part, self.path)
         self._last_step = kept[-1]["step"] if kept else 0
         self._file = self.path.open("a")
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, object]) -> None:
         """Append the values of one step and flush them to disk.
 
         Raises:

@@ -34,7 +34,6 @@ COLUMNS = (
 
 _PACKAGES = ("jax", "flax", "optax", "numpy", "tensorflow-cpu", "mir_eval")
 _PLACEHOLDER = "#010203"  # drawn by matplotlib, replaced by the text's colour
-_NO_CURVE = ("seconds", "examples_per_second")
 _COLOURS = ("#3b82c4", "#d9772b", "#2e9d6a", "#b65cb0", "#8a8f2a")
 _STYLE = """
 :root { color-scheme: light dark; } body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
@@ -111,7 +110,7 @@ def curves(metrics: list[dict]) -> dict[str, dict[str, list[tuple[int, float]]]]
     for entry in metrics:
         for key, value in entry.items():
             title = key.removeprefix(VALIDATION)
-            if key == "step" or title in _NO_CURVE or not isinstance(value, int | float):
+            if key == "step" or isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             curve = "validation" if key.startswith(VALIDATION) else "training"
             plots.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
@@ -152,7 +151,8 @@ def plot_svg(title: str, lines: Mapping[str, list[tuple[int, float]]]) -> str:
         plt.close(figure)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(_PLACEHOLDER, "currentColor")
-    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return re.sub(r'<g id="[^"]*">', "<g>", svg)  # they would repeat from plot to plot
 
 
 def _flags() -> CommandFlags:

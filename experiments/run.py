@@ -77,34 +77,47 @@ def train_run(config: ConfigDict, workdir: Path) -> dict:
     """Train, or go on training, the config in `workdir`; returns the summary of `train`."""
     import jax
 
+    from cerberus_jax import parallel
     from experiments import data, train
 
+    parallel.check_batch_size(config.batch_size, jax.device_count())
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     first_step = train.start_step(workdir)
+    if first_step >= config.train.num_steps:
+        print(f"Nothing to train: {workdir} is at step {first_step} already", flush=True)
+        return {"step": first_step}
     num_validation = data.num_validation_batches(config)
     validation = list(data.batches(config, "validation", num_steps=num_validation, **process))
     batches = data.batches(
         config,
         "train",
         first_step=first_step,
-        num_steps=max(0, config.train.num_steps - first_step),
+        num_steps=config.train.num_steps - first_step,
         **process,
     )
     if jax.process_index() == 0:
-        print(_summary(config, workdir, first_step=first_step), flush=True)
+        print(_header(config, workdir, first_step=first_step), flush=True)
         save_config(config, workdir)
     return train.train(config, batches, workdir=workdir, validation_batches=validation)
 
 
-def _summary(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
+def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
     import jax
 
+    from experiments import data, train
+
     devices = jax.devices()
+    model = train.model_of(config)
+    magnitude = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
+    params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
+    num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    continued = f", continued after step {first_step}" if first_step else ""
     lines = [
-        f"Run:         {workdir}" + (f", continued after step {first_step}" if first_step else ""),
-        f"Devices:     {len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
-        f"Instruments: {', '.join(config.instruments)}",
-        f"Heads:       {', '.join(heads_of(config))}",
+        f"Run      {workdir}{continued}, to step {config.train.num_steps}",
+        f"Devices  {len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
+        f"Network  {', '.join(config.instruments)}; {', '.join(heads_of(config))}; "
+        f"{num_parameters / 1e6:.1f} M parameters",
+        f"Data     {data.describe(config)}",
     ]
     return "\n".join(lines)
 

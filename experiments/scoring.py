@@ -1,7 +1,7 @@
 """The scores of one mixture and their means: separation, notes, frames.
 
-What cannot be scored is None, never 0: a silent reference has no SI-SDR, one without notes no F1 (it
-gets `false_notes_per_minute` instead). Means are taken of the scores of the items, Nones left out.
+What cannot be scored is None, never 0: a silent reference has no SI-SDR, one without notes no F1
+(it gets `false_notes_per_minute` instead). Means are taken of the items' scores, Nones left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -120,8 +120,8 @@ def summarise(items: Iterable[Mapping[str, Scores]], instruments: Sequence[str])
     """Means of the items' scores.
 
     Returns:
-        `per_instrument` {instrument: {metric: mean}}, `mean` {metric: mean over the instruments} and
-        `num_items_per_instrument` {instrument: {metric: items that have it}}; None without any.
+        `per_instrument` {instrument: {metric: mean}}, `mean` {metric: mean over the instruments}
+        and `num_items_per_instrument` {instrument: {metric: items that have it}}; None without any.
     """
     items = list(items)
     per_instrument, counts = {}, {}
@@ -211,13 +211,15 @@ def _score_separation(estimate, reference, instruments) -> dict[str, Scores]:
 
 
 def _match_scores(kind: str, estimate: Notes, reference: Notes, *, offset_ratio) -> Scores:
-    precision, recall, f1, _ = mir_eval.transcription.precision_recall_f1_overlap(
-        *_for_mir_eval(reference),
-        *_for_mir_eval(estimate),
-        onset_tolerance=ONSET_TOLERANCE_SECONDS,
-        offset_ratio=offset_ratio,
-        offset_min_tolerance=ONSET_TOLERANCE_SECONDS,
-    )
+    precision, recall, f1 = 0.0, 0.0, 0.0
+    if len(estimate):  # mir_eval would warn
+        precision, recall, f1, _ = mir_eval.transcription.precision_recall_f1_overlap(
+            *_for_mir_eval(reference),
+            *_for_mir_eval(estimate),
+            onset_tolerance=ONSET_TOLERANCE_SECONDS,
+            offset_ratio=offset_ratio,
+            offset_min_tolerance=ONSET_TOLERANCE_SECONDS,
+        )
     return {
         f"{kind}_precision": float(precision),
         f"{kind}_recall": float(recall),

@@ -1,4 +1,4 @@
-"""The demo's driver: its stages in order, what it repeats, how it fails. The stages run elsewhere."""
+"""The demo's driver: its stages in order, what it repeats, how it fails; the stages do not run."""
 
 import os
 

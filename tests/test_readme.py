@@ -1,7 +1,7 @@
 """The README keeps its word: commands parse, files and targets exist, the Python sample is valid.
 
-Each command line is parsed by the module's own flags: the module is run as `python -m` would run it,
-with the function behind the flags replaced by one that only checks the config.
+Each command line is parsed by the module's own flags: the module runs as under `python -m`, with the
+function behind the flags replaced by one that only checks the config.
 """
 
 import ast
@@ -33,12 +33,12 @@ from experiments.config import load_config
 
 run_command = command_line.run_command
 
-def check(flags, overrides=None):
-    if overrides is not None:
-        load_config(flags.config, overrides)
-    print("parsed")
-
 def parse_command(command, flag_values, **options):
+    def check(flags, *rest):
+        if options.get("with_config"):
+            load_config(flags.config, rest[0])
+        print("parsed")
+
     return run_command(check, flag_values, **options)
 
 def parse_app(main, argv=None, flags_parser=None):

@@ -16,12 +16,13 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.cells, self.references, self.tags = [], [], [], []
+        self.open, self.cells, self.references, self.tags, self.ids = [], [], [], [], []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
         self.references += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
         if tag not in VOID:
             self.open.append(tag)
@@ -44,7 +45,12 @@ def _run(workdir, *, metrics=True, results=True):
     save_config(load_config("sets/set1.py"), workdir)
     if metrics:
         entries = [
-            {"step": step, "loss": 1 / step, "transcription": 2 / step, "seconds": 0.1}
+            {
+                "step": step,
+                "loss": 1 / step,
+                "transcription": 2 / step,
+                "time": {"seconds_per_step": 0.1},
+            }
             | ({"validation_loss": 1.5 / step} if step % 2 == 0 else {})
             for step in range(1, 9)
         ]
@@ -76,6 +82,8 @@ def test_a_full_page(tmp_path):
     assert page.open == []
     assert all(reference.startswith("#") for reference in page.references)
     assert "script" not in page.tags
+    assert len(set(page.ids)) == len(page.ids)
+    assert {reference[1:] for reference in page.references} <= set(page.ids)
     assert page.tags.count("figure") == 2
     for cell in (
         "5.0",
@@ -107,7 +115,10 @@ def test_the_page_is_the_same_every_time(tmp_path):
 
 def test_training_and_validation_share_a_plot():
     plots = report.curves(
-        [{"step": 1, "loss": 2.0, "seconds": 1.0}, {"step": 2, "loss": 1.0, "validation_loss": 3.0}]
+        [
+            {"step": 1, "loss": 2.0, "off_schedule": True},
+            {"step": 2, "loss": 1.0, "validation_loss": 3.0},
+        ]
     )
     assert plots == {"loss": {"training": [(1, 2.0), (2, 1.0)], "validation": [(2, 3.0)]}}
 

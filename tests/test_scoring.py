@@ -175,7 +175,7 @@ def test_mir_eval_fixtures_give_their_stored_scores(samples):
             ("onset_f1", "F-measure_no_offset"),
             ("onset_offset_f1", "F-measure"),
         ):
-            assert scores[ours] == pytest.approx(expected[theirs], abs=0.02), (file.name, ours)
+            assert scores[ours] == pytest.approx(expected[theirs], abs=1e-9), (file.name, ours)
 
 
 def test_means_leave_nulls_out():

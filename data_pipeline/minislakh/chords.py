@@ -112,7 +112,7 @@ def boom_chick(section: Section, dice: Dice, register, *, voices, gate):
             strong = beat == 0 if bar.beats == 3 else beat // every % 2 == 0
             if strong:
                 tone = chord.root if beat == 0 else chord.fifth
-                events.append((bar.start + beat, every * gate, near(tone, register[0] - 6), 0.9))
+                events.append((bar.start + beat, every * gate, near(tone, register[0] + 1), 0.9))
             else:
                 events += [(bar.start + beat, every * gate, pitch, 0.72) for pitch in previous]
     return events
@@ -128,7 +128,7 @@ def power(section: Section, dice: Dice, register, *, rate, gate):
     for bar in section.bars:
         for beat, length, accent in hits(pattern):
             chord = bar.chord_at(beat)
-            root = near(chord.root, register[0] + 5)
+            root = near(chord.root, register[0] + 6)
             fifth = root + (chord.fifth - root) % 12
             for pitch in (root, fifth, root + 12)[: 3 if octave else 2]:
                 events.append((bar.start + beat, length * gate, pitch, accent))

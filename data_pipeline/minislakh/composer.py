@@ -22,6 +22,7 @@ from data_pipeline.minislakh.styles import STYLES, Style
 VERSION = 1  # part of the name of every tree: raise it when songs change
 JITTER_SECONDS = 0.004
 SHORTEST_SECONDS = 0.04
+APART = 5  # semitones between the middles of two registers
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Song:
     key: str
 
 
-def compose(song_seed: int, *, seconds: float, unseen: bool = False) -> Song:
+def compose(song_seed: int, *, seconds: float | int, unseen: bool = False) -> Song:
     """The song of a seed: the same arguments always give the same song.
 
     Args:
@@ -66,7 +67,7 @@ def compose(song_seed: int, *, seconds: float, unseen: bool = False) -> Song:
         )
         for name in programs.INSTRUMENTS
     ]
-    return Song(parts, seconds, bpm, style.name, str(key))
+    return Song(parts, float(seconds), bpm, style.name, str(key))
 
 
 def _form(dice: Dice, style: Style, key: Key, bpm: float, seconds: float) -> list[Section]:
@@ -101,11 +102,10 @@ def _play(song_seed: int, style: Style, sections: list[Section], sounds: dict) -
     chosen = {}
     for index, section in enumerate(sections):
         cast = casts[index % 2]
-        for job, name in zip(("lead", "comp", "texture"), cast, strict=True):
-            if (name, job) not in chosen:
-                chosen[name, job] = _role(dice, style, name, job, sounds[name])
-            role = ROLES[name][chosen[name, job]]
-            events[name] += role(section, dice)
+        if cast not in chosen:
+            chosen[cast] = _roles(dice, style, cast, sounds)
+        for name, role in chosen[cast].items():
+            events[name] += ROLES[name][role](section, dice)
         if index and index % 2 == 0 and dice.chance(0.3):
             groove = dice.pick(style.grooves)
         energy = 0.75 + 0.25 * section.energy
@@ -122,10 +122,21 @@ def _play(song_seed: int, style: Style, sections: list[Section], sounds: dict) -
     return events
 
 
-def _role(dice: Dice, style: Style, name: str, job: str, program: int) -> str:
-    table = style.roles.get((name, job), JOBS[name][job])
-    role = dice.pick(table, table.values())
-    return PLUCKED.get(role, role) if program == programs.PIZZICATO else role
+def _roles(dice: Dice, style: Style, cast: tuple[str, ...], sounds: dict) -> dict[str, str]:
+    """A role for each of (lead, comp, texture); a register already taken is avoided if a few draws allow."""
+    roles, taken = {}, []
+    for job, name in zip(("lead", "comp", "texture"), cast, strict=True):
+        table = style.roles.get((name, job), JOBS[name][job])
+        for _ in range(4):
+            role = dice.pick(table, table.values())
+            if name == "strings" and sounds[name] == programs.PIZZICATO:
+                role = PLUCKED.get(role, role)
+            centre = sum(ROLES[name][role].keywords["register"]) / 2
+            if all(abs(centre - other) >= APART for other in taken):
+                break
+        roles[name] = role
+        taken.append(centre)
+    return roles
 
 
 def _perform(events: list, dice: Dice, style: Style, bpm: float, seconds: float) -> Notes:

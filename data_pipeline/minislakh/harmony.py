@@ -136,15 +136,17 @@ def voicing(
     """`count` ascending pitches of a chord within [low, high] that move least from `previous`.
 
     Candidates are close and drop-2 positions; without a previous chord the one nearest to the middle wins.
+    Where none fits, the lowest close position reaches above `high`.
     """
     centre = (low + high) / 2
-    best, best_cost = (), float("inf")
+    best, best_cost, lowest = (), float("inf"), ()
     for bottom in range(low, high + 1):
         if bottom % 12 not in tones:
             continue
         close = [bottom]
         while len(close) < count + 1:
             close.append(next(p for p in range(close[-1] + 1, close[-1] + 13) if p % 12 in tones))
+        lowest = lowest or tuple(close[:count])
         spread = sorted([*close[: count - 2], close[count - 2] - 12, close[count - 1]])
         for pitches in (close[:count], spread) if count >= 3 else (close[:count],):
             if pitches[0] < low or pitches[-1] > high:
@@ -154,7 +156,7 @@ def voicing(
                 cost += sum(abs(a - b) for a, b in zip(pitches, previous, strict=True))
             if cost < best_cost:
                 best, best_cost = tuple(pitches), cost
-    return best or tuple(near(tone, centre) for tone in tones[:count])
+    return best or lowest
 
 
 def near(pitch_class: int, pitch: float) -> int:

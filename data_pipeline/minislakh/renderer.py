@@ -119,7 +119,7 @@ class Renderer:
         if now < num_samples:
             synth.generate_simple(num_samples - now, view[8 * now :])
         self._silence(synth)
-        return stereo.mean(axis=1)
+        return 0.5 * (stereo[:, 0] + stereo[:, 1])
 
     def _events(self, part: Part, num_samples: int) -> list[tuple[int, int, int, int]]:
         """(sample, 1 onset or 0 offset, pitch, velocity) in order, ends before beginnings."""
@@ -170,6 +170,11 @@ def balance(
     return [to_pcm16(stem * np.float32(gain)) for stem in levelled], gain, levels
 
 
+def partial_root(out: Path) -> Path:
+    """Where unfinished tracks of a tree lie: too deep for the index to find them."""
+    return out / ".partial" / "unfinished" / "tracks"
+
+
 def write_track(
     folder: Path, parts: list[Part], info: TrackInfo, *, renderer: Renderer, seconds: float
 ) -> None:
@@ -186,7 +191,7 @@ def write_track(
     ]
     stems, gain, levels = balance(sounds, rate)
     identifiers = [f"S{index:02d}" for index in range(len(parts))]
-    partial = folder.parent.parent / ".partial" / f"{folder.parent.name}-{folder.name}-{os.getpid()}"
+    partial = partial_root(folder.parent.parent) / f"{folder.parent.name}-{folder.name}-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     try:
         (partial / "MIDI").mkdir(parents=True)

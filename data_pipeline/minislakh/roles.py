@@ -47,9 +47,9 @@ GUITAR = {
 STRING = {
     "pad": partial(chords.pad, register=STRINGS, voices=(2, 3, 4)),
     "low_pad": partial(chords.pad, register=LOW_STRINGS, voices=(2, 3)),
-    "staccato": partial(lines.ostinato, register=STRINGS, rate=(3, 6), gate=(0.3, 0.6), voices=(2, 2, 3)),
-    "high_staccato": partial(lines.ostinato, register=HIGH_STRINGS, rate=(3, 6), gate=(0.3, 0.6), voices=(1, 2, 3)),
-    "low_staccato": partial(lines.ostinato, register=LOW_STRINGS, rate=(3, 6), gate=(0.35, 0.6), voices=(1, 2)),
+    "staccato": partial(lines.ostinato, register=STRINGS, rate=(2.5, 6), gate=(0.3, 0.85), voices=(2, 2, 3)),
+    "high_staccato": partial(lines.ostinato, register=HIGH_STRINGS, rate=(2.5, 6), gate=(0.3, 0.85), voices=(1, 2, 3)),
+    "low_staccato": partial(lines.ostinato, register=LOW_STRINGS, rate=(2.5, 6), gate=(0.35, 0.85), voices=(1, 2)),
     "stabs": partial(chords.block, register=STRINGS, rate=(2.0, 4.0), voices=(2, 3), gate=0.4, patterns=chords.STABS),
     "spiccato": partial(lines.melody, register=HIGH_STRINGS, rate=(4, 8), gate=(0.4, 0.7), leap=0.15, double=(0.6, "octave")),
     "runs": partial(lines.melody, register=(58, 90), rate=(4, 8), gate=(0.7, 1.0), leap=0.05, double=(0.4, "third")),
@@ -73,9 +73,9 @@ JOBS = {
         "texture": {"high_picking": 1.5, "dyads": 1.5, "muted": 1, "lead": 1.5, "sparse": 1},
     },
     "strings": {
-        "lead": {"spiccato": 2, "runs": 1, "line": 1.2, "short_line": 2},
-        "comp": {"staccato": 3, "high_staccato": 3, "stabs": 1.5, "pad": 0.7},
-        "texture": {"staccato": 2, "high_staccato": 2, "low_staccato": 1, "pad": 1.5, "low_pad": 0.5, "low_line": 0.6},
+        "lead": {"spiccato": 2, "runs": 1, "line": 2, "short_line": 2},
+        "comp": {"staccato": 3, "high_staccato": 3, "stabs": 1.5, "pad": 1.5},
+        "texture": {"staccato": 2, "high_staccato": 2, "low_staccato": 1, "pad": 2.5, "low_pad": 1, "low_line": 1},
     },
 }  # fmt: skip
 

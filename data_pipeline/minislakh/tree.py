@@ -4,6 +4,7 @@ Which song a track holds depends on the seed, the split and its number alone, ne
 for or how many processes render them. A repeat makes only the tracks that are missing.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from data_pipeline.minislakh.renderer import (
     TrackInfo,
     content_uuid,
     default_soundfont,
+    partial_root,
     write_track,
 )
 
@@ -107,10 +109,22 @@ def build(
     try:
         _render_all(out, missing, fonts, sample_rate_hz, num_workers, progress)
     finally:
-        partial = out / ".partial"
-        if partial.is_dir() and not any(partial.iterdir()):
-            partial.rmdir()
+        _sweep(out)
     return out
+
+
+def _sweep(out: Path) -> None:
+    """Removes what killed processes left unfinished."""
+    folder = partial_root(out)
+    for left in folder.glob("*") if folder.is_dir() else ():
+        try:
+            os.kill(int(left.name.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue
+    with contextlib.suppress(OSError):  # not empty: another process works here
+        os.removedirs(folder)
 
 
 def _check(num_songs: int, song_seconds: float, num_workers: int) -> None:

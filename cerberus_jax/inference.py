@@ -1,0 +1,220 @@
+"""A whole song through the network in constant memory: windows, overlap-add, decoding.
+
+Windows of one static shape are cut so that the frames kept of each meet exactly; the frames around
+them are context for the recurrence and are thrown away. Masked spectra of the kept frames are
+overlap-added across window borders like any neighbouring frames, so a border cannot click.
+"""
+
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import soxr
+from jaxtyping import Float
+
+from cerberus_jax import checkpoint
+from cerberus_jax.decoding import DecodingConfig, decode
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.model import Cerberus
+from cerberus_jax.notes import Notes
+from cerberus_jax.steps import predict_step
+from cerberus_jax.stft import frame, hann, overlap_add
+from cerberus_jax.windows import OverlapAdder, WindowCutter
+
+WINDOW_SECONDS = 20.0
+CONTEXT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Waveforms, rolls and notes of every instrument of a song."""
+
+    instruments: tuple[str, ...]
+    sources: Float[np.ndarray, "s c n"]
+    rolls: Float[np.ndarray, "s t p"]
+    notes: dict[str, Notes]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network, ready for songs.
+
+    Args:
+        model, params: the network.
+        decoding: how each instrument's roll is turned into notes.
+        window_seconds, context_seconds: length of a window, and what is thrown away at both ends.
+        windows_per_call: windows the network sees together.
+    """
+
+    model: Cerberus
+    params: dict
+    decoding: dict[str, DecodingConfig]
+    window_seconds: float = WINDOW_SECONDS
+    context_seconds: float = CONTEXT_SECONDS
+    windows_per_call: int = 4
+
+    @classmethod
+    def load(cls, workdir: str | os.PathLike, step: str | int = "best", **settings) -> "Predictor":
+        """The network of a run's checkpoint: 'best', 'last' or a step number."""
+        model, params, metadata = checkpoint.restore_model(workdir, step)
+        decoding = {
+            name: DecodingConfig.from_json(values) for name, values in metadata["decoding"].items()
+        }
+        return cls(model, params, decoding, **settings)
+
+    @classmethod
+    def untrained(cls, model: Cerberus, *, seed: int = 0) -> "Predictor":
+        """The same network with fresh parameters: the floor of every score."""
+        frames = jnp.zeros((1, 2, model.grid.num_bins))
+        params = model.init(jax.random.key(seed), frames, train=False)["params"]
+        return cls(model, params, {name: DecodingConfig() for name in model.instruments})
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """The instrument slots in order."""
+        return self.model.instruments
+
+    @property
+    def grid(self) -> FrameGrid:
+        """The network's analysis grid."""
+        return self.model.grid
+
+    def predict(
+        self, waveform: Float[np.ndarray, " n"] | Float[np.ndarray, "c n"], sample_rate_hz: int
+    ) -> Prediction:
+        """Separates and transcribes a song of any rate and channel count.
+
+        The masks come from the mean of the channels and are applied to each of them. Sources have
+        the input's rate and length; above half the network's sample rate they are empty.
+
+        Raises:
+            ValueError: if the waveform is empty or not finite, the rate is not positive, or the
+                network lacks the mask or the transcription head.
+        """
+        waveform = np.atleast_2d(np.asarray(waveform, np.float32))
+        self._check(waveform, sample_rate_hz)
+        rate = self.grid.sample_rate_hz
+        resampled = _resample(waveform, sample_rate_hz, rate)
+        pieces = list(self.predict_stream([resampled]))
+        sources = np.concatenate([sources for sources, _ in pieces], axis=2)
+        rolls = np.concatenate([rolls for _, rolls in pieces], axis=1)
+        sources = _resample(sources, rate, sample_rate_hz)
+        return Prediction(
+            instruments=self.instruments,
+            sources=_fit(sources, waveform.shape[1]),
+            rolls=rolls,
+            notes=self.decode(rolls),
+        )
+
+    def decode(self, rolls: Float[np.ndarray, "s t p"]) -> dict[str, Notes]:
+        """Notes of every instrument."""
+        return {
+            name: decode(roll, self.grid, config=self.decoding[name])
+            for name, roll in zip(self.instruments, rolls, strict=True)
+        }
+
+    def predict_batch(
+        self, waveforms: Float[np.ndarray, "b n"]
+    ) -> tuple[Float[np.ndarray, "b s n"] | None, Float[np.ndarray, "b s t p"] | None]:
+        """Estimates and rolls of short mixtures at the network's rate, whole and at once."""
+        estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
+        return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
+
+    def predict_stream(
+        self, blocks: Iterable[Float[np.ndarray, "c n"]]
+    ) -> Iterator[tuple[Float[np.ndarray, "s c n"], Float[np.ndarray, "s t p"]]]:
+        """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
+
+        Args:
+            blocks: consecutive samples at the network's rate, of any lengths, all with the same
+                channels.
+
+        Yields:
+            consecutive pieces of the sources and of the rolls; put together they have the song's
+            samples and frames.
+        """
+        self._check_heads()
+        cutter = WindowCutter.of(
+            self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
+        )
+        adder = OverlapAdder(self.grid)
+        for group in _groups(cutter.cut(blocks), self.windows_per_call):
+            filled = group + [group[-1]] * (self.windows_per_call - len(group))
+            audio = np.stack([window.samples for window in filled])
+            valid = np.array([window.num_frames for window in filled])
+            found = _window_batch(self.params, audio, valid, self.model, cutter.context)
+            sources, rolls = (np.asarray(value) for value in found)
+            for k, window in enumerate(group):
+                yield adder.add(sources[k], window), rolls[k, :, : window.num_frames]
+
+    def _check_heads(self):
+        for loss in ("mask_inference", "transcription"):
+            if loss not in self.model.heads:
+                raise ValueError(
+                    f"the network has no {loss} head (it has {', '.join(self.model.heads)}); "
+                    "a song can be separated and transcribed by networks with both heads"
+                )
+
+    def _check(self, waveform, sample_rate_hz):
+        if waveform.ndim != 2 or waveform.shape[1] == 0:
+            raise ValueError(
+                f"waveform: samples of shape [n] or [c n] expected, got {waveform.shape}"
+            )
+        if not np.isfinite(waveform).all():
+            raise ValueError("waveform: every sample must be finite, got NaN or infinity")
+        if sample_rate_hz <= 0:
+            raise ValueError(f"sample_rate_hz: must be positive, got {sample_rate_hz}")
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _whole(params, waveforms, model):
+    return predict_step(params, waveforms, model=model)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _window_batch(params, audio, valid, model, context):
+    """Windows [b c n] -> overlap-added kept frames [b s c m] and rolls [b s kept p]; of each window
+    the first `valid` kept frames lie in the song, the others are left silent."""
+    grid = model.grid
+    num_frames = (audio.shape[-1] - grid.window) // grid.hop + 1
+    taper = jnp.asarray(hann(grid.window), audio.dtype)
+    mixture = frame(audio.mean(1), grid, num_frames=num_frames)
+    magnitude = jnp.abs(jnp.fft.rfft(mixture * taper))
+    heads = ("mask_inference", "transcription")
+    output = model.apply({"params": params}, magnitude, train=False, heads=heads)
+    kept = slice(context, num_frames - context)
+    channels = frame(audio, grid, num_frames=num_frames)[:, :, kept]
+    inside = jnp.arange(num_frames - 2 * context) < valid[:, None]
+    mask = output.mask[:, :, kept] * inside[:, None, :, None]
+    masked = mask[:, :, None] * jnp.fft.rfft(channels * taper)[:, None]
+    frames = jnp.fft.irfft(masked, grid.window)
+    return overlap_add(frames * taper, grid), jax.nn.sigmoid(output.roll_logits[:, :, kept])
+
+
+def _groups(items, size):
+    group = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _resample(waveform, from_hz, to_hz):
+    if from_hz == to_hz:
+        return waveform
+    flat = waveform.reshape(-1, waveform.shape[-1]).T
+    return soxr.resample(flat, from_hz, to_hz).T.reshape(*waveform.shape[:-1], -1)
+
+
+def _fit(waveform, num_samples):
+    """Resampling may miss the length by a sample or two."""
+    missing = max(num_samples - waveform.shape[-1], 0)
+    lead = [(0, 0)] * (waveform.ndim - 1)
+    return np.pad(waveform, [*lead, (0, missing)])[..., :num_samples]

@@ -1,0 +1,263 @@
+"""The training loop: batches in, checkpoints and metrics out. It imports no TensorFlow.
+
+Whatever a run prints or writes is a function of the config alone, times apart: a run that was
+stopped and started again leaves the same parameters and the same metrics as one that ran through.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cerberus_jax import checkpoint, parallel
+from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.joint_loss import HeadOptions
+from cerberus_jax.model import Cerberus
+from cerberus_jax.steps import Task, init_state
+from cerberus_jax.train_state import OptimizerConfig, TrainState
+from experiments.config import grid_of, heads_of
+from experiments.metric_log import MetricLog
+
+LONG_RUN_SECONDS = 3600
+# Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
+CPU_FRAMES_PER_TURN = 400
+
+
+def model_of(config: ConfigDict) -> Cerberus:
+    """The network of a config."""
+    return Cerberus(
+        grid=grid_of(config),
+        instruments=tuple(config.instruments),
+        heads=heads_of(config),
+        **config.model.to_dict(),
+    )
+
+
+def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
+    """Model, losses and optimiser of a config."""
+    loss, model = config.loss, model_of(config)
+    return Task(
+        model=model,
+        optimizer=OptimizerConfig(**config.optimizer.to_dict(), num_steps=config.train.num_steps),
+        options=HeadOptions(
+            embedding_activation=model.embedding_activation,
+            mask_activation=model.mask_activation,
+            transcription_kind=loss.transcription_kind,
+            transcription_normaliser=loss.transcription_normaliser,
+            deep_clustering_stride=loss.deep_clustering_stride,
+            mask_inference_stride=loss.mask_inference_stride,
+            precision=model.precision,
+        ),
+        mask_target=loss.mask_target,
+        clips_per_turn=_clips_per_turn(config, num_devices),
+    )
+
+
+def _clips_per_turn(config, num_devices):
+    """The largest divisor of a device's batch that the config, or the backend, allows."""
+    local = config.batch_size // num_devices
+    num_frames = grid_of(config).num_frames(
+        round(config.excerpt_seconds * config.audio.sample_rate_hz)
+    )
+    on_cpu = jax.default_backend() == "cpu"
+    wanted = config.loss.clips_per_turn or (CPU_FRAMES_PER_TURN // num_frames if on_cpu else 16)
+    return max(k for k in range(1, local + 1) if local % k == 0 and k <= max(wanted, 1))
+
+
+def start_step(workdir: str | Path) -> int:
+    """The step to go on from: that of the last checkpoint, 0 where there is none."""
+    return checkpoint.saved_steps(workdir).get("last", 0)
+
+
+def train(
+    config: ConfigDict,
+    batches: Iterable[dict],
+    *,
+    workdir: str | Path,
+    validation_batches: Iterable[dict] = (),
+    progress: bool = True,
+) -> dict:
+    """Trains from the last checkpoint in `workdir` (or from nothing) to `train.num_steps`.
+
+    Args:
+        config: the run's config.
+        batches: this process's part of each batch, the first one being that of step
+            `start_step(workdir)`; any iterable, also without TensorFlow.
+        workdir: the run's directory.
+        validation_batches: the fixed batches of every validation.
+        progress: show a progress bar.
+
+    Returns:
+        `step`, and the last values logged.
+
+    Raises:
+        ValueError: if the batch cannot be divided over the devices, the batches end early, or a
+            loss is not finite.
+    """
+    mesh = parallel.make_mesh()
+    parallel.check_batch_size(config.batch_size, mesh.size)
+    loop = _Loop(config, mesh, Path(workdir), list(validation_batches))
+    batches = iter(batches)
+    first = start_step(workdir)
+    if first >= config.train.num_steps:
+        return {"step": first}
+    batch = _next(batches, first)
+    state = loop.start(batch)
+    show = progress and jax.process_index() == 0
+    bar = tqdm(total=config.train.num_steps, initial=first, unit="step", disable=not show)
+    with bar, checkpoint.CheckpointWriter(workdir) as writer, loop.log(first) as log:
+        try:
+            for step in range(first + 1, config.train.num_steps + 1):
+                state = loop.update(state, batch, step)
+                bar.update()
+                state = loop.after_step(state, step, bar, writer, log)
+                if step < config.train.num_steps:
+                    batch = loop.wait_for(batches, step)
+        except KeyboardInterrupt:
+            writer.save("last", state, loop.metadata)
+            raise
+    return {"step": config.train.num_steps, **loop.logged}
+
+
+def _next(batches: Iterator[dict], step: int) -> dict:
+    try:
+        return next(batches)
+    except StopIteration:
+        raise ValueError(f"batches: ended at step {step}, before train.num_steps") from None
+
+
+class _Loop:
+    """What the loop does at each step, and what it remembers between them."""
+
+    def __init__(self, config, mesh, workdir, validation_batches):
+        self.config, self.mesh, self.workdir = config, mesh, workdir
+        self.task = task_of(config, num_devices=mesh.size)
+        self.step_fn = parallel.make_step(self.task, mesh, parallel=config.parallel)
+        self.eval_fn = parallel.jit_eval(self.task, mesh)
+        self.validation = validation_batches
+        weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
+        self.weights = jax.device_put(weights, parallel.replicated(mesh))
+        self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
+        decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
+        self.metadata = {
+            "model": checkpoint.model_to_json(self.task.model),
+            "decoding": dict.fromkeys(config.instruments, decoding),
+        }
+        self.metrics, self.logged = None, {}
+        self.waited, self.since, self.since_step = 0.0, time.monotonic(), None
+        self.warned = False
+
+    def start(self, batch) -> TrainState:
+        """The last checkpoint's state, or a fresh one, on all devices."""
+        same = parallel.replicated(self.mesh)
+        fresh = jax.jit(lambda b: init_state(self.task, self.init_key, b))
+        if start_step(self.workdir):
+            like = jax.eval_shape(fresh, batch)
+            return checkpoint.restore_state(self.workdir, like, same)
+        return jax.device_put(fresh(batch), same)
+
+    def log(self, first) -> MetricLog:
+        return MetricLog(self.workdir, start_step=first)
+
+    def wait_for(self, batches, step) -> dict:
+        """The next batch, and a note of how long it let the devices wait."""
+        begin = time.monotonic()
+        batch = _next(batches, step)
+        self.waited += time.monotonic() - begin
+        return batch
+
+    def update(self, state, batch, step) -> TrainState:
+        on_devices = parallel.put_batch(batch, self.mesh)
+        state, self.metrics = self.step_fn(state, on_devices, self.dropout_key, self.weights)
+        if self.since_step is None:  # the first step compiles; the pace is that of the others
+            jax.block_until_ready(self.metrics)
+            self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
+        return state
+
+    def after_step(self, state, step, bar, writer, log) -> TrainState:
+        """Logs, validates and saves where the config says so, and always at the end."""
+        train, last = self.config.train, step == self.config.train.num_steps
+        validate = self.validation and (step % train.eval_every == 0 or last)
+        due = step % train.log_every == 0 or step % train.eval_every == 0
+        if not (due or last):
+            if step % train.checkpoint_every == 0:
+                writer.save("last", state, self.metadata)
+            return state
+        entry = {name: float(value) for name, value in self.metrics.items()}
+        time_fields = self._pace(step, bar)
+        if validate:
+            entry |= self._validate(state)
+            state = self._plateau(state, entry["validation_loss"], step, writer)
+        if step % train.checkpoint_every == 0 or last:
+            writer.save("last", state, self.metadata)
+        # A line that is there only because the run ends here is dropped when the run goes on.
+        off_schedule = {} if due else {"off_schedule": True}
+        self._check_finite(entry, step)
+        log.write(step, {**entry, **off_schedule, "time": time_fields})
+        self.logged = entry
+        bar.set_postfix_str(_postfix(entry, time_fields))
+        self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
+        return state
+
+    def _pace(self, step, bar) -> dict:
+        seconds = max(time.monotonic() - self.since, 1e-9)
+        steps = max(step - self.since_step, 1)
+        remaining = (self.config.train.num_steps - step) * seconds / steps
+        if remaining > LONG_RUN_SECONDS and not self.warned and jax.process_index() == 0:
+            self.warned = True
+            bar.write(
+                f"This run will take about {remaining / 3600:.0f} hours more on this machine. "
+                "For a network in minutes: python -m experiments.run --config=sets/demo.py"
+            )
+        return {
+            "seconds_per_step": round(seconds / steps, 6),
+            "examples_per_second": round(self.config.batch_size * steps / seconds, 3),
+            "input_wait_percent": round(100 * self.waited / seconds, 2),
+        }
+
+    def _validate(self, state) -> dict:
+        """Means over all validation examples of all processes."""
+        losses = [
+            self.eval_fn(state.params, parallel.put_batch(batch, self.mesh), self.weights)
+            for batch in self.validation
+        ]
+        return {
+            f"validation_{name}": float(np.mean([np.mean(np.asarray(b[name])) for b in losses]))
+            for name in losses[0]
+        }
+
+    def _plateau(self, state, loss, step, writer) -> TrainState:
+        """Keeps the best network; the schedule counts only the validations of its rhythm, so that
+        a run that ended in between and goes on is the same run."""
+        if loss < float(state.plateau.best):
+            writer.save("best", state, self.metadata)
+        if step % self.config.train.eval_every:
+            return state
+        optimizer = self.config.optimizer
+        factor = optimizer.plateau_factor if optimizer.schedule == "plateau" else 1.0
+        plateau = state.plateau.update(loss, factor=factor, patience=optimizer.plateau_patience)
+        plateau = jax.device_put(plateau, parallel.replicated(self.mesh))
+        return state.replace(plateau=plateau)
+
+    def _check_finite(self, entry, step):
+        bad = [name for name, value in entry.items() if not np.isfinite(value)]
+        if bad:
+            raise ValueError(
+                f"training: {', '.join(bad)} not finite at step {step}; the last checkpoint in "
+                f"{self.workdir} is from before. Try a smaller --config.optimizer.learning_rate"
+            )
+
+
+def _postfix(entry, time_fields) -> str:
+    short = {"deep_clustering": "dc", "mask_inference": "mi", "transcription": "tr"}
+    parts = [f"loss {entry['loss']:.4f}"]
+    parts += [f"{text} {entry[name]:.4f}" for name, text in short.items() if name in entry]
+    if "validation_loss" in entry:
+        parts.append(f"val {entry['validation_loss']:.4f}")
+    return ", ".join([*parts, f"{time_fields['examples_per_second']:.1f} ex/s"])

@@ -1,0 +1,126 @@
+"""From a config to batches: where the embedded data go, when they are made, what a split holds."""
+
+import numpy as np
+import pytest
+
+from data_pipeline import minislakh, prepare
+from experiments import data
+from experiments.config import load_config
+
+SMALL = {"batch_size": 2, "excerpt_seconds": 1.0, "data.num_validation_excerpts": 3}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A tiny prepared MiniSlakh."""
+    folder = tmp_path_factory.mktemp("embedded")
+    tree = minislakh.build(
+        folder / "tree", num_songs=2, song_seconds=8, num_workers=1, progress=False
+    )
+    prepare.prepare(
+        "minislakh", tree, out=folder / "out", num_workers=1, progress=False, records=False
+    )
+    return folder / "out"
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Calls of build and prepare, which make only the file that says all is there."""
+    calls = []
+
+    def build(out, *, num_songs):
+        calls.append(("build", num_songs))
+        return out
+
+    def prepared(corpus, tree, *, out):
+        calls.append((corpus, tree.name))
+        last_file = out / corpus / data.VERSION / data.SIDECAR
+        last_file.parent.mkdir(parents=True)
+        last_file.touch()
+
+    monkeypatch.setenv(data.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(minislakh, "build", build, raising=False)
+    monkeypatch.setattr(prepare, "prepare", prepared)
+    return calls
+
+
+def _config(root, **fields):
+    return load_config("sets/set4.py", SMALL | {"data.root": str(root)} | fields)
+
+
+def test_the_embedded_data_are_made_once(made, tmp_path):
+    config = load_config("sets/set4.py")
+    first = data.data_root(config)
+    assert data.data_root(config) == first
+    assert made == [("build", data.MINISLAKH_SONGS), ("minislakh", "tree")]
+    assert first.is_relative_to(tmp_path / "cache")
+    assert first.name == "prepared"
+
+
+def test_another_size_has_another_folder(made):
+    default = data.data_root(load_config("sets/set4.py"))
+    assert data.data_root(load_config("sets/set4.py", {"data.minislakh_songs": 3})) != default
+    assert ("build", 3) in made
+
+
+def test_an_interrupted_preparation_is_taken_up_again(made, monkeypatch):
+    whole = prepare.prepare
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "prepare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.data_root(load_config("sets/set4.py"))
+    monkeypatch.setattr(prepare, "prepare", whole)
+    assert data.data_root(load_config("sets/set4.py")).is_dir()
+    assert [name for name, _ in made] == ["build", "build", "minislakh"]
+
+
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv(data.CACHE_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert data.cache_folder() == tmp_path / "cerberus_jax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert data.cache_folder() == tmp_path / "home" / ".cache" / "cerberus_jax"
+
+
+def test_a_configured_root_is_used_as_it_is(tmp_path):
+    assert data.data_root(_config(tmp_path / "x")) == tmp_path / "x"
+
+
+def test_batches_have_the_shape_of_the_config_and_continue(root):
+    config = _config(root)
+    whole = list(data.batches(config, "train", num_steps=3))
+    assert whole[0]["sources"].shape == (2, 5, 16000)
+    rest = list(data.batches(config, "train", first_step=2, num_steps=1))
+    assert len(whole) == 3
+    for name, array in whole[2].items():
+        np.testing.assert_array_equal(rest[0][name], array)
+
+
+def test_held_out_excerpts_are_unscaled_and_coherent(root):
+    config = _config(root)
+    assert data.num_validation_batches(config) == 2
+    (batch,) = data.batches(config, "validation", num_steps=1)
+    np.testing.assert_array_equal(batch["gains"], 1.0)
+    (training,) = data.batches(config, "train", num_steps=1)
+    assert (training["gains"] != 1.0).all()
+    plan = data.planner(config, "test").batch(0)
+    assert (plan.starts >= 0).all()
+    incoherent = _config(root, **{"data.coherent_probability": 0.0})
+    assert data.held_out_coherence(config) == 1.0
+    assert data.held_out_coherence(incoherent) == 0.0
+
+
+def test_excerpts_of_another_length(root):
+    plan = data.planner(_config(root), "test", excerpt_seconds=2.0)
+    assert plan.config.num_samples == 32000
+
+
+def test_a_root_that_does_not_exist_or_is_raw_is_an_error(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder.*data_pipeline.prepare"):
+        data.planner(_config(tmp_path / "none"), "train")
+    with pytest.raises(ValueError, match="not a prepared directory.*\n.*data_pipeline.prepare"):
+        data.planner(_config(root.parent / "tree"), "train")
