@@ -147,10 +147,11 @@ def _dips(flat: Float[np.ndarray, " n"], depth: float) -> Bool[np.ndarray, " n"]
 
     Of a flat bottom every frame counts; the silent frames between two keys count as well.
     """
-    around = np.pad(flat, _DIP_REACH)
-    views = np.lib.stride_tricks.sliding_window_view(around, 2 * _DIP_REACH + 1)
-    shoulders = np.minimum(views[:, :_DIP_REACH].max(1), views[:, _DIP_REACH + 1 :].max(1))
-    lowest = views[:, _DIP_REACH - 1 : _DIP_REACH + 2].min(1)
+    around, size = np.pad(flat, _DIP_REACH), len(flat)
+    before = [around[k : k + size] for k in range(_DIP_REACH)]
+    after = [around[k : k + size] for k in range(_DIP_REACH + 1, 2 * _DIP_REACH + 1)]
+    shoulders = np.minimum(np.maximum.reduce(before), np.maximum.reduce(after))
+    lowest = np.minimum(before[-1], after[0])
     return (flat <= lowest) & (shoulders - flat >= depth)
 
 

@@ -210,7 +210,10 @@ def _resample(waveform, from_hz, to_hz):
     if from_hz == to_hz:
         return waveform
     flat = waveform.reshape(-1, waveform.shape[-1]).T
-    return soxr.resample(flat, from_hz, to_hz).T.reshape(*waveform.shape[:-1], -1)
+    resampled = soxr.resample(flat, from_hz, to_hz).T.reshape(*waveform.shape[:-1], -1)
+    return _fit(
+        resampled, max(resampled.shape[-1], 1)
+    )  # a very short song may have come to nothing
 
 
 def _fit(waveform, num_samples):

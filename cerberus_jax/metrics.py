@@ -5,6 +5,7 @@ the target may lie 100 dB below the estimate, out of float32's reach. Inside ano
 (jit, vmap, grad) the caller's precision holds.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -78,23 +79,23 @@ def si_bss_eval(estimates: Float[AnyArray, "s n"], references: Float[AnyArray, "
 
 def _in_float64(function, *signals):
     if any(isinstance(signal, jax.core.Tracer) for signal in signals):
-        return function(*signals)
+        return function(*signals, signals[0].dtype)
     with jax.enable_x64(True):
-        return function(*(jnp.asarray(signal, jnp.float64) for signal in signals))
+        return function(*signals, np.float64)
 
 
-@jax.jit
-def _si_sdr(estimate, reference):
-    estimate, reference = _to_unit_norm(estimate), _to_unit_norm(reference)
+@functools.partial(jax.jit, static_argnums=2)
+def _si_sdr(estimate, reference, dtype):
+    estimate, reference = (_to_unit_norm(signal, dtype) for signal in (estimate, reference))
     scale = _dot(estimate, reference)
     distortion = estimate - scale[..., None] * reference
     score = _ratio_db(scale**2, _dot(distortion, distortion))
     return jnp.where(_sounds(reference), score, jnp.nan)
 
 
-@jax.jit
-def _si_bss_eval(estimates, references):
-    estimates, references = _to_unit_norm(estimates), _to_unit_norm(references)
+@functools.partial(jax.jit, static_argnums=2)
+def _si_bss_eval(estimates, references, dtype):
+    estimates, references = (_to_unit_norm(signals, dtype) for signals in (estimates, references))
     scales = _dot(estimates, references)
     weights = jnp.zeros_like(estimates, shape=(len(estimates), len(references)))
     inverse = jnp.linalg.pinv(_matmul(references, references.T), hermitian=True)
@@ -115,7 +116,8 @@ def _ratio_db(target, rest):
     return jnp.where(target > 0, jnp.clip(decibels, -MAX_DB, MAX_DB), -MAX_DB)
 
 
-def _to_unit_norm(signals):
+def _to_unit_norm(signals, dtype):
+    signals = jnp.asarray(signals, dtype)
     peak = jnp.max(jnp.abs(signals), axis=-1, keepdims=True, initial=0.0)
     signals = signals / jnp.where(peak > 0, peak, 1.0)  # squares of tiny values would underflow
     norm = jnp.sqrt(_dot(signals, signals))[..., None]

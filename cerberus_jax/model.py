@@ -4,6 +4,8 @@ The input scaling stands here, so that no caller can forget it: decibels relativ
 maximum (or to `reference`), floored at -80 dB, mapped to 0..1.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from flax import struct
@@ -30,11 +32,14 @@ INPUT_SCALINGS = ("clip_db", "clip_db_affine", "db_affine", "linear")
 
 @struct.dataclass
 class CerberusOutput:
-    """What the heads say; None for a head that is absent or was not asked for."""
+    """What the heads say; None for a head that is absent or was not asked for.
 
-    embedding: Float[Array, "b t f d"] | None = None
-    mask: Float[Array, "b s t f"] | None = None
-    roll_logits: Float[Array, "b s t p"] | None = None
+    A pytree may also hold shapes or shardings in place of arrays, hence the open types.
+    """
+
+    embedding: Any = None  # float [b t f d]
+    mask: Any = None  # float [b s t f]
+    roll_logits: Any = None  # float [b s t p]
 
 
 def relative_db(

@@ -89,7 +89,7 @@ def train_step(
     (loss, parts), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     grads, loss, parts = mean_across_devices((grads, loss, parts))
     state, rate = state.apply_gradients(grads, task.optimizer)
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     return state, {"loss": loss, **parts, "gradient_norm": norm, "learning_rate": rate}
 
 
@@ -138,6 +138,7 @@ def _targets(task, batch):
             mask_target=task.mask_target,
         )
 
+    batch = jax.tree.map(jnp.asarray, batch)
     return per_device(make, task.options.mesh, (examples(),), examples())(batch)
 
 

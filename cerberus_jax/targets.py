@@ -4,6 +4,8 @@ Every target derives from the one stack of sources, never from a second reading 
 gain or a shift reaches the spectra, the assignment and the rolls alike.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Int16, Shaped
@@ -17,12 +19,15 @@ MASK_TARGETS = ("phase_sensitive", "magnitude")
 
 @struct.dataclass
 class Targets:
-    """Targets of a batch; `assignment` holds the index of each bin's dominant source."""
+    """Targets of a batch; `assignment` holds the index of each bin's dominant source.
 
-    mixture_magnitude: Float[Array, "b t f"]
-    target_magnitude: Float[Array, "b s t f"]
-    assignment: Int[Array, "b t f"]
-    roll: Bool[Array, "b s t p"]
+    A pytree may also hold shapes or shardings in place of arrays, hence the open types.
+    """
+
+    mixture_magnitude: Any  # float [b t f]
+    target_magnitude: Any  # float [b s t f]
+    assignment: Any  # int [b t f]
+    roll: Any  # bool [b s t p]
 
 
 def source_waveforms(

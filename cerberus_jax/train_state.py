@@ -5,6 +5,7 @@ counter, best value) lives in arrays of the state, so a checkpoint holds all of 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,17 +55,18 @@ class OptimizerConfig:
         warm = jnp.minimum(1.0, (step + 1) / max(self.warmup_steps, 1))
         if self.schedule == "plateau":
             return self.learning_rate * warm
-        progress = jnp.clip((step - self.warmup_steps) / max(self.num_steps - self.warmup_steps, 1))
+        decay_steps = max(self.num_steps - self.warmup_steps, 1)
+        progress = jnp.clip((step - self.warmup_steps) / decay_steps, 0, 1)
         return self.learning_rate * warm * 0.5 * (1 + jnp.cos(jnp.pi * progress))
 
 
 @struct.dataclass
 class Plateau:
-    """How far the learning rate has come down, and what it waits for."""
+    """How far the learning rate has come down, and what it waits for (scalar arrays)."""
 
-    scale: Float[Array, ""]
-    stale: Int[Array, ""]
-    best: Float[Array, ""]
+    scale: Any
+    stale: Any
+    best: Any
 
     @classmethod
     def start(cls) -> "Plateau":
@@ -85,11 +87,12 @@ class Plateau:
 
 @struct.dataclass
 class TrainState:
-    """Step number, parameters, optimiser moments, plateau."""
+    """Step number, parameters, optimiser moments, plateau: a pytree, which may also hold shapes or
+    shardings in place of arrays."""
 
-    step: Int[Array, ""]
+    step: Any
     params: dict
-    opt_state: optax.OptState
+    opt_state: Any
     plateau: Plateau
 
     @classmethod

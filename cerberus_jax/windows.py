@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.stft import hann
+from cerberus_jax.stft import LEAST_NORM, hann
 
 
 @dataclass(frozen=True)
@@ -145,4 +145,4 @@ class OverlapAdder:
             start = k * grid.hop - half - begin
             low, high = max(start, 0), min(start + grid.window, count)
             norm[low:high] += squares[low - start : high - start]
-        return norm.astype(np.float32)
+        return np.maximum(norm, LEAST_NORM).astype(np.float32)

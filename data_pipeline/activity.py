@@ -1,7 +1,8 @@
-"""Which stems can be excerpted where: the usable stems of each instrument, and the start cells at which they are active.
+"""Which stems can be excerpted where: usable stems, and the start cells where they are active.
 
-A start cell is a tenth of a second of a track. A stem is active there if the RMS of the excerpt that starts in that cell
-exceeds a threshold (-30 dB in the Slakh paper). All choices are uniform draws from flat lists of such cells.
+A start cell is a tenth of a second of a track. A stem is active there if the RMS of the excerpt
+that starts in that cell exceeds a threshold (-30 dB in the Slakh paper). All choices are uniform
+draws from flat lists of such cells.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from data_pipeline.catalogue import Catalogue
 
 @dataclass(frozen=True)
 class StartCells:
-    """Start cells per track: those of track i are cells[start[i] : start[i + 1]]; `tracks` have any."""
+    """Cells of track i: cells[start[i] : start[i + 1]]; `tracks` are those that have any."""
 
     start: Int[np.ndarray, " k_plus_1"]
     cells: Int[np.ndarray, " c"]
@@ -42,7 +43,7 @@ class Activity:
         joint: start cells at which every slot has an active stem.
     """
 
-    candidates: tuple[Int[np.ndarray, "k candidates"], ...]
+    candidates: tuple[Int[np.ndarray, "k _"], ...]
     num_starts: Int[np.ndarray, " k"]
     active_start: Int[np.ndarray, " s_plus_1"]
     active: Bool[np.ndarray, " starts"]
@@ -81,7 +82,7 @@ def usable_stems(
 
 def find_activity(
     catalogue: Catalogue,
-    stems: list[Int[np.ndarray, " u"]],
+    stems: list[Int[np.ndarray, " _"]],
     *,
     num_samples: int,
     threshold_db: float | int,

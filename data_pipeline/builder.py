@@ -1,10 +1,14 @@
-"""The TFDS records of a prepared corpus: one per track, with its notes, levels and where its PCM lies.
+"""The TFDS records of a prepared corpus: per track its notes, levels and where its PCM lies.
 
-The audio itself is not in the records: random access to a flat memory-mapped file is three times as fast. Integer
-tensors carry encoding='bytes', without which TFDS stores each int16 as a varint, three times the size and 40 times slower.
+The audio itself is not in the records: random access to a flat memory-mapped file is three times as
+fast. Integer tensors carry encoding='bytes', without which TFDS stores each int16 as a varint,
+three times the size and 40 times slower.
 """
 
+import contextlib
+import io
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +106,7 @@ def write_records(tables: Tables, corpus: str, out: str | os.PathLike) -> Path:
     """Write the records to OUT/<corpus>/<version> and return that folder."""
     kind = type("Records", (TrackRecords,), {"name": corpus}, skip_registration=True)
     builder = kind(tables, data_dir=os.fspath(out))
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-    )
+    tfds.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare(download_dir=downloads)  # it downloads nothing
     return Path(builder.data_dir)

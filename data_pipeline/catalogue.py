@@ -1,7 +1,8 @@
-"""The tables of a prepared directory: every stem of every corpus, its notes, its level per cell, where its PCM lies.
+"""The tables of a prepared directory: every stem, its notes, its levels, where its PCM lies.
 
-Plain numpy, read from one `.npz` per corpus that lies beside the TFDS records and says the same, so that training needs
-no TensorFlow. Tables over stems point into flat arrays by `[start[i], start[i + 1])`.
+Plain numpy, read from one `.npz` per corpus that lies beside the TFDS records and says the same, so
+that training needs no TensorFlow. Tables over stems point into flat arrays by `[start[i], start[i +
+1])`.
 """
 
 import os
@@ -20,7 +21,7 @@ SIDECAR = "catalogue.npz"
 PCM = "pcm.int16"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tables:
     """The arrays of a catalogue, k tracks and s stems; stems are sorted by track.
 
@@ -119,7 +120,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A prepared directory: names of its corpora, their PCM files, and the tables over all of them."""
+    """A prepared directory: its corpora, their PCM files, and the tables over all of them."""
 
     root: Path
     corpora: tuple[str, ...]
@@ -128,7 +129,7 @@ class Catalogue:
 
     @classmethod
     def load(cls, root: str | os.PathLike) -> "Catalogue":
-        """Read what `data_pipeline.prepare` wrote to `--out=root` (or to one of its corpus folders).
+        """Read what `data_pipeline.prepare` wrote to `--out=root` (or one of its corpus folders).
 
         Raises:
             FileNotFoundError: if there is no such folder.
@@ -139,6 +140,12 @@ class Catalogue:
             raise FileNotFoundError(f"data.root={root}: no such folder; {prepare_hint(None, root)}")
         folders = [root] if (root / VERSION / SIDECAR).is_file() else sorted(root.iterdir())
         folders = [folder for folder in folders if (folder / VERSION / SIDECAR).is_file()]
+        unfinished = sorted(root.glob("*/part-*"))
+        if not folders and unfinished:
+            raise ValueError(
+                f"data.root={root}: preparing {unfinished[0].parent.name} has not been finished; "
+                "give its command again, it goes on from there"
+            )
         if not folders:
             raise ValueError(
                 f"data.root={root}: not a prepared directory (no <corpus>/{VERSION}/{SIDECAR}); "
@@ -163,7 +170,7 @@ class Catalogue:
         """Names of the splits present."""
         return sorted(set(self.tables.track_splits.tolist()))
 
-    def pcm(self) -> list[Int16[np.ndarray, " n"]]:
+    def pcm(self) -> list[Int16[np.ndarray, " _"]]:
         """The PCM of each corpus, memory-mapped (copy on write, so that it can be exported)."""
         return [np.memmap(path, np.int16, mode="c") for path in self.pcm_paths]
 

@@ -1,7 +1,7 @@
 """One track of any corpus -> one file of PCM, notes and levels. A process pool around it.
 
-Runs as a process of its own (`python -m data_pipeline.convert`), so that the workers of the pool import nothing but
-numpy and the readers, whatever the caller has loaded.
+Runs as a process of its own (`python -m data_pipeline.convert`), so that the workers of the pool
+import nothing but numpy and the readers, whatever the caller has loaded.
 """
 
 import json
@@ -32,7 +32,7 @@ SILENCE_DB = -200.0
 
 @dataclass(frozen=True)
 class Job:
-    """A track to convert, the file to write and the rate; with `check`, PCM is read but not kept."""
+    """A track to convert, the file to write, the rate; with `check` PCM is read but not kept."""
 
     track: Track
     target: Path
@@ -65,7 +65,7 @@ def read_labels(stem: Stem) -> Notes:
 
 
 def convert(job: Job) -> None:
-    """Read one track and write its file; a stem that cannot be read is left out, with the reason."""
+    """Read one track and write its file; a stem that cannot be read is left out, with reason."""
     track = job.track
     skipped, unreadable = [list(pair) for pair in track.skipped], []
     kept, audio, labels, outside, corrections = [], [], [], 0, {}
@@ -95,6 +95,7 @@ def convert(job: Job) -> None:
     for row, samples in zip(pcm, audio, strict=True):
         row[: len(samples)] = samples
     meta = {"id": track.id, "split": track.split, "num_samples": num_samples}
+    meta["sample_rate_hz"] = job.sample_rate_hz
     meta |= {
         "skipped": skipped,
         "unreadable": unreadable,

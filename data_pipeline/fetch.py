@@ -1,6 +1,7 @@
 """The numpy fetcher: planned batches -> batches, without TensorFlow.
 
-Equal bit for bit to what input_pipeline yields; for machines without TensorFlow, benchmarks and tests.
+Equal bit for bit to what input_pipeline yields; for machines without TensorFlow, benchmarks and
+tests.
 """
 
 import itertools
@@ -33,7 +34,7 @@ def process_rows(batch_size: int, *, process_index: int, process_count: int) -> 
 
 
 def read_sources(
-    planned: "PlannedBatch", pcm: list[Int16[np.ndarray, " n"]], num_samples: int
+    planned: "PlannedBatch", pcm: list[Int16[np.ndarray, " _"]], num_samples: int
 ) -> Int16[np.ndarray, "b s n"]:
     """The PCM of a planned batch."""
     sources = np.empty((*planned.stems.shape, num_samples), np.int16)

@@ -1,7 +1,8 @@
 """GuitarSet: what it holds, and its notes. A JAMS file is JSON; no JAMS library is needed.
 
-The six strings are annotated one by one with fractional pitches; here they are merged and rounded. The labels of two
-recordings are late and get shifted. The corpus has no split: player 05 is test, player 04 validation.
+The six strings are annotated one by one with fractional pitches; here they are merged and rounded.
+The labels of two recordings are late and get shifted. The corpus has no split: player 05 is test,
+player 04 validation.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The tf.data pipeline: indices of steps -> planned batches -> PCM out of the memory map.
 
-The map enters the graph through dlpack without a copy; tf.data's default optimisations must stay off, because they would copy
-the captured tensor, that is the whole data set, into memory.
+The map enters the graph through dlpack without a copy; tf.data's default optimisations must stay
+off, because they would copy the captured tensor, that is the whole data set, into memory.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """MAPS: whole pieces (MUS folders) of nine pianos, and their notes.
 
-The two Disklavier pianos (ENSTDk*) are the customary test set. Most of their pieces are also played by other pianos:
-those recordings are left out of training.
+The two Disklavier pianos (ENSTDk*) are the customary test set. Most of their pieces are also played
+by other pianos: those recordings are left out of training.
 """
 
 import os
@@ -65,7 +65,7 @@ def scan(root: str | os.PathLike, *, bass_octave_correction: bool = True) -> lis
 
 
 def read_notes(path: str | os.PathLike) -> Notes:
-    """The notes of a MAPS text file: columns OnsetTime, OffsetTime, MidiPitch under one header line.
+    """The notes of a MAPS text file: OnsetTime, OffsetTime, MidiPitch under one header line.
 
     Raises:
         ValueError: if the file is something else.

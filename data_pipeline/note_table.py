@@ -1,8 +1,11 @@
-"""The notes that sound in many windows at once, found by binary search in the flat tables of a catalogue.
+"""The notes that sound in many windows at once, found by binary search in flat tables.
 
-Searching for the first sounding note needs the running maximum of the offsets: a long note may outlast later ones. All
-stems are searched in one call, because a stem's number stands in the high bits of every time.
+Searching for the first sounding note needs the running maximum of the offsets: a long note may
+outlast later ones. All stems are searched in one call, because a stem's number stands in the high
+bits of every time.
 """
+
+import functools
 
 import numpy as np
 from jaxtyping import Int, Int16
@@ -26,13 +29,7 @@ class NoteTable:
     def __init__(self, tables: Tables, grid: FrameGrid, num_samples: int):
         self._tables, self._grid = tables, grid
         self._num_frames = grid.num_frames(num_samples)
-        counts = np.diff(tables.note_start)
-        stems = np.repeat(np.arange(len(counts)), counts)
-        last = np.zeros(len(stems))
-        for first, end in zip(tables.note_start[:-1], tables.note_start[1:], strict=True):
-            last[first:end] = np.maximum.accumulate(tables.offsets[first:end])
-        self._onset_keys = _key(stems, tables.onsets)
-        self._last_keys = _key(stems, last)
+        self._onset_keys, self._last_keys = _search_keys(tables)
 
     def notes_of(
         self, stems: Int[np.ndarray, "b s"], offsets: Int[np.ndarray, "b s"], num_notes: int
@@ -48,7 +45,7 @@ class NoteTable:
         flat = stems.ravel()
         begin = offsets.ravel() / t.sample_rate_hz
         margin = 1.0 / grid.frame_rate_hz
-        # A stem's range ends where the next stem's begins, so the keys may run over: clip the result to it.
+        # Keys before a stem's first note or after its last may fall into another stem: clip.
         low = np.searchsorted(self._last_keys, _key(flat, begin - margin))
         high = np.searchsorted(
             self._onset_keys, _key(flat, begin + self._num_frames * margin), side="right"
@@ -81,6 +78,17 @@ class NoteTable:
             over = np.searchsorted(ends, onsets - span)
             most = max(most, int((begun - over).max(initial=0)))
         return most
+
+
+@functools.lru_cache(maxsize=2)
+def _search_keys(tables: Tables) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted keys of the onsets, and of the latest offset so far; shared by all planners."""
+    counts = np.diff(tables.note_start)
+    stems = np.repeat(np.arange(len(counts)), counts)
+    latest = np.zeros(len(stems))
+    for first, end in zip(tables.note_start[:-1], tables.note_start[1:], strict=True):
+        latest[first:end] = np.maximum.accumulate(tables.offsets[first:end])
+    return _key(stems, tables.onsets), _key(stems, latest)
 
 
 def _key(stems: np.ndarray, seconds: np.ndarray) -> np.ndarray:

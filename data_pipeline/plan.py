@@ -1,8 +1,9 @@
 """What the batch of step k is: which stems, from which sample on, how loud, with which notes.
 
-A function of the configuration and k alone: all draws come from a Philox generator keyed by (seed, split, k), so a resumed
-run, another host or a run with more reader threads meets the same batches. With `fixed` the key is (seed, split, number of
-the excerpt), so that a list of excerpts does not depend on the batch size either.
+A function of the configuration and k alone: all draws come from a Philox generator keyed by (seed,
+split, k), so a resumed run, another host or a run with more reader threads meets the same batches.
+With `fixed` the key is (seed, split, number of the excerpt), so that a list of excerpts does not
+depend on the batch size either.
 """
 
 import math
@@ -184,9 +185,7 @@ class Planner:
         within = np.where(self._coherent(draws)[:, None], within[:, :1], within[:, :num_slots])
         tracks = t.stem_tracks[stems]
         latest = t.track_num_samples[tracks] - config.num_samples
-        offsets = np.minimum(
-            cells.astype(np.int64) * t.cell + (within * t.cell).astype(np.int64), latest
-        )
+        offsets = np.minimum(cells * t.cell + (within * t.cell).astype(np.int64), latest)
         decibels = (2 * gain[:, :num_slots] - 1) * config.gain_db
         return PlannedBatch(
             stems=stems,
@@ -217,7 +216,7 @@ class Planner:
     def _draws(self, k: int) -> np.ndarray:
         """Uniforms in [0, 1), one row per excerpt.
 
-        Columns: coherent or not, joint track; then per slot: cell, track, stem; then offsets; then gains.
+        Columns: coherent or not, joint track; per slot cell, track, stem; offsets; gains.
         """
         config = self.config
         columns = 2 + 5 * len(config.instruments)

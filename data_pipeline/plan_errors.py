@@ -1,4 +1,4 @@
-"""Why a split cannot be used: the message names what is missing, in which track, and what to do about it."""
+"""Why a split cannot be used: what is missing, in which track, and what to do about it."""
 
 import numpy as np
 

@@ -1,9 +1,11 @@
-"""What a Slakh-shaped tree holds: tracks, splits, stems, classes, known defects. Reads no audio and no notes.
+"""What a Slakh-shaped tree holds: tracks, splits, stems, classes, known defects.
 
-Files are tested for existence, because the flags of metadata.yaml do not tell it, and classes come from program numbers,
-because the class name "Strings (continued)" holds choirs too. Stems of bass sound one octave below their MIDI.
+Files are tested for existence, because the flags of metadata.yaml do not tell it, and classes come
+from program numbers, because the class name "Strings (continued)" holds choirs too. Stems of bass
+sound one octave below their MIDI.
 """
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import yaml
 
 INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 PROGRAMS = {
-    "piano": frozenset(range(0, 8)),
+    "piano": frozenset(range(8)),
     "guitar": frozenset(range(24, 32)),
     "bass": frozenset(range(32, 40)),
     "strings": frozenset([*range(40, 46), *range(48, 52)]),  # no harp, timpani, choir, hit
@@ -115,7 +117,8 @@ def scan(
 ) -> list[Track]:
     """All tracks of a Slakh-shaped tree, sorted by split and name.
 
-    Folders between `root` and the tracks are the splits, whatever their names; without them tracks are split by number.
+    Folders between `root` and the tracks are the splits, whatever their names; without them tracks
+    are split by number. No audio and no notes are read.
 
     Raises:
         FileNotFoundError: if `root` is no folder.
@@ -136,7 +139,7 @@ def scan(
             "train/TrackXXXXX/ that hold metadata.yaml, stems/ and MIDI/"
         )
     tracks.sort(key=lambda track: (track.split, track.id))
-    for one, other in zip(tracks, tracks[1:], strict=False):
+    for one, other in itertools.pairwise(tracks):
         if (one.split, one.id) == (other.split, other.id):
             raise ValueError(f"{one.path} and {other.path}: two tracks of one name and split")
     return tracks

@@ -1,7 +1,7 @@
 """Small pure functions on examples, in numpy: notes to frames, rolls, gains, mixtures.
 
-A note is at least one frame long (43 % of drum notes would vanish otherwise), and the frame before a repeated onset of its
-pitch is cleared, so that repeats can be told apart.
+A note is at least one frame long (43 % of drum notes would vanish otherwise), and the frame before
+a repeated onset of its pitch is cleared, so that repeats can be told apart.
 """
 
 import numpy as np

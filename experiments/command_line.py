@@ -125,6 +125,7 @@ def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:
 def hide_gpus_from_tensorflow() -> None:
     """Leave the GPUs to JAX: TensorFlow, used for reading only, would reserve their memory."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # announces itself, and reading needs none
     with contextlib.suppress(ImportError):
         import tensorflow as tf
 

@@ -5,8 +5,10 @@ demo does can be repeated and varied by hand. A stage whose output is newer than
 not repeated; training goes on where it stopped.
 """
 
+import contextlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -38,7 +40,7 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
     workdir = Path(flags.workdir)
     started = time.monotonic()
     _announce(1, "Songs: MiniSlakh, rendered and prepared once")
-    song = _held_out_song(overrides)
+    song = _held_out_song(workdir, overrides=overrides)
     times = {"songs": time.monotonic() - started}
     for number, (name, title, arguments, output) in enumerate(
         _stages(workdir, song, overrides=overrides), 2
@@ -54,8 +56,8 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
     _close(workdir, song, times=times)
 
 
-def _held_out_song(overrides: Overrides) -> Path:
-    """A mixture from the test songs of MiniSlakh, which training never sees."""
+def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
+    """A copy, in `workdir`, of a mixture from the test songs, which training never sees."""
     from experiments.config import load_config
     from experiments.data import data_root
 
@@ -67,7 +69,8 @@ def _held_out_song(overrides: Overrides) -> Path:
             f"no Track*/mix.flac in {tree / 'test'}, the test songs to separate"
         )
     print(f"{len(songs)} held-out songs in {tree / 'test'}", flush=True)
-    return songs[0]
+    workdir.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(songs[0], workdir / f"{songs[0].parent.name}.flac"))
 
 
 def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[tuple]:
@@ -90,8 +93,8 @@ def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[tuple]:
         ),
         (
             "separation",
-            f"Separation of {song.parent.name}, a held-out song",
-            ["experiments.separate", here, f"--out={separated}", str(song)],
+            f"Separation of {song.stem}, a held-out song",
+            ["experiments.separate", here, f"--out={separated}", "--overwrite", str(song)],
             separated / song.stem / "transcription.mid",
         ),
         ("report", "Report page", ["experiments.report", here], None),
@@ -104,7 +107,12 @@ def _announce(number: int, title: str) -> None:
 
 def _run(name: str, arguments: list[str]) -> None:
     print("$ python -m " + " ".join(arguments), flush=True)
-    code = subprocess.run([sys.executable, "-m", *arguments], check=False).returncode
+    process = subprocess.Popen([sys.executable, "-m", *arguments])
+    code = None
+    while code is None:
+        # Ctrl-C reaches the stage too: wait until it has saved what it has.
+        with contextlib.suppress(KeyboardInterrupt):
+            code = process.wait()
     if code == 130:
         raise KeyboardInterrupt
     if code:
@@ -131,9 +139,9 @@ def _close(workdir: Path, song: Path, *, times: dict[str, float]) -> None:
         f"Largest process: {gigabytes:.1f} GB.",
         "",
         f"Open   {workdir / 'report' / 'index.html'}",
-        "           curves, scores, things to listen to",
+        "           curves, scores and settings of this run",
         f"Listen {folder}{os.sep}",
-        f"           {song.parent.name} taken apart: one wav per instrument, transcription.mid",
+        f"           {song} taken apart: a wav per instrument, transcription.mid",
         f"Read   {workdir / 'results.json'}",
         "           every score of every excerpt",
         "",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from experiments.command_line import CommandFlags, run_command
 from experiments.config import flatten, load_run_config
+from experiments.config_rules import LOSSES
 from experiments.metric_log import read_metrics
 
 REPORT_FILE = Path("report") / "index.html"
@@ -36,15 +37,22 @@ _PACKAGES = ("jax", "flax", "optax", "numpy", "tensorflow-cpu", "mir_eval")
 _PLACEHOLDER = "#010203"  # drawn by matplotlib, replaced by the text's colour
 _COLOURS = ("#3b82c4", "#d9772b", "#2e9d6a", "#b65cb0", "#8a8f2a")
 _STYLE = """
-:root { color-scheme: light dark; } body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
-margin: 2rem auto; padding: 0 1rem; } h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size:
-1.15rem; margin-top: 2.2rem; } p.note { opacity: .7; margin-top: .2rem; } .wide { overflow-x: auto;
-} table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th, td { padding: .25rem
-.8rem; text-align: right; border-bottom: 1px solid color-mix(in srgb, currentColor 18%,
-transparent); } th:first-child, td:first-child { text-align: left; } tr.strong td { font-weight:
-600; } .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap:
-1rem; } .plots figure { margin: 0; } .plots svg { width: 100%; height: auto; } details { margin-top:
-1rem; } summary { cursor: pointer; }
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; }
+h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+p.note { opacity: .7; margin-top: .2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; }
+tr.strong td { font-weight: 600; }
+tr.weak td { opacity: .7; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem; }
+.plots figure { margin: 0; }
+.plots svg { width: 100%; height: auto; }
+details { margin-top: 1rem; }
+summary { cursor: pointer; }
 """
 
 
@@ -114,7 +122,9 @@ def curves(metrics: list[dict]) -> dict[str, dict[str, list[tuple[int, float]]]]
                 continue
             curve = "validation" if key.startswith(VALIDATION) else "training"
             plots.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
-    return plots
+    first = ("loss", *LOSSES)
+    order = sorted(plots, key=lambda title: first.index(title) if title in first else len(first))
+    return {title: plots[title] for title in order}
 
 
 def plot_svg(title: str, lines: Mapping[str, list[tuple[int, float]]]) -> str:
@@ -143,7 +153,8 @@ def plot_svg(title: str, lines: Mapping[str, list[tuple[int, float]]]) -> str:
         axes.set_xlabel("step")
         axes.grid(alpha=0.25, color=_PLACEHOLDER)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        values = [value for points in lines.values() for _, value in points]
+        axes.set_ylim(min(0.0, *values) * 1.05, max(0.0, *values) * 1.08 or None)
         if len(lines) > 1:
             axes.legend(frameon=False)
         text = io.StringIO()
@@ -198,7 +209,9 @@ def _scores(results: dict | None) -> list[str]:
     rows = [(name, results["per_instrument"][name], "") for name in results["instruments"]]
     rows.append(("mean", results["mean"], ' class="strong"'))
     for name, scores in (results.get("baselines") or {}).items():
-        rows.append((f"{name.replace('_', ' ')} (for comparison)", _mean_of(scores), ""))
+        rows.append((name.replace("_", " "), _mean_of(scores), ' class="weak"'))
+    for name, scores in (results.get("splits") or {}).items():
+        rows.append((f"split {name}", _mean_of(scores), ' class="weak"'))
     shown = [
         column
         for column in COLUMNS

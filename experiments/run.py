@@ -4,6 +4,7 @@ Everything that can be wrong with the request is found before data are rendered 
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -16,6 +17,7 @@ from experiments.command_line import (
 )
 from experiments.config import check_resume, heads_of, known_files, load_config, save_config
 
+_SHOWN = ("loss", "validation_loss")
 INTERRUPTED = "Stopped. The same command continues from the last checkpoint."
 
 
@@ -73,19 +75,32 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
         )
 
 
-def train_run(config: ConfigDict, workdir: Path) -> dict:
-    """Train, or go on training, the config in `workdir`; returns the summary of `train`."""
+def train_run(config: ConfigDict, workdir: Path) -> None:
+    """Train, or go on training, the config in `workdir`, and tune its note thresholds."""
     import jax
 
     from cerberus_jax import parallel
-    from experiments import data, train
+    from experiments import train
 
     parallel.check_batch_size(config.batch_size, jax.device_count())
-    process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     first_step = train.start_step(workdir)
+    say = print if jax.process_index() == 0 else _silent
     if first_step >= config.train.num_steps:
-        print(f"Nothing to train: {workdir} is at step {first_step} already", flush=True)
-        return {"step": first_step}
+        say(f"Nothing to train: {workdir} is at step {first_step} already")
+    else:
+        _train(config, workdir, first_step=first_step, say=say)
+    if jax.process_count() == 1:
+        _tune(workdir)
+    else:
+        say("Note thresholds are not tuned; for that, start this command again in one process")
+
+
+def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable) -> None:
+    import jax
+
+    from experiments import data, train
+
+    process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     num_validation = data.num_validation_batches(config)
     validation = list(data.batches(config, "validation", num_steps=num_validation, **process))
     batches = data.batches(
@@ -95,10 +110,30 @@ def train_run(config: ConfigDict, workdir: Path) -> dict:
         num_steps=config.train.num_steps - first_step,
         **process,
     )
+    say(_header(config, workdir, first_step=first_step), flush=True)
     if jax.process_index() == 0:
-        print(_header(config, workdir, first_step=first_step), flush=True)
         save_config(config, workdir)
-    return train.train(config, batches, workdir=workdir, validation_batches=validation)
+    summary = train.train(config, batches, workdir=workdir, validation_batches=validation)
+    losses = [f"{name.replace('_', ' ')} {summary[name]:.4f}" for name in _SHOWN if name in summary]
+    say(f"Trained  to step {summary['step']}: {', '.join(losses)}")
+
+
+def _tune(workdir: Path) -> None:
+    """Choose the note thresholds of the finished checkpoints, once."""
+    from cerberus_jax import checkpoint
+    from experiments.tuning import tune_run
+
+    folders = [checkpoint.locate(workdir, kind) for kind in checkpoint.saved_steps(workdir)]
+    if all((folder / "decoding.json").exists() for folder in folders):
+        return
+    tuned = tune_run(workdir)
+    if best := tuned.get("best"):
+        thresholds = [f"{name} {decoding.threshold:.2f}" for name, decoding in best.items()]
+        print(f"Tuned    note thresholds on validation: {', '.join(thresholds)}", flush=True)
+
+
+def _silent(*_, **__) -> None:
+    """What all processes but the first print."""
 
 
 def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:

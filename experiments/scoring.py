@@ -6,6 +6,7 @@ What cannot be scored is None, never 0: a silent reference has no SI-SDR, one wi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import mir_eval
 import numpy as np
@@ -15,6 +16,7 @@ from cerberus_jax.decoding import DecodingConfig, decode
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.metrics import si_bss_eval, si_sdr
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.transforms import note_frames
 
 SEPARATION_METRICS = ("si_sdr", "si_sir", "si_sar", "si_sdr_improvement")
 NOTE_METRICS = tuple(
@@ -58,6 +60,12 @@ class Reference:
 
     sources: Float[np.ndarray, "s n"]
     notes: Mapping[str, Notes]
+
+    @cached_property
+    def mixture_si_sdr(self) -> Float[np.ndarray, " s"]:
+        """What the unprocessed mixture scores as an estimate of each source."""
+        mixture = np.broadcast_to(self.sources.sum(0), self.sources.shape)
+        return np.asarray(si_sdr(mixture, self.sources))
 
 
 def score_item(
@@ -106,8 +114,7 @@ def score_notes(
 
 def activity(notes: Notes, grid: FrameGrid, num_frames: int) -> Bool[np.ndarray, "t p"]:
     """Which keys are held in which frames; unlike a training roll, repeats are not set apart."""
-    first = np.rint(notes.onsets * grid.frame_rate_hz).astype(int)
-    end = np.maximum(first + 1, np.rint(notes.offsets * grid.frame_rate_hz).astype(int))
+    first, end = note_frames(notes.onsets, notes.offsets, grid)
     keys = notes.pitches - LOWEST_PITCH
     kept = (keys >= 0) & (keys < NUM_PITCHES)
     steps = np.zeros((num_frames + 1, NUM_PITCHES), int)
@@ -151,7 +158,7 @@ def tune_thresholds(
     grid: FrameGrid,
     *,
     instruments: Sequence[str],
-    base: DecodingConfig | None = None,
+    bases: Mapping[str, DecodingConfig] | None = None,
     thresholds: Sequence[float] = THRESHOLD_GRID,
 ) -> dict[str, DecodingConfig]:
     """The threshold per instrument with the best mean onset F1 on validation items.
@@ -164,16 +171,16 @@ def tune_thresholds(
         references: notes of each item by instrument.
         grid: the frames of the rolls.
         instruments: in the order of the rolls.
-        base: everything but the threshold; None for the defaults.
+        bases: everything but the threshold, by instrument; None for the defaults.
         thresholds: the candidates.
     """
     if len(rolls) != len(references):
         raise ValueError(
             f"tune_thresholds: {len(rolls)} rolls do not fit {len(references)} references"
         )
-    base = base or DecodingConfig()
     tuned = {}
     for slot, name in enumerate(instruments):
+        base = (bases or {}).get(name, DecodingConfig())
         pairs = [
             (roll[slot], notes[name])
             for roll, notes in zip(rolls, references, strict=True)
@@ -198,9 +205,8 @@ def _score_separation(estimate, reference, instruments) -> dict[str, Scores]:
             )
         if not np.isfinite(sources).all():
             raise ValueError(f"score_item: the {what}'s sources hold NaN or infinity")
-    mixture = np.broadcast_to(reference.sources.sum(0), expected)
     parts = [np.asarray(part) for part in si_bss_eval(estimate.sources, reference.sources)]
-    improvement = parts[0] - np.asarray(si_sdr(mixture, reference.sources))
+    improvement = parts[0] - reference.mixture_si_sdr
     return {
         name: {
             metric: None if np.isnan(values[slot]) else float(values[slot])

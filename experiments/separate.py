@@ -61,8 +61,8 @@ def separate(
     Raises:
         FileNotFoundError: if a song or folder does not exist, before anything is done.
         OSError: if `out` cannot be written to.
-        ValueError: at the end, if songs failed; and before anything is done if the network has no
-            mask head, if a folder has no audio files or two songs would share one output folder.
+        ValueError: at the end, if songs failed; and before anything is done if the network lacks
+            a head, if a folder has no audio files or two songs would share one output folder.
     """
     _check_network(predictor)
     folders = _output_folders(find_songs(songs), Path(out))
@@ -177,12 +177,12 @@ def _separate(flags: _Flags) -> None:
 
 
 def _check_network(predictor: Predictor) -> None:
-    if "mask_inference" not in predictor.heads:
-        raise ValueError(
-            "this network was trained without a mask head (loss.mask_inference = 0), so it cannot "
-            f"tell its {len(predictor.instruments)} instruments apart in a waveform; use a run "
-            "with loss.mask_inference > 0"
-        )
+    for loss, purpose in (("mask_inference", "separate"), ("transcription", "transcribe")):
+        if loss not in predictor.model.heads:
+            raise ValueError(
+                f"this network cannot {purpose} a song: it was trained with loss.{loss} = 0 and "
+                f"has only {', '.join(predictor.model.heads)}; use a run with both heads"
+            )
 
 
 def _output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
@@ -235,7 +235,8 @@ def _write_song(prediction: Prediction, folder: Path, *, sample_rate_hz: int) ->
                 shutil.move(part, folder)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OSError(error.errno, f"cannot write the files of a song ({reason})", str(folder))
+        message = f"cannot write the files of a song ({reason})"
+        raise OSError(error.errno, message, str(folder)) from error
 
 
 def _write_files(prediction: Prediction, folder: Path, *, sample_rate_hz: int) -> None:
@@ -247,9 +248,8 @@ def _write_files(prediction: Prediction, folder: Path, *, sample_rate_hz: int) -
             sample_rate_hz=sample_rate_hz,
             subtype="FLOAT" if too_loud else "PCM_16",
         )
-    if prediction.notes:
-        write_midi(folder / MIDI_FILE, parts_of(prediction.notes))
-        write_notes(folder / NOTES_FILE, prediction.notes)
+    write_midi(folder / MIDI_FILE, parts_of(prediction.notes))
+    write_notes(folder / NOTES_FILE, prediction.notes)
 
 
 def _describe(waveform: Float[np.ndarray, "c n"], rate: int) -> str:

@@ -146,14 +146,18 @@ def table_row(name: str, config: ConfigDict, results: dict) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """The rows as a Markdown table in the paper's layout; blank = head absent."""
+    """The rows as a Markdown table in the paper's layout.
+
+    Blank = head absent; a dash = not scored, as masks that need clustering of the embedding.
+    """
     header = ["model", "wDC", "wMI", "wTR", "SI-SDR", "SI-SIR", "SI-SAR"]
     header += ["frame P/R/F1", "onset P/R/F1", "onset+offset P/R/F1"]
     cells = [header, ["---"] * len(header)]
     for row in rows:
         line = [row["name"].replace("_", " ")]
         line += [f"{row[loss]:g}" if row[loss] else "" for loss in LOSSES]
-        line += ["" if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
+        absent = "–" if row["deep_clustering"] or row["mask_inference"] else ""
+        line += [absent if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
         line += [_precision_recall_f1(row, kind) for kind in _NOTES]
         cells.append(line)
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]

@@ -13,7 +13,7 @@ def songs(tmp_path, monkeypatch):
     for track in ("Track00902", "Track00901"):
         folder = tmp_path / "minislakh" / "tree" / "test" / track
         folder.mkdir(parents=True)
-        (folder / "mix.flac").touch()
+        (folder / "mix.flac").write_text(f"song {int(track[-3:])}")
     prepared = tmp_path / "minislakh" / "prepared"
     monkeypatch.setattr("experiments.data.data_root", lambda config: prepared)
     return tmp_path / "minislakh" / "tree" / "test"
@@ -38,7 +38,8 @@ def test_the_stages_are_the_commands_of_the_readme(songs, ran, tmp_path, capsys)
     ]
     assert all(f"--workdir={workdir}" in command for command in ran)
     assert "--config.train.num_steps=7" in ran[0]
-    assert ran[2][-1] == str(songs / "Track00901" / "mix.flac")
+    assert ran[2][-1] == str(workdir / "Track00901.flac")
+    assert (workdir / "Track00901.flac").read_bytes() == b"song 901"
     printed = capsys.readouterr().out
     assert "Done in" in printed
     assert str(workdir / "report" / "index.html") in printed
@@ -49,7 +50,7 @@ def test_a_finished_stage_is_repeated_only_after_more_training(songs, ran, tmp_p
     checkpoint.mkdir(parents=True)
     results = tmp_path / "results.json"
     results.touch()
-    midi = tmp_path / "separated" / "mix" / "transcription.mid"
+    midi = tmp_path / "separated" / "Track00901" / "transcription.mid"
     midi.parent.mkdir(parents=True)
     midi.touch()
     assert demo.main([f"--workdir={tmp_path}"]) == 0
@@ -86,3 +87,22 @@ def test_a_wrong_field_is_found_before_anything_runs(songs, ran, tmp_path, capsy
     assert demo.main([f"--workdir={tmp_path}", "--config.train.steps=7"]) == 1
     assert "train.steps" in capsys.readouterr().err
     assert not ran
+
+
+class InterruptedStage:
+    """A process that is still saving when Ctrl-C comes, and ends as interrupted commands do."""
+
+    def __init__(self, arguments):
+        self.waits = iter([KeyboardInterrupt, 130])
+
+    def wait(self):
+        result = next(self.waits)
+        if result is KeyboardInterrupt:
+            raise result
+        return result
+
+
+def test_ctrl_c_waits_for_the_stage_and_says_how_to_go_on(songs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo.subprocess, "Popen", InterruptedStage)
+    assert demo.main([f"--workdir={tmp_path}"]) == 130
+    assert "The same command continues the demo" in capsys.readouterr().err

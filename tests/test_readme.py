@@ -1,7 +1,7 @@
 """The README keeps its word: commands parse, files and targets exist, the Python sample is valid.
 
-Each command line is parsed by the module's own flags: the module runs as under `python -m`, with the
-function behind the flags replaced by one that only checks the config.
+Each command line is parsed by the module's own flags: the module runs as under `python -m`, with
+the function behind the flags replaced by one that only checks the config.
 """
 
 import ast

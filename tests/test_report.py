@@ -67,6 +67,7 @@ def _run(workdir, *, metrics=True, results=True):
                     "per_instrument": {"piano": scores, "guitar": {"si_sdr": None}},
                     "mean": scores,
                     "baselines": {"mixture": {"mean": {"si_sdr": -6.31}}, "oracle_mask": {}},
+                    "splits": {"test_unseen": {"mean": {"si_sdr": 2.34}}},
                     "commit": "abc<1>",
                     "versions": {"jax": "9.9"},
                 }
@@ -89,7 +90,9 @@ def test_a_full_page(tmp_path):
         "5.0",
         "0.46",
         "-6.3",
-        "mixture (for comparison)",
+        "split test_unseen",
+        "2.3",
+        "mixture",
         "abc<1>",
         "9.9",
         "piano, guitar",
@@ -157,3 +160,8 @@ def test_the_command(tmp_path, capsys):
     _run(tmp_path)
     assert report.main([f"--workdir={tmp_path}"]) == 0
     assert "index.html" in capsys.readouterr().out
+
+
+def test_the_losses_come_first():
+    entry = {"step": 1, "deep_clustering": 1.0, "gradient_norm": 1.0, "loss": 1.0}
+    assert list(report.curves([entry])) == ["loss", "deep_clustering", "gradient_norm"]

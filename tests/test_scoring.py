@@ -203,8 +203,8 @@ def test_thresholds_are_chosen_per_instrument():
         "piano": notes_of((10 * onset, 20 * onset, 60, 90)),
         "drums": notes_of((5 * onset, 9 * onset, 36, 90), (30 * onset, 33 * onset, 36, 90)),
     }
-    base = DecodingConfig(min_frames=2)
-    tuned = tune_thresholds([roll], [notes], GRID, instruments=NAMES, base=base)
+    bases = {"piano": DecodingConfig(min_frames=2)}
+    tuned = tune_thresholds([roll], [notes], GRID, instruments=NAMES, bases=bases)
     assert 0.55 < tuned["piano"].threshold <= 0.8
     assert 0.1 <= tuned["drums"].threshold <= 0.3
     assert tuned["piano"].min_frames == 2

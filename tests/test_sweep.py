@@ -123,6 +123,12 @@ def test_the_table_leaves_absent_heads_blank():
     assert len({len(line) for line in lines}) == 1
 
 
+def test_a_head_that_is_there_but_not_scored_is_a_dash():
+    config = dict(sweep.load_points(SWEEP, SET))["deep_clustering"]
+    row = sweep.table_row("deep_clustering", config, {"mean": {"si_sdr": None}})
+    assert sweep.table([row]).count("–") == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

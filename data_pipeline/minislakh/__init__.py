@@ -5,7 +5,7 @@
 
 _HOMES = {"build": "tree", "compose": "composer"}
 
-__all__ = ["build", "compose"]  # noqa: F822
+__all__ = ["build", "compose"]
 
 
 def __getattr__(name: str):

@@ -1,11 +1,11 @@
 """Compose and render MiniSlakh, or render a folder of MIDI files, into a tree of Slakh's shape.
 
     python -m data_pipeline.minislakh --out=DIR --num_songs=480
-    python -m data_pipeline.minislakh --out=DIR --midi_dir=MY_SONGS --soundfont=A.sf2 --soundfont=B.sf2
+    python -m data_pipeline.minislakh --out=DIR --midi_dir=MY_SONGS --soundfont=ANOTHER.sf2
 
 Then prepare it for training:
 
-    python -m data_pipeline.prepare --corpus=slakh2100 --root=DIR --out=PREPARED
+    python -m data_pipeline.prepare --corpus=minislakh --root=DIR --out=PREPARED
 """
 
 import sys
@@ -19,22 +19,22 @@ flags.DEFINE_string("out", None, "Folder for the tree; tracks already in it are 
 flags.DEFINE_integer(
     "num_songs",
     480,
-    "Training songs. Validation, test and test_unseen (sounds never heard in training) get a twentieth of "
-    "that each, at least two.",
+    "Training songs. Validation, test and test_unseen (sounds never heard in training) get a "
+    "twentieth of that each, at least two.",
 )
 flags.DEFINE_integer("seed", 0, "The same seed gives the same songs.")
 flags.DEFINE_float("song_seconds", 20.0, "Length of every song in seconds.")
 flags.DEFINE_multi_string(
     "soundfont",
     [],
-    "A General MIDI soundfont (.sf2, .sf3). Repeat the flag to give several: each stem then draws one. "
-    "Default: TimGM6mb, which comes with pretty_midi.",
+    "A General MIDI soundfont (.sf2, .sf3). Repeat the flag to give several: each stem then draws "
+    "one. Default: TimGM6mb, which comes with pretty_midi.",
 )
 flags.DEFINE_string(
     "midi_dir",
     "",
-    "Render the MIDI files below this folder instead of composing; every part becomes a stem. Eight of ten "
-    "files go to train, one to validation and one to test, by a hash of their names.",
+    "Render the MIDI files below this folder instead of composing; every part becomes a stem. "
+    "Eight of ten files go to train, one to validation and one to test, by a hash of their names.",
 )
 flags.DEFINE_integer("sample_rate_hz", 16000, "Sample rate of the audio; 44100 is Slakh's own.")
 flags.DEFINE_integer("num_workers", 2, "Processes; 0 means one for each core.")
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
             midi_dir=FLAGS.midi_dir,
             sample_rate_hz=FLAGS.sample_rate_hz,
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped; the same command continues where it was")

@@ -1,7 +1,7 @@
 """Bass lines: one-bar patterns and walking.
 
-Pattern letters, one for each sixteenth: `R` root, `8` octave above, `5` fifth, `3` third, `a` the half or whole
-step below or above the next root, `.` let ring, `_` rest.
+Pattern letters, one for each sixteenth: `R` root, `8` octave above, `5` fifth, `3` third, `a` the
+half or whole step below or above the next root, `.` let ring, `_` rest.
 """
 
 from functools import lru_cache
@@ -13,21 +13,46 @@ from data_pipeline.minislakh.rhythm import Section
 LOW, HIGH = 28, 52
 
 PATTERNS = {
-    "long": ("R...............", "R.......R.......", "R.......5.......", "R...........5...",
-             "R...........", "R.......5..."),
-    "rooted": ("R.....R.R.......", "R.....R.R...5...", "R...R...R...R...", "R.....R...R.a...", "R..R..R.R..R..5.",
-               "R...R...R...", "R.....R.a..."),
+    "long": (
+        "R...............",
+        "R.......R.......",
+        "R.......5.......",
+        "R...........5...",
+        "R...........",
+        "R.......5...",
+    ),
+    "rooted": (
+        "R.....R.R.......",
+        "R.....R.R...5...",
+        "R...R...R...R...",
+        "R.....R...R.a...",
+        "R..R..R.R..R..5.",
+        "R...R...R...",
+        "R.....R.a...",
+    ),
     "eighths": ("R.R.R.R.R.R.R.R.", "R.R.R.R.R.R.5.a.", "R.R.R.R.8.R.5.R.", "R.R.R.R.R.R."),
-    "two_beat": ("R.......5.......", "R...__..5...__..", "R.......5...a...", "R...5...R...5...",
-                 "R.......5...", "R...5...3..."),
-    "funk": ("R.__..8.__R_.R__", "R_.R__8_R___5_a_", "R__R__R___8_R_R_", "R___..R_R__8_5a_", "RR__8__R__R_5___"),
+    "two_beat": (
+        "R.......5.......",
+        "R...__..5...__..",
+        "R.......5...a...",
+        "R...5...R...5...",
+        "R.......5...",
+        "R...5...3...",
+    ),
+    "funk": (
+        "R.__..8.__R_.R__",
+        "R_.R__8_R___5_a_",
+        "R__R__R___8_R_R_",
+        "R___..R_R__8_5a_",
+        "RR__8__R__R_5___",
+    ),
     "octaves": ("R_8_R_8_R_8_R_8_", "R...8_R.R...8_5.", "R_RR8_R_R_RR8_R_"),
     "bossa": ("R.....55......R.", "R.....5.5.....R.", "R...__555...__a."),
     "tumbao": ("R.....5.....8...", "______5.....R...", "R_____5.____8...", "R..5..8.R..5..a."),
     "reggae": ("R_____R_R___5___", "____R.R.__3.5___", "R.___.3_5___8_5_", "R.R.__5.8.__R___"),
     "syncopated": ("R..R..R...R.R...", "R..R..5...a.....", "R.....R...5.R.a."),
     "pedal": ("R.R.R.RRR.R.R.RR", "RRRRRRRRRRRRRRRR", "R_RRR_RRR_RRR_RR", "R.RRR.RRR.RR"),
-}  # fmt: skip
+}
 
 
 @lru_cache(1024)
@@ -43,7 +68,9 @@ def parse(pattern: str) -> tuple[tuple[float, float, str], ...]:
     return tuple(found)
 
 
-def play(section: Section, dice: Dice, kind: str, *, gate: float, centre: float) -> list[tuple]:
+def play(
+    section: Section, dice: Dice, kind: str, *, gate: float | int, centre: float | int
+) -> list[tuple]:
     """The notes of a section as (beat, length, pitch, strength)."""
     if kind == "walking":
         return _walk(section, dice, gate, centre)
@@ -82,7 +109,7 @@ def _restate(events, bar, gate, centre):
     return events
 
 
-def _walk(section: Section, dice: Dice, gate: float, centre: float) -> list[tuple]:
+def _walk(section: Section, dice: Dice, gate: float | int, centre: float | int) -> list[tuple]:
     events, pitch = [], near(section.bars[0].chords[0].root, centre)
     for index, bar in enumerate(section.bars):
         following = _next_root(section, index)
@@ -102,12 +129,10 @@ def _walk(section: Section, dice: Dice, gate: float, centre: float) -> list[tupl
     return events
 
 
-def _step(chord, pitch: int, dice: Dice, centre: float) -> int:
+def _step(chord, pitch: int, dice: Dice, centre: float | int) -> int:
     """A chord or scale tone within a fourth of `pitch`, drawn back to the centre."""
     choices = [p for p in range(pitch - 5, pitch + 6) if p != pitch and p % 12 in chord.scale]
-    weights = [
-        (2.0 if p % 12 in chord.tones else 1.0) / (1 + abs(p - centre) / 4) for p in choices
-    ]
+    weights = [(2.0 if p % 12 in chord.tones else 1.0) / (1 + abs(p - centre) / 4) for p in choices]
     return dice.pick(choices, weights)
 
 

@@ -5,27 +5,82 @@ from data_pipeline.minislakh.harmony import near, voicing
 from data_pipeline.minislakh.rhythm import Section, hits, pick_pattern, step_near
 
 BLOCKS = (
-    "X...............", "X.......x.......", "X.....x.........", "X.......x...x...", "X...x...x...x...",
-    "X.....x...x.....", "X..x..x.....x...", "x...x.x...x.x...", "X..x..x.X..x..x.", "X.x.x.x.X.x.x.x.",
-    "X...........x...", "______x.......x.", "X.....x.X.....x.", "____X.......X...",
-    "X...........", "X.......x...", "X...x...x...", "X.....x.x...", "X.x.x.x.x.x.",
-)  # fmt: skip
+    "X...............",
+    "X.......x.......",
+    "X.....x.........",
+    "X.......x...x...",
+    "X...x...x...x...",
+    "X.....x...x.....",
+    "X..x..x.....x...",
+    "x...x.x...x.x...",
+    "X..x..x.X..x..x.",
+    "X.x.x.x.X.x.x.x.",
+    "X...........x...",
+    "______x.......x.",
+    "X.....x.X.....x.",
+    "____X.......X...",
+    "X...........",
+    "X.......x...",
+    "X...x...x...",
+    "X.....x.x...",
+    "X.x.x.x.x.x.",
+)
 STABS = (
-    "X___________x___", "____X_______X___", "__X___X___X___X_", "X__x__X___x_X___", "X_____x___x_____", "__x___X___x__x__",
-    "____X_x_____X_x_", "X__X___xX__X____", "X_x_X_x_X_x_X_x_", "X_xxX_xxX_xxX_xx", "xxXxxxXxxxXxxxXx", "X_____X_________",
-    "____X___X___", "X_____x_____", "____x_x_x_x_", "X_x_X_x_X_x_",
-)  # fmt: skip
+    "X___________x___",
+    "____X_______X___",
+    "__X___X___X___X_",
+    "X__x__X___x_X___",
+    "X_____x___x_____",
+    "__x___X___x__x__",
+    "____X_x_____X_x_",
+    "X__X___xX__X____",
+    "X_x_X_x_X_x_X_x_",
+    "X_xxX_xxX_xxX_xx",
+    "xxXxxxXxxxXxxxXx",
+    "X_____X_________",
+    "____X___X___",
+    "X_____x_____",
+    "____x_x_x_x_",
+    "X_x_X_x_X_x_",
+)
 STRUMS = (
-    "X.......x.......", "X...x...X...x...", "X...x.xx..xxx.x.", "X..xx.x.X..xx.x.", "X.x.X.x.X.x.X.x.", "X...X.x...x.X.x.",
-    "X...............", "X.....x.x.......",
-    "X...x...x...", "X...x.x.x.x.", "X...........", "X.......x...",
-)  # fmt: skip
+    "X.......x.......",
+    "X...x...X...x...",
+    "X...x.xx..xxx.x.",
+    "X..xx.x.X..xx.x.",
+    "X.x.X.x.X.x.X.x.",
+    "X...X.x...x.X.x.",
+    "X...............",
+    "X.....x.x.......",
+    "X...x...x...",
+    "X...x.x.x.x.",
+    "X...........",
+    "X.......x...",
+)
 SHAPES = (
-    (0, 1, 2, 1), (0, 2, 1, 2), (0, 1, 2, 3), (3, 2, 1, 0), (0, 2, 3, 2), (0, 3, 1, 2), (0, 1, 2, 3, 2, 1), (0, 2, 1, 3, 2, 1),
-)  # fmt: skip
+    (0, 1, 2, 1),
+    (0, 2, 1, 2),
+    (0, 1, 2, 3),
+    (3, 2, 1, 0),
+    (0, 2, 3, 2),
+    (0, 3, 1, 2),
+    (0, 1, 2, 3, 2, 1),
+    (0, 2, 1, 3, 2, 1),
+)
 
 
-def block(section: Section, dice: Dice, register, *, rate, voices, gate, patterns=BLOCKS, strum=0.0, left_hand=0.0):
+def block(
+    section: Section,
+    dice: Dice,
+    register,
+    *,
+    rate,
+    voices,
+    gate,
+    patterns=BLOCKS,
+    strum=0.0,
+    left_hand=0.0,
+):
     """Voice-led chords in a rhythm of about `rate` chords a second.
 
     Args:
@@ -38,12 +93,9 @@ def block(section: Section, dice: Dice, register, *, rate, voices, gate, pattern
         patterns: rhythms to choose from.
         strum: seconds between the strings.
         left_hand: probability of a root below on the first beat of each chord.
-    """  # fmt: skip
+    """
     wanted = dice.log_between(*rate)
-    pattern, other = (
-        pick_pattern(dice, patterns, section.bars[0].beats, rate=wanted, bar_seconds=section.bar_seconds)
-        for _ in range(2)
-    )  # fmt: skip
+    pattern, other = (pick_pattern(dice, patterns, section, rate=wanted) for _ in range(2))
     count, hand, lag = dice.pick(voices), dice.chance(left_hand), strum * section.bpm / 60
     events, previous, up = [], (), False
     for index, bar in enumerate(section.bars):
@@ -121,9 +173,7 @@ def boom_chick(section: Section, dice: Dice, register, *, voices, gate):
 def power(section: Section, dice: Dice, register, *, rate, gate):
     """Root and fifth, at times with the octave: driving eighths or held chords."""
     wanted = dice.log_between(*rate)
-    pattern = pick_pattern(
-        dice, (*BLOCKS, *STABS), section.bars[0].beats, rate=wanted, bar_seconds=section.bar_seconds
-    )
+    pattern = pick_pattern(dice, (*BLOCKS, *STABS), section, rate=wanted)
     octave, events = dice.chance(0.4), []
     for bar in section.bars:
         for beat, length, accent in hits(pattern):

@@ -1,8 +1,8 @@
 """Composes a song for piano, guitar, bass, drums and strings from a seed.
 
-A song is a run of sections, each over one pass (or four bars) of a chord progression; in each section the three
-chordal instruments share the jobs lead, comp and texture, and the cast changes between sections. The bass is
-written at the pitch that sounds (Slakh writes it an octave above).
+A song is a run of sections, each over one pass (or four bars) of a chord progression; in each
+section the three chordal instruments share the jobs lead, comp and texture, and the cast changes
+between sections. The bass is written at the pitch that sounds (Slakh writes it an octave above).
 """
 
 import math
@@ -30,8 +30,8 @@ class Song:
     """A composed song: one part per instrument, in the order of programs.INSTRUMENTS."""
 
     parts: list[Part]
-    seconds: float
-    bpm: float
+    seconds: float | int
+    bpm: float | int
     style: str
     key: str
 
@@ -70,7 +70,9 @@ def compose(song_seed: int, *, seconds: float | int, unseen: bool = False) -> So
     return Song(parts, float(seconds), bpm, style.name, str(key))
 
 
-def _form(dice: Dice, style: Style, key: Key, bpm: float, seconds: float) -> list[Section]:
+def _form(
+    dice: Dice, style: Style, key: Key, bpm: float | int, seconds: float | int
+) -> list[Section]:
     """Sections that fill the song; a first and a second progression alternate."""
     family = PROGRESSIONS[style.family][key.minor]
     themes = [progression(dice.pick(family), key) for _ in range(2)]
@@ -98,7 +100,11 @@ def _play(song_seed: int, style: Style, sections: list[Section], sounds: dict) -
     events = {name: [] for name in programs.INSTRUMENTS}
     casts = [dice.pick(CASTS, CASTS.values()) for _ in range(2)]
     groove, fill = dice.pick(style.grooves), dice.between(0.4, 1.0)
-    bass_kind, gate, centre = dice.pick(style.bass), dice.between(*style.gates), dice.between(34, 44)
+    bass_kind, gate, centre = (
+        dice.pick(style.bass),
+        dice.between(*style.gates),
+        dice.between(34, 44),
+    )
     chosen = {}
     for index, section in enumerate(sections):
         cast = casts[index % 2]
@@ -123,7 +129,7 @@ def _play(song_seed: int, style: Style, sections: list[Section], sounds: dict) -
 
 
 def _roles(dice: Dice, style: Style, cast: tuple[str, ...], sounds: dict) -> dict[str, str]:
-    """A role for each of (lead, comp, texture); a register already taken is avoided if a few draws allow."""
+    """A role for each of (lead, comp, texture), in a register of its own if a few draws allow."""
     roles, taken = {}, []
     for job, name in zip(("lead", "comp", "texture"), cast, strict=True):
         table = style.roles.get((name, job), JOBS[name][job])
@@ -139,8 +145,10 @@ def _roles(dice: Dice, style: Style, cast: tuple[str, ...], sounds: dict) -> dic
     return roles
 
 
-def _perform(events: list, dice: Dice, style: Style, bpm: float, seconds: float) -> Notes:
-    """Beats to seconds: swing, a few milliseconds of human timing, velocities, the end of the song."""
+def _perform(
+    events: list, dice: Dice, style: Style, bpm: float | int, seconds: float | int
+) -> Notes:
+    """Beats to seconds: swing, a few milliseconds of human timing, velocities, the end."""
     table = np.array(sorted(events), np.float64).reshape(-1, 4)
     table = table[table[:, 0] >= 0]
     normal = dice.generator.random((len(table), 3))
@@ -148,7 +156,7 @@ def _perform(events: list, dice: Dice, style: Style, bpm: float, seconds: float)
     lengths = _swung(table[:, 0] + table[:, 1], style) * 60 / bpm - onsets
     drag = dice.between(-0.006, 0.01)
     onsets = np.maximum(onsets + drag + 2 * JITTER_SECONDS * (normal[:, 0] - normal[:, 1]), 0.0)
-    loudness, swell = dice.between(70, 112), dice.between(0.0, 10.0)
+    loudness, swell = dice.between(66, 126), dice.between(0, 10)
     wave = swell * np.sin(2 * np.pi * (table[:, 0] / dice.pick((8, 16, 32)) + dice.uniform()))
     velocities = loudness * table[:, 3] + wave + 10 * (normal[:, 2] - 0.5)
     pitches = table[:, 2].astype(np.int64)

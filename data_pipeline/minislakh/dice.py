@@ -1,7 +1,7 @@
 """Repeatable random choices for the composer.
 
-Everything is made from single uniform draws of a Philox generator, keyed by the words it is given: the
-songs stay the same whatever numpy does to its distributions in later versions.
+Everything is made from single uniform draws of a Philox generator, keyed by the words it is given:
+the songs stay the same whatever numpy does to its distributions in later versions.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ class Dice:
         self.generator = np.random.Generator(np.random.Philox(key=key))
         self.uniform = self.generator.random
 
-    def chance(self, probability: float) -> bool:
+    def chance(self, probability: float | int) -> bool:
         """True with this probability."""
         return self.uniform() < probability
 
-    def between(self, low: float, high: float) -> float:
+    def between(self, low: float | int, high: float | int) -> float:
         """Uniform in [low, high)."""
         return low + (high - low) * self.uniform()
 
-    def log_between(self, low: float, high: float) -> float:
+    def log_between(self, low: float | int, high: float | int) -> float:
         """Log-uniform in [low, high)."""
         return low * (high / low) ** self.uniform()
 

@@ -10,8 +10,11 @@ from data_pipeline.minislakh.rhythm import Section, step_near
 FORMS = ("AABA", "AAAB", "ABAC", "ABAB", "AABC")
 
 
-def melody(section: Section, dice: Dice, register, *, rate, gate, leap=0.25, double=(), longest=1.2):
-    """A line in bar-long motifs that come back: the rhythm and contour stay, the notes follow the chords.
+def melody(
+    section: Section, dice: Dice, register, *, rate, gate, leap=0.25, double=(), longest=1.2
+):
+    """A line in bar-long motifs that come back: the rhythm and contour stay, the notes follow the
+    chords.
 
     Args:
         section: what to play over.
@@ -22,7 +25,7 @@ def melody(section: Section, dice: Dice, register, *, rate, gate, leap=0.25, dou
         leap: probability of a jump instead of a step.
         double: (probability, interval name) of a second voice: `octave`, `third` or `sixth` below.
         longest: seconds after which a note ends at the latest.
-    """  # fmt: skip
+    """
     wanted, gate = dice.log_between(*rate), dice.between(*gate)
     limit = longest * section.bpm / 60
     motifs = {name: _motif(section, dice, wanted, leap) for name in "ABC"}
@@ -49,16 +52,13 @@ def melody(section: Section, dice: Dice, register, *, rate, gate, leap=0.25, dou
     return events
 
 
-def _motif(section: Section, dice: Dice, rate: float, leap: float) -> list[tuple]:
+def _motif(section: Section, dice: Dice, rate: float | int, leap: float | int) -> list[tuple]:
     """(beat, steps on the scale from the note before, strength) of one bar."""
     beats = section.bars[0].beats
     count = max(round(rate * section.bar_seconds + dice.between(-0.4, 0.4)), 1)
     fine = 0.25 if count > 1.5 * beats else 0.5
     slots = [index * fine for index in range(round(beats / fine))]
-    weights = [1.0 if s % 2 == 0 else 0.7 if s % 1 == 0 else 0.4 if s % 1 == 0.5 else 0.2 for s in slots]  # fmt: skip
-    ranked = sorted(
-        (dice.uniform() ** (1 / weight), slot) for slot, weight in zip(slots, weights, strict=True)
-    )
+    ranked = sorted((dice.uniform() ** (1 / _weight(slot)), slot) for slot in slots)
     chosen = sorted(slot for _, slot in ranked[-min(count, len(slots)) :])
     widest = 1.1 * section.bpm / 60
     chosen = _fill_gaps(chosen, beats, widest, fine)
@@ -72,7 +72,16 @@ def _motif(section: Section, dice: Dice, rate: float, leap: float) -> list[tuple
     return motif
 
 
-def _fill_gaps(chosen: list[float], beats: int, widest: float, fine: float) -> list[float]:
+def _weight(slot: float | int) -> float:
+    """How likely a note begins at a beat of the bar."""
+    if slot % 1 == 0:
+        return 1.0 if slot % 2 == 0 else 0.7
+    return 0.4 if slot % 1 == 0.5 else 0.2
+
+
+def _fill_gaps(
+    chosen: list[float], beats: int, widest: float | int, fine: float | int
+) -> list[float]:
     """More onsets where the line would pause for more than `widest` beats."""
     filled, previous = [], 0.0
     for slot in [*chosen, float(beats)]:
@@ -94,7 +103,7 @@ def _ladder(section: Section, chord, register) -> list[int]:
     return [pitch for pitch in range(register[0], register[1] + 1) if pitch % 12 in scale]
 
 
-def _settle(place: float, size: int) -> int:
+def _settle(place: float | int, size: int) -> int:
     """A place on the ladder; what leaves it is reflected."""
     place = round(place)
     if place < 0:
@@ -119,7 +128,7 @@ def _below(ladder: list[int], place: int, interval: str) -> int:
 
 
 def ostinato(section: Section, dice: Dice, register, *, rate, gate, voices=(1, 2), drop=0.08):
-    """Chord tones in a repeated figure of even short notes; two or three voices make staccato chords."""
+    """Chord tones in a repeated figure of even notes; two or three voices make staccato chords."""
     step = step_near(dice.log_between(*rate), section.bpm, (0.25, 1 / 3, 0.5, 1.0))
     shape, count = dice.pick(SHAPES), dice.pick(voices)
     gate, still = dice.between(*gate), dice.chance(0.4)

@@ -1,9 +1,11 @@
 """Renders parts with soundfonts into one track folder of exactly Slakh's shape.
 
-Every stem is brought to the same level (RMS over the 0.1 s cells in which it sounds), one common gain per track
-then keeps the sum from clipping, and the mix is the sum of the 16-bit stems, sample by sample.
+Every stem is brought to the same level (RMS over the 0.1 s cells in which it sounds), one common
+gain per track then keeps the sum from clipping, and the mix is the sum of the 16-bit stems, sample
+by sample.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -42,7 +44,7 @@ class TrackInfo:
     name: str
     uuid: str
     source: str
-    bpm: float
+    bpm: float | int
     extra: dict
 
 
@@ -57,7 +59,8 @@ class Renderer:
     """Holds the synthesizers; one serves any number of tracks.
 
     Args:
-        soundfonts: General MIDI soundfonts (.sf2, .sf3); each stem draws one. None given: the default.
+        soundfonts: General MIDI soundfonts (.sf2, .sf3); each stem draws one. None given: the
+            default.
         sample_rate_hz: of all it renders.
 
     Raises:
@@ -86,20 +89,24 @@ class Renderer:
 
     def draw_soundfont(self, part: Part, dice: Dice) -> str:
         """One of the soundfonts that have the part's program."""
+        presets = {(0, part.program)}
+        if part.is_drum:  # the standard kit stands in for a missing one
+            presets = {(DRUM_BANK, part.program), (DRUM_BANK, 0)}
         able = [
             path
             for path, (synth, font) in self._synths.items()
-            if part.is_drum or synth.sfpreset_name(font, 0, part.program) is not None
+            if any(synth.sfpreset_name(font, *preset) is not None for preset in presets)
         ]
         if not able:
+            missing = "drum kit" if part.is_drum else programs.PROGRAM_NAMES[part.program]
             raise ValueError(
-                f"soundfont: none of {', '.join(self._synths)} has General MIDI program {part.program} "
-                f"({programs.PROGRAM_NAMES[part.program]}); add a complete one by --soundfont"
+                f"soundfont: none of {', '.join(self._synths)} has General MIDI program "
+                f"{part.program} ({missing}); add a complete one by --soundfont"
             )
         return dice.pick(able)
 
     def render(self, part: Part, *, soundfont: str, num_samples: int) -> Float[np.ndarray, " n"]:
-        """The sound of one part, mono, cut at `num_samples`. A kit the font lacks becomes its standard kit."""
+        """The sound of one part, mono, cut at `num_samples`."""
         synth, font = self._synths[soundfont]
         channel = DRUM_CHANNEL if part.is_drum else 0
         synth.program_select(
@@ -158,7 +165,7 @@ def level_db(waveform: Float[np.ndarray, " n"], sample_rate_hz: int) -> float:
 def balance(
     stems: list[np.ndarray], sample_rate_hz: int
 ) -> tuple[list[Int16[np.ndarray, " n"]], float, list[float]]:
-    """Stems in 16 bits at equal level and with a common gain; that gain; their levels before it in dB."""
+    """Stems in 16 bits at equal level, the common gain in them, their levels before it in dB."""
     levelled, levels = [], []
     for stem in stems:
         level = level_db(stem, sample_rate_hz)
@@ -178,7 +185,7 @@ def partial_root(out: Path) -> Path:
 def write_track(
     folder: Path, parts: list[Part], info: TrackInfo, *, renderer: Renderer, seconds: float
 ) -> None:
-    """Render the parts into `folder`, which appears only when it is whole; one already there stays."""
+    """Render the parts into `folder`, which appears only when it is whole."""
     rate = renderer.sample_rate_hz
     num_samples = max(round(seconds * rate), 1)
     fonts = [
@@ -191,7 +198,9 @@ def write_track(
     ]
     stems, gain, levels = balance(sounds, rate)
     identifiers = [f"S{index:02d}" for index in range(len(parts))]
-    partial = partial_root(folder.parent.parent) / f"{folder.parent.name}-{folder.name}-{os.getpid()}"
+    partial = (
+        partial_root(folder.parent.parent) / f"{folder.parent.name}-{folder.name}-{os.getpid()}"
+    )
     shutil.rmtree(partial, ignore_errors=True)
     try:
         (partial / "MIDI").mkdir(parents=True)
@@ -205,12 +214,15 @@ def write_track(
         metadata = _metadata(info, identifiers, parts, fonts, gain, levels)
         (partial / "metadata.yaml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial.rename(folder)
+        with contextlib.suppress(OSError):  # another process may just have made the same track
+            partial.rename(folder)
+        if not folder.is_dir():
+            raise OSError(f"{folder}: the rendered track could not be moved there")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _metadata(info: TrackInfo, identifiers, parts, fonts, gain: float, levels) -> dict:
+def _metadata(info: TrackInfo, identifiers, parts, fonts, gain: float | int, levels) -> dict:
     """The keys of Slakh's metadata.yaml, and `renderer`."""
     stems = {}
     for name, part, font, level in zip(identifiers, parts, fonts, levels, strict=True):

@@ -1,7 +1,8 @@
 """Bars, sections and one-bar rhythm patterns.
 
-Times are in beats here. A pattern is a string with one letter for each sixteenth: `X` accent, `x` hit,
-`o` soft hit, `.` let ring, `_` rest (ends the sound). Sixteen letters make 4/4, twelve make 3/4.
+Times are in beats here. A pattern is a string with one letter for each sixteenth: `X` accent, `x`
+hit, `o` soft hit, `.` let ring, `_` rest (ends the sound). Sixteen letters make 4/4, twelve make
+3/4.
 """
 
 import math
@@ -16,13 +17,13 @@ ACCENTS = {"X": 1.0, "x": 0.82, "o": 0.5}
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: its first beat counted from the start of the song, its length and its chords in equal parts."""
+    """A bar: its first beat in the song, its length, and its chords in equal parts."""
 
-    start: float
+    start: float | int
     beats: int
     chords: tuple[Chord, ...]
 
-    def chord_at(self, beat: float) -> Chord:
+    def chord_at(self, beat: float | int) -> Chord:
         """The chord that sounds at a beat of this bar."""
         index = int(beat * len(self.chords) / self.beats + 1e-6)
         return self.chords[min(index, len(self.chords) - 1)]
@@ -46,8 +47,8 @@ class Section:
     """
 
     bars: tuple[Bar, ...]
-    bpm: float
-    energy: float
+    bpm: float | int
+    energy: float | int
     next_chord: Chord
     tonic: int
     blues: bool
@@ -71,16 +72,16 @@ def hits(pattern: str) -> tuple[tuple[float, float, float], ...]:
     return tuple(found)
 
 
-def pick_pattern(dice: Dice, patterns, beats: int, *, rate: float, bar_seconds: float) -> str:
-    """A pattern of this bar length, the likelier the nearer its hits a second are to `rate`."""
-    fitting = [pattern for pattern in patterns if len(pattern) == 4 * beats]
+def pick_pattern(dice: Dice, patterns, section: Section, *, rate: float | int) -> str:
+    """A pattern for these bars, the likelier the nearer its hits a second are to `rate`."""
+    fitting = [pattern for pattern in patterns if len(pattern) == 4 * section.bars[0].beats]
     weights = []
     for pattern in fitting:
-        ratio = math.log(max(len(hits(pattern)), 1) / bar_seconds / rate)
+        ratio = math.log(max(len(hits(pattern)), 1) / section.bar_seconds / rate)
         weights.append(math.exp(-((ratio / 0.35) ** 2)) + 1e-6)
     return dice.pick(fitting, weights)
 
 
-def step_near(rate: float, bpm: float, steps=(0.25, 0.5, 1.0, 2.0)) -> float:
+def step_near(rate: float | int, bpm: float | int, steps=(0.25, 0.5, 1.0, 2.0)) -> float:
     """The step in beats whose notes a second come nearest to `rate`."""
     return min(steps, key=lambda step: abs(math.log(bpm / 60 / step / rate)))

@@ -2,9 +2,10 @@
 
     python -m data_pipeline.minislakh.statistics --slakh=ROOT --num_songs=200
 
-Figures of one stem: polyphony is the time-mean number of sounding notes while any sounds; note length is the
-median; notes per second counts only the whole seconds in which the stem sounds (real songs rest for minutes);
-pitch is the median, of basses as they sound (Slakh writes them an octave higher, which is corrected here).
+Figures of one stem: polyphony is the time-mean number of sounding notes while any sounds; note
+length is the median; notes per second counts only the whole seconds in which the stem sounds (real
+songs rest for minutes); pitch is the median, of basses as they sound (Slakh writes them an octave
+higher, which is corrected here).
 """
 
 import os
@@ -29,10 +30,10 @@ FIGURES = ("polyphony", "note_seconds", "notes_per_second")
 class Figures:
     """What the notes of one stem are like."""
 
-    polyphony: float
-    note_seconds: float
-    notes_per_second: float
-    pitch: float
+    polyphony: float | int
+    note_seconds: float | int
+    notes_per_second: float | int
+    pitch: float | int
 
 
 def figures(notes: Notes) -> Figures:

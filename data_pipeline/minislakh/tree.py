@@ -1,7 +1,8 @@
 """Builds a tree of rendered songs: ROOT/<split>/TrackXXXXX, the splits as folders.
 
-Which song a track holds depends on the seed, the split and its number alone, never on how many songs are asked
-for or how many processes render them. A repeat makes only the tracks that are missing.
+Which song a track holds depends on the seed, the split and its number alone, never on how many
+songs are asked for or how many processes render them. A repeat makes only the tracks that are
+missing.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ class Job:
     split: str
     number: int
     seed: int
-    seconds: float
+    seconds: float | int
     midi_path: str = ""
     source: str = ""
 
@@ -70,7 +71,8 @@ def build(
 
     Args:
         out: the tree; made if missing. Tracks already there are kept.
-        num_songs: training songs; validation, test and test_unseen get max(2, num_songs // 20) each.
+        num_songs: training songs; validation, test and test_unseen get max(2, num_songs // 20)
+            each.
         seed: of all songs.
         song_seconds: length of every composed song.
         soundfonts: files; each stem draws one. None: TimGM6mb.
@@ -83,14 +85,15 @@ def build(
         The tree.
 
     Raises:
-        ValueError: on a value out of range, a file that is no soundfont, an `out` made with other settings, or a
-            midi_dir without a usable file.
+        ValueError: on a value out of range, a file that is no soundfont, an `out` made with other
+            settings, or a midi_dir without a usable file.
         FileNotFoundError: if a soundfont or midi_dir does not exist.
     """
     _check(num_songs, song_seconds, num_workers)
     out = Path(out)
     fonts = tuple(os.path.abspath(path) for path in soundfonts) or (default_soundfont(),)
-    Renderer(fonts, sample_rate_hz=sample_rate_hz)  # a bad font or rate fails before anything is written
+    # A bad font or rate fails here, before anything is written.
+    Renderer(fonts, sample_rate_hz=sample_rate_hz)
     settings = {
         "composer": VERSION,
         "seed": seed,
@@ -127,7 +130,7 @@ def _sweep(out: Path) -> None:
         os.removedirs(folder)
 
 
-def _check(num_songs: int, song_seconds: float, num_workers: int) -> None:
+def _check(num_songs: int, song_seconds: float | int, num_workers: int) -> None:
     if not 1 <= num_songs <= MOST_SONGS:
         raise ValueError(f"num_songs must lie in 1..{MOST_SONGS}, got {num_songs}")
     if not 0.5 <= song_seconds <= 3600:
@@ -136,7 +139,7 @@ def _check(num_songs: int, song_seconds: float, num_workers: int) -> None:
         raise ValueError(f"num_workers must be 0 (one for each core) or more, got {num_workers}")
 
 
-def _song_jobs(num_songs: int, seed: int, seconds: float) -> list[Job]:
+def _song_jobs(num_songs: int, seed: int, seconds: float | int) -> list[Job]:
     sizes = {split: num_songs if split == "train" else max(2, num_songs // 20) for split in SPLITS}
     return [
         Job(split, SPLITS[split] + 1 + index, song_seed(seed, split, index), seconds)
@@ -171,7 +174,8 @@ def _midi_jobs(folder: Path) -> list[Job]:
         jobs.append(Job(split, number, 0, 0.0, str(path), source))
     if not jobs:
         raise ValueError(
-            f"midi_dir: {folder} holds no usable .mid or .midi file ({len(files)} found, none with notes)"
+            f"midi_dir: {folder} holds no usable .mid or .midi file "
+            f"({len(files)} found, none with notes)"
         )
     return jobs
 
@@ -196,12 +200,14 @@ def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:
         extra = [p for p in out.glob("*/Track*") if (p.parent.name, p.name) not in wanted]
         if extra:
             raise ValueError(
-                f"out: {out} holds {len(extra)} tracks more than these settings give (such as {extra[0]}); "
-                "choose another --out or remove them"
+                f"out: {out} holds {len(extra)} tracks more than these settings give, such as "
+                f"{extra[0]}; choose another --out or remove them"
             )
         return
     if out.is_dir() and any(p.is_dir() and any(p.glob("Track*")) for p in out.iterdir()):
-        raise ValueError(f"out: {out} holds tracks that MiniSlakh did not make; choose another --out")
+        raise ValueError(
+            f"out: {out} holds tracks that MiniSlakh did not make; choose another --out"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         temporary = out / f".{SETTINGS_FILE}.{os.getpid()}"
@@ -219,7 +225,8 @@ def _is_done(out: Path, job: Job) -> bool:
         uuid = content_uuid(Path(job.midi_path).read_bytes())
         if f"UUID: {uuid}" not in (folder / "metadata.yaml").read_text(encoding="utf-8"):
             raise ValueError(
-                f"out: {folder} was made from another version of {job.source}; remove it or choose another --out"
+                f"out: {folder} was made from another version of {job.source}; "
+                "remove it or choose another --out"
             )
     return True
 
@@ -254,8 +261,14 @@ def _work(out: Path, job: Job) -> None:
     render_job(out, job, _renderer)
 
 
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _render_all(out, jobs, fonts, sample_rate_hz, num_workers, progress) -> None:
-    num_workers = min(num_workers or os.cpu_count() or 1, max(len(jobs), 1))
+    num_workers = min(num_workers or _num_cores(), max(len(jobs), 1))
     bar = tqdm(total=len(jobs), desc="MiniSlakh", unit="song", disable=not (progress and jobs))
     with bar:
         if num_workers == 1:

@@ -127,10 +127,12 @@ def _planner(catalogue: Catalogue, split: str, config: ConfigDict, *, size: int)
 def overfit(config: ConfigDict, batch: dict) -> dict:
     """Train on `batch` alone; returns the figures that `table` prints."""
     task = task_of(config)
-    weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
     mesh = parallel.make_mesh(jax.devices()[:1])
+    weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
+    weights = jax.device_put(weights, parallel.replicated(mesh))
     batch = parallel.put_batch(batch, mesh)
-    state = steps.init_state(task, jax.random.key(config.seed), batch)
+    init = jax.jit(functools.partial(steps.init_state, task))
+    state = jax.device_put(init(jax.random.key(config.seed), batch), parallel.replicated(mesh))
     examine = jax.jit(functools.partial(_examine, task=task))
     start = examine(state.params, batch, weights)
     step = parallel.jit_step(task, mesh)

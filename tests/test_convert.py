@@ -1,0 +1,75 @@
+"""One track to one file: levels, what is left out and why, broken files, light workers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_pipeline import convert, slakh_index
+from data_pipeline.audio_io import write_audio
+from tests.tiny_slakh import make_tree
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_levels_are_those_of_the_cells():
+    rng = np.random.default_rng(0)
+    pcm = (rng.normal(size=(2, 3500)) * 3000).astype(np.int16)
+    pcm[1, 1600:] = 0
+    levels = convert.levels_db(pcm, 1600)
+    assert levels.shape == (2, 2)
+    rms = np.sqrt(np.mean((pcm[0, 1600:3200] / 32768.0) ** 2))
+    np.testing.assert_allclose(levels[0, 1], 20 * np.log10(rms), atol=0.05)
+    assert levels[1, 1] == -200
+
+
+def test_workers_import_no_tensorflow():
+    code = "import sys, data_pipeline.convert; print({'tensorflow', 'jax'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert out.stdout.strip() == "set()", out.stderr
+
+
+def test_a_file_holds_all_and_check_holds_no_audio(tmp_path):
+    sounding = make_tree(tmp_path / "raw", {"train": 1}, stems=("piano", "organ"), seconds=1)
+    (track,) = slakh_index.scan(tmp_path / "raw")
+    for check in (False, True):
+        target = tmp_path / f"{check}.npz"
+        convert.convert(convert.Job(track, target, 16000, check))
+        found = convert.read_converted(target, with_pcm=True)
+        assert ("pcm" in found) != check
+        assert [stem["id"] for stem in found["meta"]["stems"]] == ["S00"]
+        assert found["meta"]["skipped"] == [["S01", "other instrument"]]
+        notes = sounding["Track00001"]["S00"]
+        np.testing.assert_array_equal(found["pitches"], notes.pitches)
+    assert "pcm" not in convert.read_converted(tmp_path / "False.npz")
+
+
+def test_shorter_stems_are_filled_up_and_late_notes_dropped(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano", "bass"), seconds=2)
+    track_folder = tmp_path / "raw/train/Track00001"
+    for name, seconds in (("S00", 1.0), ("S01", 0.5)):
+        tone = np.full(round(seconds * 16000), 0.25)
+        write_audio(track_folder / f"stems/{name}.flac", tone, sample_rate_hz=16000)
+    (track,) = slakh_index.scan(tmp_path / "raw")
+    convert.convert(convert.Job(track, tmp_path / "x.npz", 16000))
+    found = convert.read_converted(tmp_path / "x.npz", with_pcm=True)
+    assert found["pcm"].shape == (2, 16000)
+    assert not found["pcm"][1, 8000:].any()
+    assert found["intervals"].max() <= 1.0
+
+
+def test_not_a_converted_track(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"PK no")
+    with pytest.raises(ValueError, match=r"x\.npz: not a converted track"):
+        convert.read_converted(tmp_path / "x.npz")
+
+
+def test_a_failing_pool_says_what_to_do(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 2}, stems=("piano",), seconds=0.2)
+    tracks = slakh_index.scan(tmp_path / "raw")
+    (tmp_path / "file").touch()
+    jobs = [convert.Job(track, tmp_path / "file" / track.id, 16000) for track in tracks]
+    with pytest.raises(RuntimeError, match="the same command goes on from there"):
+        convert.convert_all(jobs, num_workers=2, progress=False)

@@ -1,0 +1,167 @@
+"""From a run's directory to results.json."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from cerberus_jax.frames import FrameGrid
+from experiments import evaluate as module
+from experiments.evaluate import evaluate, main, oracle_sources
+from experiments.scoring import METRICS
+from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return prepare_data(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def run(root, tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"), tiny_config(root), steps=(3, 5))
+
+
+@pytest.fixture(scope="module")
+def results(run):
+    return evaluate(run)
+
+
+def test_the_file_holds_what_is_returned(results, run):
+    assert json.loads((run / "results.json").read_text()) == results
+    assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "config.json", "results.json"]
+
+
+def test_the_schema(results):
+    assert results["instruments"] == list(INSTRUMENTS)
+    assert (results["split"], results["step"], results["num_items"]) == ("test", 3, 3)
+    assert len(results["items"]) == 3
+    assert len({item["id"] for item in results["items"]}) == 3
+    blocks = [results, *results["baselines"].values(), results["splits"]["test_unseen"]]
+    for block in blocks:
+        assert set(block["per_instrument"]) == set(INSTRUMENTS)
+        for scores in (*block["per_instrument"].values(), block["mean"]):
+            assert set(scores) == set(METRICS)
+    assert set(results["baselines"]) == {"mixture", "untrained", "oracle_mask"}
+    assert results["config"]["model"]["hidden"] == 8
+    assert results["versions"]["jax"]
+    assert isinstance(results["commit"], str)
+
+
+def test_means_are_those_of_the_items(results):
+    for name in INSTRUMENTS:
+        values = [item["metrics"][name]["si_sdr"] for item in results["items"]]
+        assert results["per_instrument"][name]["si_sdr"] == pytest.approx(np.mean(values))
+        assert results["num_items_per_instrument"][name]["si_sdr"] == 3
+    assert results["per_instrument"]["drums"]["onset_offset_f1"] is None
+
+
+def test_floor_and_ceiling(results):
+    mixture, oracle = results["baselines"]["mixture"], results["baselines"]["oracle_mask"]
+    assert mixture["mean"]["si_sdr_improvement"] == 0
+    assert mixture["mean"]["onset_f1"] is None
+    assert oracle["mean"]["si_sdr_improvement"] > 10
+    assert oracle["mean"]["onset_f1"] == 1
+    assert oracle["mean"]["frame_f1"] > 0.99
+    assert abs(results["mean"]["si_sdr_improvement"]) < 6
+
+
+def test_the_untrained_network_is_the_same_each_time(results, run):
+    again = evaluate(run, step="last")
+    assert again["step"] == 5
+    assert again["baselines"] == results["baselines"]
+    assert evaluate(run, step=3) == results
+
+
+def test_networks_without_a_head_have_no_scores_for_it(root, tmp_path):
+    config = tiny_config(root, **{"loss.transcription": 0.0, "data.num_test_excerpts": 1})
+    results = evaluate(write_run(tmp_path / "separator", config))
+    assert results["mean"]["si_sdr"] is not None
+    assert results["mean"]["onset_f1"] is None
+    assert results["baselines"]["oracle_mask"]["mean"]["onset_f1"] is None
+    config = tiny_config(
+        root,
+        **{"loss.mask_inference": 0.0, "loss.deep_clustering": 0.0, "data.num_test_excerpts": 1},
+    )
+    results = evaluate(write_run(tmp_path / "transcriber", config))
+    assert results["mean"]["si_sdr"] is None
+    assert results["mean"]["frame_f1"] is not None
+
+
+def test_more_excerpts_than_a_batch(root, tmp_path, monkeypatch):
+    config = tiny_config(root, **{"data.num_test_excerpts": 5})
+    run = write_run(tmp_path, config)
+    whole = evaluate(run)
+    monkeypatch.setattr(module, "BATCH_SIZE", 2)
+    halves = evaluate(run)
+    assert halves["num_items"] == 5
+    assert [i["id"] for i in halves["items"]] == [i["id"] for i in whole["items"]]
+    assert halves["mean"]["si_sdr"] == pytest.approx(whole["mean"]["si_sdr"], abs=1e-3)
+
+
+def test_an_unusable_unseen_split_is_left_out(tmp_path, capsys):
+    root = prepare_data(tmp_path / "data")
+    config = tiny_config(root, **{"data.num_test_excerpts": 1})
+    run = write_run(tmp_path / "run", config)
+    table = root / "tiny" / "1.0.0" / "catalogue.npz"
+    arrays = dict(np.load(table))
+    unseen = np.isin(arrays["stem_tracks"], np.flatnonzero(arrays["track_splits"] == "test_unseen"))
+    arrays["stem_instruments"][unseen] = "piano"
+    np.savez(table, **arrays)
+    assert evaluate(run)["splits"] == {}
+    assert "test_unseen is left out" in capsys.readouterr().err
+
+
+def test_moved_run_and_data(run, root, tmp_path):
+    moved = shutil.copytree(run, tmp_path / "moved run")
+    data = shutil.copytree(root, tmp_path / "moved data")
+    assert evaluate(moved, data_root=str(data))["num_items"] == 3
+
+
+def test_oracle_masks_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    sources = rng.standard_normal((2, 3, 4000)).astype(np.float32)
+    grid = FrameGrid(window=256, hop=64)
+    found = np.asarray(oracle_sources(sources, grid))
+    assert found.shape == sources.shape
+    alone = sources * np.array([1, 0, 0], np.float32)[:, None]
+    found = np.asarray(oracle_sources(alone, grid))
+    np.testing.assert_allclose(found[:, 0], alone[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
+
+
+def test_the_command_prints_a_table(run, capsys):
+    assert main([f"--workdir={run}", "--split=validation"]) == 0
+    out = capsys.readouterr().out
+    assert "this network (validation, 3 excerpts of 2 s, step 3)" in out
+    assert "oracle" in out
+    assert "untrained network" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--workdir is missing"),
+        (["--workdir=nowhere"], "holds no config.json"),
+        (["--workdir={run}", "--step=4"], "has no checkpoint '4'"),
+        (["--workdir={run}", "--split=tset"], "tset"),
+        (["--workdir={run}", "--data_root=nowhere"], "data.root"),
+        (["--workdir={run}", "song.wav"], "unexpected argument"),
+    ],
+)
+def test_errors_of_the_command(run, capsys, arguments, message):
+    before = (run / "results.json").read_bytes() if (run / "results.json").exists() else None
+    assert main([argument.format(run=run) for argument in arguments]) == 1
+    assert message in capsys.readouterr().err
+    if before is not None:
+        assert (run / "results.json").read_bytes() == before
+
+
+def test_a_config_of_another_network_is_refused(run, root, tmp_path):
+    from experiments.config import save_config
+
+    copy = shutil.copytree(run, tmp_path / "run")
+    save_config(tiny_config(root, instruments=("piano", "bass")), copy)
+    with pytest.raises(ValueError, match="differ in instruments"):
+        evaluate(copy)

@@ -1,0 +1,172 @@
+"""The training path against the composition of heads and readable losses, in float64."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cerberus_jax import heads, losses
+from cerberus_jax.joint_loss import HeadOptions, head_losses
+from cerberus_jax.targets import bin_weights, make_targets
+from tests.tiny_network import GRID, INSTRUMENTS
+
+B, N, H, D = 6, 640, 12, 5
+WEIGHTS = {"deep_clustering": 0.3, "mask_inference": 0.2, "transcription": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def _inputs(seed=0):
+    rng = np.random.default_rng(seed)
+    sources = rng.standard_normal((B, len(INSTRUMENTS), N))
+    sources[1] = 0  # one silent example
+    notes = np.zeros((B, len(INSTRUMENTS), 4, 3), np.int16)
+    notes[:, :, 0], notes[:, :, 1] = (3, 9, 60), (9, 12, 60)
+    targets = make_targets(
+        jnp.asarray(sources.sum(1)),
+        jnp.asarray(sources),
+        jnp.asarray(notes),
+        grid=GRID,
+        mask_target="phase_sensitive",
+    )
+    shapes = {"embedding_head": (D, 65), "mask_head": (2, 65), "transcription_head": (2, 88)}
+    params = {
+        name: {
+            "kernel": jnp.asarray(rng.standard_normal((H, *shape))) / H,
+            "bias": jnp.asarray(rng.standard_normal(shape)),
+        }
+        for name, shape in shapes.items()
+    }
+    features = jnp.asarray(rng.standard_normal((B, GRID.num_frames(N), H)))
+    return features, params, targets
+
+
+def _truth(features, params, weights, targets):
+    vectors = heads.embed(params["embedding_head"], features, activation="sigmoid").swapaxes(2, 3)
+    mask = heads.masks(params["mask_head"], features, activation="softmax").swapaxes(1, 2)
+    logits = heads.linear(params["transcription_head"], features).swapaxes(1, 2)
+    one_hot = jax.nn.one_hot(targets.assignment, 2, dtype=features.dtype)
+    parts = {
+        "deep_clustering": losses.deep_clustering_loss(
+            vectors, one_hot, bin_weights(targets.mixture_magnitude)
+        ),
+        "mask_inference": losses.mask_inference_loss(
+            mask, targets.mixture_magnitude, targets.target_magnitude
+        ),
+        "transcription": losses.transcription_loss(logits, targets.roll),
+    }
+    return sum(weights[name] * parts[name] for name in parts), parts
+
+
+def _arrays(weights):
+    return {name: jnp.float64(value) for name, value in weights.items()}
+
+
+def _close(found, expected, tolerance=1e-9):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=tolerance), found, expected)
+
+
+@pytest.mark.parametrize("clips_per_turn", [1, 2, 6])
+@pytest.mark.parametrize("example_weights", [np.full(B, 1 / B), np.arange(B) / B])
+def test_value_and_gradient_equal_the_composition(clips_per_turn, example_weights):
+    features, params, targets = _inputs()
+
+    def joint(features, params, weights):
+        found = head_losses(features, params, targets, weights, clips_per_turn=clips_per_turn)
+        return (found[0] * example_weights).sum(), found[1]
+
+    def truth(features, params, weights):
+        total, parts = _truth(features, params, weights, targets)
+        return (total * example_weights).sum(), parts
+
+    args = (features, params, _arrays(WEIGHTS))
+    ours = jax.value_and_grad(joint, (0, 1, 2), has_aux=True)(*args)
+    _close(ours, jax.value_and_grad(truth, (0, 1, 2), has_aux=True)(*args))
+    _close(joint(*args), truth(*args))
+
+
+def test_vmap_over_the_weights():
+    features, params, targets = _inputs()
+    points = {name: jnp.asarray([value, 0.0, 1.0]) for name, value in WEIGHTS.items()}
+
+    def joint(weights, features, params):
+        return head_losses(features, params, targets, weights, clips_per_turn=2)[0].mean()
+
+    def truth(weights, features, params):
+        return _truth(features, params, weights, targets)[0].mean()
+
+    def gradients(function):
+        return jax.vmap(jax.value_and_grad(function, (1, 2)), (0, None, None))(
+            points, features, params
+        )
+
+    _close(gradients(joint), gradients(truth))
+
+
+def test_a_zero_weight_leaves_its_head_without_gradient():
+    features, params, targets = _inputs()
+    weights = _arrays(WEIGHTS | {"mask_inference": 0.0})
+    grad = jax.grad(lambda p: head_losses(features, p, targets, weights, clips_per_turn=2)[0].sum())
+    assert not any(leaf.any() for leaf in jax.tree.leaves(grad(params)["mask_head"]))
+
+
+def test_absent_heads_have_no_part():
+    features, params, targets = _inputs()
+    only = {"mask_head": params["mask_head"]}
+    total, parts = head_losses(features, only, targets, _arrays(WEIGHTS), clips_per_turn=3)
+    assert set(parts) == {"mask_inference"}
+    np.testing.assert_allclose(total, 0.2 * parts["mask_inference"])
+
+
+@pytest.mark.parametrize("phase", [0, 1, 6])
+def test_strided_losses_look_at_the_frames_they_say(phase):
+    features, params, targets = _inputs()
+    options = HeadOptions(deep_clustering_stride=4, mask_inference_stride=2)
+    found = head_losses(
+        features,
+        params,
+        targets,
+        _arrays(WEIGHTS),
+        clips_per_turn=2,
+        options=options,
+        phase=phase,
+    )[1]
+    for name, stride in (("deep_clustering", 4), ("mask_inference", 2)):
+        frames = phase % stride + stride * np.arange(features.shape[1] // stride)
+        part = targets.replace(
+            mixture_magnitude=targets.mixture_magnitude[:, frames],
+            target_magnitude=targets.target_magnitude[:, :, frames],
+            assignment=targets.assignment[:, frames],
+            roll=targets.roll[:, :, frames],
+        )
+        expected = _truth(features[:, frames], params, WEIGHTS, part)[1][name]
+        np.testing.assert_allclose(found[name], expected, atol=1e-12)
+
+
+def test_no_array_of_all_embeddings_is_held():
+    """The compiled gradient's scratch memory is far below one embedding of the batch."""
+    features, params, targets = (
+        jax.tree.map(lambda a: jnp.repeat(a, 8, axis=0), tree) if k != 1 else tree
+        for k, tree in enumerate(_inputs())
+    )
+
+    def loss(params, clips):
+        return head_losses(features, params, targets, _arrays(WEIGHTS), clips_per_turn=clips)[0]
+
+    def scratch(clips):
+        grad = jax.grad(lambda p: functools.partial(loss, clips=clips)(p).sum())
+        return jax.jit(grad).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    assert scratch(1) < scratch(48) / 4
+
+
+def test_turns_must_divide_the_batch():
+    features, params, targets = _inputs()
+    with pytest.raises(ValueError, match="clips_per_turn: must divide the batch of 6, got 4"):
+        head_losses(features, params, targets, _arrays(WEIGHTS), clips_per_turn=4)

@@ -1,0 +1,190 @@
+"""Preparing: what is written, going on after an interruption, damaged files, the command line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cerberus_jax.notes import Notes
+from data_pipeline import convert, prepare
+from data_pipeline.audio_io import read_mono_pcm16
+from data_pipeline.catalogue import Catalogue
+from data_pipeline.midi_io import Part, write_midi
+from tests.tiny_slakh import FIVE, make_track, make_tree
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _prepare(root, out, **kwargs):
+    kwargs = {"num_workers": 1, "progress": False, "records": False} | kwargs
+    return prepare.prepare(kwargs.pop("corpus", "slakh2100"), root, out=out, **kwargs)
+
+
+def _content(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_audio_and_notes_arrive(tmp_path):
+    sounding = make_tree(
+        tmp_path / "raw", {"train": 2, "test": 1}, stems=(*FIVE, "organ"), seconds=3
+    )
+    report = _prepare(tmp_path / "raw", tmp_path / "out")
+    assert report.num_tracks == {"test": 1, "train": 2}
+    assert report.minutes["train"] == pytest.approx(dict.fromkeys(FIVE, 0.1))
+    assert report.num_other_stems == 3
+    assert report.corrections == {"bass pitch_shift -12": 3}
+    catalogue = Catalogue.load(tmp_path / "out")
+    (pcm,), t = catalogue.pcm(), catalogue.tables
+    assert len(t.stem_ids) == 15
+    for stem in range(15):
+        track, key = str(t.track_ids[t.stem_tracks[stem]]), str(t.stem_ids[stem])
+        (path,) = (tmp_path / "raw").glob(f"*/{track}/stems/{key}.flac")
+        start = t.stem_pcm_start[stem]
+        np.testing.assert_array_equal(pcm[start : start + 48000], read_mono_pcm16(path, 16000))
+        expected, notes = sounding[track][key], catalogue.notes(stem)
+        np.testing.assert_array_equal(notes.pitches, expected.pitches)
+        np.testing.assert_allclose(notes.intervals, expected.intervals, atol=1e-4)
+
+
+def test_other_rates_and_lengths(tmp_path):
+    make_track(tmp_path / "raw/train/Track00001", ("piano",), seconds=2, rate=44100, suffix=".wav")
+    _prepare(tmp_path / "raw", tmp_path / "out")
+    assert Catalogue.load(tmp_path / "out").tables.track_num_samples.tolist() == [32000]
+
+
+def test_again_does_nothing_and_says_so(tmp_path, caplog):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
+    first = _prepare(tmp_path / "raw", tmp_path / "out")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
+    assert _prepare(tmp_path / "raw", tmp_path / "out") == first
+    assert "already prepared; nothing to do" in caplog.text
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
+
+
+def test_another_tree_is_refused(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
+    _prepare(tmp_path / "raw", tmp_path / "out")
+    make_tree(tmp_path / "other", {"train": 2}, stems=("piano",), seconds=1)
+    with pytest.raises(ValueError, match="prepared from another tree"):
+        _prepare(tmp_path / "other", tmp_path / "out")
+    with pytest.raises(ValueError, match="prepared from another tree"):
+        make_track(tmp_path / "raw/test/Track00009", ("bass",), seconds=1)
+        _prepare(tmp_path / "raw", tmp_path / "out")
+
+
+def test_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    make_tree(tmp_path / "raw", {"train": 3}, stems=("piano", "bass"), seconds=1)
+    _prepare(tmp_path / "raw", tmp_path / "whole")
+    convert_one, done = convert.convert, []
+
+    def fails(job):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(job.track.id)
+        convert_one(job)
+
+    monkeypatch.setattr(convert, "convert", fails)
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(tmp_path / "raw", tmp_path / "out")
+    with pytest.raises(ValueError, match="preparing slakh2100 has not been finished"):
+        Catalogue.load(tmp_path / "out")
+    done.clear()
+    _prepare(tmp_path / "raw", tmp_path / "out")
+    assert done == ["Track00003"]
+    assert _content(tmp_path / "out") == _content(tmp_path / "whole")
+
+
+def test_process_pool_gives_the_same_and_survives_sigkill(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 8}, seconds=4, rate=44100)
+    _prepare(tmp_path / "raw", tmp_path / "one")
+    code = (
+        "from data_pipeline.prepare import prepare; "
+        f"prepare('slakh2100', {str(tmp_path / 'raw')!r}, out={str(tmp_path / 'two')!r}, "
+        "num_workers=2, progress=False, records=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    part = tmp_path / "two/slakh2100"
+    deadline = time.monotonic() + 30
+    while not list(part.glob("part-*/*/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (part / "1.0.0" / "catalogue.npz").exists()
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert _content(tmp_path / "two") == _content(tmp_path / "one")
+
+
+def test_nothing_usable(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("organ",), seconds=1)
+    with pytest.raises(ValueError, match="no usable track"):
+        _prepare(tmp_path / "raw", tmp_path / "out")
+    make_tree(tmp_path / "empty", {"train": 1}, stems=("piano",), seconds=1)
+    (tmp_path / "empty/train/Track00001/stems/S00.flac").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"(?s)no usable track.*S00\.flac"):
+        _prepare(tmp_path / "empty", tmp_path / "out")
+
+
+def test_check_writes_nothing(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, seconds=1)
+    before = _content(tmp_path)
+    report = _prepare(tmp_path / "raw", tmp_path / "out", check=True)
+    assert report.num_tracks == {"train": 1}
+    assert _content(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_notes_outside_the_keys_are_counted(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
+    intervals = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [5.0, 6.0]])
+    notes = Notes(intervals, np.array([20, 21, 109, 60]), np.full(4, 9))
+    path = tmp_path / "raw/train/Track00001/MIDI/S00.mid"
+    write_midi(path, [Part("", 0, False, notes)])
+    assert _prepare(tmp_path / "raw", tmp_path / "out").notes_out_of_range == 2
+    assert Catalogue.load(tmp_path / "out").notes(0).pitches.tolist() == [21]  # 5 s: no audio there
+
+
+def test_unknown_corpus_and_root(tmp_path):
+    with pytest.raises(ValueError, match="--corpus=jazz: unknown"):
+        _prepare(tmp_path, tmp_path / "out", corpus="jazz")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        _prepare(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_several_corpora_in_one_directory(tmp_path, samples):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
+    _prepare(tmp_path / "raw", tmp_path / "out", corpus="minislakh")
+    _prepare(samples / "guitarset", tmp_path / "out", corpus="guitarset")
+    catalogue = Catalogue.load(tmp_path / "out")
+    assert catalogue.corpora == ("guitarset", "minislakh")
+    assert catalogue.tables.stem_instruments.tolist() == ["guitar", "piano"]
+    assert catalogue.tables.track_corpora.tolist() == [0, 1]
+    assert len(catalogue.notes(0)) > 100
+    assert Catalogue.load(tmp_path / "out/guitarset").corpora == ("guitarset",)
+
+
+def test_command_line(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
+
+    def run(*args):
+        command = [sys.executable, "-m", "data_pipeline.prepare", *args]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    done = run("--corpus=slakh2100", f"--root={tmp_path / 'raw'}", "--check")
+    assert done.returncode == 0, done.stderr
+    assert "piano" in done.stdout
+    bad = run(f"--root={tmp_path / 'nowhere'}", "--check")
+    assert bad.returncode == 1
+    assert bad.stderr.strip().startswith("error:")
+    assert "Traceback" not in bad.stderr
+    usage = run("--corpus=slakh2100")
+    assert "--root=DIR" in usage.stdout + usage.stderr
+    assert usage.returncode != 0

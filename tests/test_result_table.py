@@ -1,0 +1,50 @@
+"""The printed table: what stands where."""
+
+from experiments.result_table import results_table
+from experiments.scoring import METRICS
+
+
+def block(**values):
+    """The scores of one system, the same for both instruments."""
+    scores = dict.fromkeys(METRICS) | values
+    return {
+        "num_items": 7,
+        "per_instrument": {"piano": scores, "drums": scores},
+        "mean": scores,
+        "baselines": {},
+    }
+
+
+def results():
+    frames = {"frame_precision": 0.5, "frame_recall": 0.25, "frame_f1": 1 / 3}
+    return block(si_sdr=1.26, **frames) | {
+        "instruments": ["piano", "drums"],
+        "split": "test",
+        "step": 12,
+        "excerpt_seconds": 10.0,
+        "baselines": {"mixture": block(si_sdr=-6.0), "oracle_mask": block(si_sdr=7.0)},
+        "splits": {"test_unseen": block(si_sdr=0.5) | {"baselines": {"mixture": block()}}},
+    }
+
+
+def test_every_system_has_a_block_with_a_row_per_instrument():
+    lines = results_table(results()).splitlines()
+    titles = [line for line in lines if line and not line.startswith(" ")]
+    assert titles == [
+        "this network (test, 7 excerpts of 10 s, step 12)",
+        "mixture, unprocessed",
+        "oracle: phase-sensitive mask, decoded reference roll",
+        "this network (test_unseen, 7 excerpts)",
+        "mixture, unprocessed (test_unseen)",
+    ]
+    start = lines.index(titles[0]) + 1
+    assert [line.split()[0] for line in lines[start : start + 3]] == ["piano", "drums", "mean"]
+
+
+def test_cells_stand_under_their_titles():
+    lines = results_table(results()).splitlines()
+    header, row = lines[0], next(line for line in lines if line.startswith("  piano"))
+    for title, text in (("SI-SDR", "1.3"), ("frame P/R/F1", "0.50/0.25/0.33")):
+        end = header.index(title) + len(title)
+        assert row[:end].endswith(text)
+    assert len(row) == end  # the scores that are null are blank

@@ -1,0 +1,97 @@
+"""One step at a time: determinism, learning, evaluation, prediction."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cerberus_jax.heads import HEAD_OF_LOSS
+from cerberus_jax.joint_loss import HeadOptions
+from cerberus_jax.model import relative_db
+from cerberus_jax.steps import eval_step, init_state, predict_step, train_step
+from cerberus_jax.stft import stft
+from cerberus_jax.targets import source_waveforms
+from cerberus_jax.train_state import OptimizerConfig
+from tests.tiny_network import GRID, noise_batch, tiny_model, tiny_task, weights
+
+KEY = jax.random.key(1)
+
+
+def _train(task, batch, num_steps):
+    state = init_state(task, jax.random.key(0), batch)
+    step = jax.jit(lambda s: train_step(s, batch, KEY, weights(), task=task))
+    history = []
+    for _ in range(num_steps):
+        state, metrics = step(state)
+        history.append(jax.tree.map(float, metrics))
+    return state, history
+
+
+def test_a_fixed_batch_is_learnt():
+    task = tiny_task(
+        model=tiny_model(hidden=32), optimizer=OptimizerConfig(learning_rate=0.01, num_steps=60)
+    )
+    history = _train(task, noise_batch(4), 60)[1]
+    for name in ("loss", "deep_clustering", "transcription"):
+        assert history[-1][name] < 0.8 * history[0][name], name
+
+
+def test_metrics_are_the_parts_and_their_sum():
+    first = _train(tiny_task(), noise_batch(4), 1)[1][0]
+    parts = {name: first[name] for name in HEAD_OF_LOSS}
+    expected = sum(float(weights()[name]) * value for name, value in parts.items())
+    np.testing.assert_allclose(first["loss"], expected, rtol=1e-5)
+    assert first["gradient_norm"] > 0 and first["learning_rate"] == np.float32(1e-3)
+
+
+def test_dropout_follows_the_step_and_the_key():
+    task, batch = tiny_task(model=tiny_model(dropout=0.5)), noise_batch(4)
+    state = init_state(task, jax.random.key(0), batch)
+    loss = lambda s, key: float(train_step(s, batch, key, weights(), task=task)[1]["loss"])  # noqa: E731
+    assert loss(state, KEY) == loss(state, KEY)
+    assert loss(state, KEY) != loss(state, jax.random.key(2))
+    assert loss(state, KEY) != loss(state.replace(step=state.step + 1), KEY)
+
+
+def test_evaluation_looks_at_every_frame_and_gives_one_value_per_example():
+    batch = noise_batch(4)
+    plain = tiny_task()
+    strided = tiny_task(options=HeadOptions(deep_clustering_stride=4, mask_inference_stride=2))
+    params = init_state(plain, jax.random.key(0), batch).params
+    found = [eval_step(params, batch, weights(), task=task) for task in (plain, strided)]
+    jax.tree.map(np.testing.assert_array_equal, *found)
+    assert found[0]["loss"].shape == (4,)
+
+
+def test_the_affine_input_begins_normalised():
+    task, batch = tiny_task(model=tiny_model(input_scaling="clip_db_affine")), noise_batch(8)
+    affine = init_state(task, jax.random.key(0), batch).params["input_affine"]
+    mixture = source_waveforms(jnp.asarray(batch["sources"]), jnp.asarray(batch["gains"])).sum(1)
+    scaled = relative_db(jnp.abs(stft(mixture, GRID)))
+    normal = scaled * affine["scale"] + affine["shift"]
+    np.testing.assert_allclose(normal.mean((0, 1)), 0, atol=1e-4)
+    np.testing.assert_allclose(normal.std((0, 1)), 1, atol=1e-3)
+
+
+def test_estimates_sum_to_the_mixture_and_rolls_are_probabilities():
+    model = tiny_model()
+    waveform = jnp.asarray(np.random.default_rng(0).standard_normal((2, 1000)), jnp.float32)
+    params = model.init(KEY, jnp.ones((1, 2, GRID.num_bins)), train=False)["params"]
+    estimates, rolls = predict_step(params, waveform, model=model)
+    np.testing.assert_allclose(estimates.sum(1), waveform, atol=1e-5)
+    assert rolls.shape == (2, 2, GRID.num_frames(1000), 88)
+    assert ((rolls > 0) & (rolls < 1)).all()
+
+
+def test_prediction_without_a_mask_head():
+    model = tiny_model(heads=("deep_clustering", "transcription"))
+    params = model.init(KEY, jnp.ones((1, 2, GRID.num_bins)), train=False)["params"]
+    estimates, rolls = predict_step(params, jnp.ones((1, 500)), model=model)
+    assert estimates is None and rolls is not None
+
+
+def test_silence_trains_without_nan():
+    batch = noise_batch(4)
+    batch["sources"][:] = 0
+    state, history = _train(tiny_task(), batch, 3)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    assert history[0]["deep_clustering"] == history[0]["mask_inference"] == 0

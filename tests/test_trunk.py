@@ -1,0 +1,48 @@
+"""The trunk: shapes, initial values, dropout."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cerberus_jax.trunk import Trunk
+
+X = jnp.asarray(np.random.default_rng(0).standard_normal((3, 9, 6)), jnp.float32)
+
+
+def _trunk(**changes):
+    trunk = Trunk(**{"layers": 3, "hidden": 4, "dropout": 0.5} | changes)
+    return trunk, trunk.init(jax.random.key(0), X, train=False)
+
+
+def test_shapes_and_initial_biases():
+    trunk, params = _trunk()
+    assert trunk.apply(params, X, train=False).shape == (3, 9, 8)
+    layer = params["params"]["layer_1"]
+    assert layer["input_kernel"].shape == (2, 8, 16)
+    assert layer["recurrent_kernel"].shape == (2, 4, 16)
+    np.testing.assert_array_equal(layer["bias"][0], [0] * 4 + [1] * 4 + [0] * 8)
+
+
+def test_dropout_acts_only_in_training_and_between_layers():
+    trunk, params = _trunk()
+    calm = trunk.apply(params, X, train=False)
+    np.testing.assert_array_equal(calm, trunk.apply(params, X, train=False))
+    dropped = [
+        trunk.apply(params, X, train=True, rngs={"dropout": jax.random.key(k)}) for k in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(dropped[0], dropped[1])
+    assert (dropped[0] != dropped[2]).any() and (dropped[0] != 0).all()
+
+
+def test_one_layer_has_no_dropout():
+    trunk, params = _trunk(layers=1)
+    trained = trunk.apply(params, X, train=True, rngs={"dropout": jax.random.key(0)})
+    np.testing.assert_array_equal(trained, trunk.apply(params, X, train=False))
+
+
+def test_reversing_time_swaps_the_directions():
+    trunk, params = _trunk(layers=1)
+    swapped = jax.tree.map(lambda a: a[::-1], params)
+    forward = trunk.apply(params, X, train=False)
+    backward = trunk.apply(swapped, X[:, ::-1], train=False)[:, ::-1]
+    np.testing.assert_allclose(forward[..., :4], backward[..., 4:], atol=1e-6)
