@@ -125,8 +125,8 @@ class Predictor:
         return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
 
     def predict_stream(
-        self, blocks: Iterable[Float[np.ndarray, "c n"]]
-    ) -> Iterator[tuple[Float[np.ndarray, "s c n"], Float[np.ndarray, "s t p"]]]:
+        self, blocks: Iterable[Float[np.ndarray, "c _"]]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
 
         Args:
@@ -134,8 +134,8 @@ class Predictor:
                 channels.
 
         Yields:
-            consecutive pieces of the sources and of the rolls; put together they have the song's
-            samples and frames.
+            consecutive pieces of the sources [s c n] and of the rolls [s t p]; put together they
+            have the song's samples and frames.
         """
         self._check_heads()
         cutter = WindowCutter.of(

@@ -4,6 +4,7 @@ Whatever a run prints or writes is a function of the config alone, times apart: 
 stopped and started again leaves the same parameters and the same metrics as one that ran through.
 """
 
+import collections
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -25,6 +26,9 @@ from experiments.config import grid_of, heads_of
 from experiments.metric_log import MetricLog
 
 LONG_RUN_SECONDS = 3600
+# Steps handed to the devices before the loop waits for them: enough that they never idle, few
+# enough that batches do not pile up in memory and the progress shown is true.
+STEPS_AHEAD = 2
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
 CPU_FRAMES_PER_TURN = 400
 
@@ -150,6 +154,7 @@ class _Loop:
             "decoding": dict.fromkeys(config.instruments, decoding),
         }
         self.metrics, self.logged = None, {}
+        self.in_flight = collections.deque()
         self.waited, self.since, self.since_step = 0.0, time.monotonic(), None
         self.warned = False
 
@@ -175,6 +180,9 @@ class _Loop:
     def update(self, state, batch, step) -> TrainState:
         on_devices = parallel.put_batch(batch, self.mesh)
         state, self.metrics = self.step_fn(state, on_devices, self.dropout_key, self.weights)
+        self.in_flight.append(self.metrics["loss"])
+        if len(self.in_flight) > STEPS_AHEAD:
+            self.in_flight.popleft().block_until_ready()
         if self.since_step is None:  # the first step compiles; the pace is that of the others
             jax.block_until_ready(self.metrics)
             self.waited, self.since, self.since_step = 0.0, time.monotonic(), step

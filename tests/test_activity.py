@@ -1,4 +1,4 @@
-"""Where stems are active: against the RMS of the audio itself; draws are uniform over what there is."""
+"""Where stems are active, against the RMS of the audio; draws are uniform over what there is."""
 
 import numpy as np
 import pytest

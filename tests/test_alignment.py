@@ -1,4 +1,4 @@
-"""Genuine Slakh stems: the audio sounds where the notes are, the bass in the octave of its notes."""
+"""Genuine Slakh stems: the audio sounds where the notes are, bass in the octave of its notes."""
 
 import numpy as np
 

@@ -1,0 +1,97 @@
+"""Checkpoints: round trip, choice of step, broken ones."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from cerberus_jax import checkpoint
+from cerberus_jax.parallel import make_mesh, replicated
+from cerberus_jax.steps import init_state
+from tests.tiny_network import noise_batch, tiny_model, tiny_task
+
+TASK = tiny_task(model=tiny_model(input_scaling="clip_db_affine", embedding_activation="tanh"))
+METADATA = {"model": checkpoint.model_to_json(TASK.model), "decoding": {"piano": {"a": 1}}}
+
+
+def _state(step):
+    state = init_state(TASK, jax.random.key(step), noise_batch(2))
+    return state.replace(step=state.step + step)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose best step is 3 and whose last is 5."""
+    folder = tmp_path_factory.mktemp("run")
+    with checkpoint.CheckpointWriter(folder) as writer:
+        for kind, step in (("best", 2), ("last", 2), ("best", 3), ("last", 5), ("last", 5)):
+            writer.save(kind, _state(step), METADATA)
+    return folder
+
+
+def _equal(left, right):
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_model_json_round_trip():
+    again = checkpoint.model_from_json(json.loads(json.dumps(METADATA["model"])))
+    assert again == TASK.model
+
+
+def test_only_the_newest_of_each_kind_is_kept(run):
+    assert checkpoint.saved_steps(run) == {"last": 5, "best": 3}
+    assert checkpoint.locate(run, "best") == checkpoint.locate(run, 3)
+    assert checkpoint.locate(run, "5").name == "5"
+
+
+def test_state_round_trip(run):
+    like = jax.eval_shape(lambda: _state(5))
+    again = checkpoint.restore_state(run, like, replicated(make_mesh()))
+    _equal(again, _state(5))
+    assert jax.tree.structure(again) == jax.tree.structure(_state(5))
+
+
+def test_model_round_trip(run):
+    model, params, metadata = checkpoint.restore_model(run, "best")
+    assert model == TASK.model and metadata == METADATA
+    _equal(params, _state(3).params)
+
+
+def test_a_moved_run_is_restored(run, tmp_path):
+    moved = tmp_path / "moved"
+    run.rename(moved)
+    try:
+        _equal(checkpoint.restore_model(moved)[1], _state(3).params)
+    finally:
+        moved.rename(run)
+
+
+def test_decoding_is_stored_beside_a_checkpoint(run):
+    path = checkpoint.locate(run, "last")
+    checkpoint.store_decoding(path, {"piano": {"threshold": 0.3}})
+    assert checkpoint.read_metadata(path)["decoding"] == {"piano": {"threshold": 0.3}}
+    assert checkpoint.read_metadata(checkpoint.locate(run, "best")) == METADATA
+
+
+def test_missing_checkpoints_are_named(run, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint '7'.*last \(step 5\), best"):
+        checkpoint.locate(run, "7")
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint; train first"):
+        checkpoint.locate(tmp_path, "best")
+
+
+def test_an_incomplete_checkpoint_is_an_error_that_names_it(run, tmp_path):
+    path = tmp_path / "checkpoints" / "best" / "4"
+    path.mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"4: the checkpoint is incomplete"):
+        checkpoint.restore_model(tmp_path)
+    (path / "metadata").mkdir()
+    (path / "metadata" / "metadata").write_text(json.dumps(METADATA))
+    with pytest.raises(ValueError, match="the checkpoint cannot be read as this network"):
+        checkpoint.restore_model(tmp_path)
+
+
+def test_an_unfinished_save_is_not_seen(run, tmp_path):
+    (tmp_path / "checkpoints" / "last" / "9.orbax-checkpoint-tmp-1").mkdir(parents=True)
+    assert checkpoint.saved_steps(tmp_path) == {}

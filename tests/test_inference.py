@@ -1,0 +1,111 @@
+"""A song through a small network: shapes, sums, streams, windows against the whole."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from cerberus_jax.checkpoint import CheckpointWriter, model_to_json
+from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.inference import Predictor
+from cerberus_jax.train_state import OptimizerConfig, TrainState
+from tests.tiny_network import GRID, tiny_model
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    whole = Predictor.untrained(tiny_model())
+    return dataclasses.replace(whole, window_seconds=0.5, context_seconds=0.1)
+
+
+def _song(*shape, seed=0):
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def test_stereo_sources_sum_to_the_song(predictor):
+    song = _song(2, 20000)
+    found = predictor.predict(song, 16000)
+    assert found.instruments == ("piano", "bass")
+    assert found.sources.shape == (2, 2, 20000)
+    assert found.rolls.shape == (2, GRID.num_frames(20000), 88)
+    assert set(found.notes) == {"piano", "bass"}
+    np.testing.assert_allclose(found.sources.sum(0), song, atol=2e-6)
+
+
+@pytest.mark.parametrize(("rate", "num_samples"), [(48000, 12345), (8000, 4000), (44100, 1)])
+def test_any_rate_keeps_rate_and_length(predictor, rate, num_samples):
+    found = predictor.predict(_song(num_samples), rate)
+    assert found.sources.shape == (2, 1, num_samples)
+    assert np.isfinite(found.sources).all()
+
+
+@pytest.mark.parametrize("num_samples", [1, 10, 100])
+def test_a_song_shorter_than_a_frame(predictor, num_samples):
+    song = _song(num_samples)
+    found = predictor.predict(song, 16000)
+    np.testing.assert_allclose(found.sources.sum(0)[0], song, atol=1e-6)
+
+
+def test_blocks_do_not_matter(predictor):
+    song = _song(1, 30000)
+    joined = []
+    for cuts in ([], [7, 9000]):
+        pieces = list(predictor.predict_stream(np.split(song, cuts, axis=1)))
+        sources, rolls = zip(*pieces, strict=True)
+        joined.append((np.concatenate(sources, axis=2), np.concatenate(rolls, axis=1)))
+    np.testing.assert_array_equal(joined[0][0], joined[1][0])
+    np.testing.assert_array_equal(joined[0][1], joined[1][1])
+
+
+def test_windows_agree_with_the_whole_song_away_from_its_level(predictor):
+    """With the magnitude itself as input, context is the only difference, and the forgotten
+    state of this small network is far behind it."""
+    model = tiny_model(input_scaling="linear")
+    windowed = dataclasses.replace(predictor, model=model, params=Predictor.untrained(model).params)
+    song = _song(1, 24000)
+    found = windowed.predict(song, 16000)
+    whole, rolls = windowed.predict_batch(song)
+    np.testing.assert_allclose(found.sources[:, 0, 3000:-3000], whole[0, :, 3000:-3000], atol=1e-4)
+    np.testing.assert_allclose(found.rolls[:, 90:-90], rolls[0, :, 90:-90], atol=1e-4)
+
+
+def test_silence_stays_silent(predictor):
+    assert not predictor.predict(np.zeros(9000, np.float32), 16000).sources.any()
+
+
+def test_loaded_network_predicts_like_the_saved_one(tmp_path):
+    model = tiny_model()
+    params = Predictor.untrained(model, seed=3).params
+    metadata = {
+        "model": model_to_json(model),
+        "decoding": {name: {"threshold": 0.25} for name in model.instruments},
+    }
+    with CheckpointWriter(tmp_path) as writer:
+        writer.save("best", TrainState.create(params, OptimizerConfig()), metadata)
+    loaded = Predictor.load(tmp_path)
+    assert loaded.decoding["bass"] == DecodingConfig(threshold=0.25)
+    jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
+    assert loaded.grid == GRID and loaded.instruments == model.instruments
+
+
+@pytest.mark.parametrize(
+    ("waveform", "rate", "message"),
+    [
+        (np.zeros(0), 16000, "samples of shape"),
+        (np.zeros((1, 2, 3)), 16000, "samples of shape"),
+        (np.array([0.0, np.nan]), 16000, "every sample must be finite"),
+        (np.zeros(5), 0, "sample_rate_hz: must be positive"),
+    ],
+)
+def test_bad_songs_are_refused(predictor, waveform, rate, message):
+    import inspect
+
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(Predictor.predict)(predictor, waveform, rate)
+
+
+def test_a_network_without_masks_cannot_separate_a_song():
+    predictor = Predictor.untrained(tiny_model(heads=("transcription",)))
+    with pytest.raises(ValueError, match="has no mask_inference head"):
+        predictor.predict(_song(100), 16000)
