@@ -1,8 +1,8 @@
 """metrics.jsonl of a run: one JSON object per logged step.
 
-Opening it for a run that goes on from step k drops every line after k, and those that say
-`off_schedule` (written only because a shorter run ended there), so that an interrupted and resumed
-run leaves the same file as one that ran through, the field `time` apart.
+Opening it for a run that goes on from step k drops every line after k, and the values that a line
+names as `off_schedule` (there only because a shorter run ended at that step), so that a resumed run
+leaves the same file as one that ran through, the field `time` apart.
 """
 
 import json
@@ -25,11 +25,8 @@ class MetricLog:
     def __init__(self, workdir: str | Path, *, start_step: int = 0):
         self.path = Path(workdir) / METRICS_FILE
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [
-            entry
-            for entry in read_metrics(workdir)
-            if entry["step"] <= start_step and not entry.get("off_schedule")
-        ]
+        entries = [entry for entry in read_metrics(workdir) if entry["step"] <= start_step]
+        kept = [entry for entry in map(_on_schedule, entries) if entry]
         part = self.path.with_name(f".{METRICS_FILE}.part")
         part.write_text("".join(_line(entry) for entry in kept))
         os.replace(part, self.path)
@@ -90,6 +87,13 @@ def read_metrics(workdir: str | Path) -> list[dict]:
             ) from None
         entries.append(entry)
     return entries
+
+
+def _on_schedule(entry: Mapping) -> dict:
+    """The entry without the values that its `off_schedule` names; empty if it names them all."""
+    only_there = entry.get("off_schedule", [])
+    kept = {k: v for k, v in entry.items() if k != "off_schedule" and k not in only_there}
+    return kept if set(kept) - {"step", "time"} else {}
 
 
 def _line(entry: Mapping) -> str:

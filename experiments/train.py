@@ -23,6 +23,7 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task, init_state
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from experiments.config import grid_of, heads_of
+from experiments.graceful_stop import GracefulStop
 from experiments.metric_log import MetricLog
 
 LONG_RUN_SECONDS = 3600
@@ -103,6 +104,7 @@ def train(
     Raises:
         ValueError: if the batch cannot be divided over the devices, the batches end early, or a
             loss is not finite.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved.
     """
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.batch_size, mesh.size)
@@ -115,17 +117,21 @@ def train(
     state = loop.start(batch)
     show = progress and jax.process_index() == 0
     bar = tqdm(total=config.train.num_steps, initial=first, unit="step", disable=not show)
-    with bar, checkpoint.CheckpointWriter(workdir) as writer, loop.log(first) as log:
-        try:
-            for step in range(first + 1, config.train.num_steps + 1):
-                state = loop.update(state, batch, step)
-                bar.update()
-                state = loop.after_step(state, step, bar, writer, log)
-                if step < config.train.num_steps:
-                    batch = loop.wait_for(batches, step)
-        except KeyboardInterrupt:
-            writer.save("last", state, loop.metadata)
-            raise
+    with (
+        bar,
+        checkpoint.CheckpointWriter(workdir) as writer,
+        loop.log(first) as log,
+        GracefulStop() as stop,
+    ):
+        for step in range(first + 1, config.train.num_steps + 1):
+            state = loop.update(state, batch, step)
+            bar.update()
+            state = loop.after_step(state, step, bar, writer, log)
+            if stop.asked:
+                writer.save("last", state, loop.metadata)
+                raise KeyboardInterrupt
+            if step < config.train.num_steps:
+                batch = loop.wait_for(batches, step)
     return {"step": config.train.num_steps, **loop.logged}
 
 
@@ -191,27 +197,32 @@ class _Loop:
     def after_step(self, state, step, bar, writer, log) -> TrainState:
         """Logs, validates and saves where the config says so, and always at the end."""
         train, last = self.config.train, step == self.config.train.num_steps
-        validate = self.validation and (step % train.eval_every == 0 or last)
-        due = step % train.log_every == 0 or step % train.eval_every == 0
-        if not (due or last):
-            if step % train.checkpoint_every == 0:
-                writer.save("last", state, self.metadata)
+        scheduled = step % train.log_every == 0 or step % train.eval_every == 0
+        save = step % train.checkpoint_every == 0 or last
+        if not (scheduled or save):
             return state
         entry = {name: float(value) for name, value in self.metrics.items()}
-        time_fields = self._pace(step, bar)
-        if validate:
-            entry |= self._validate(state)
-            state = self._plateau(state, entry["validation_loss"], step, writer)
-        if step % train.checkpoint_every == 0 or last:
-            writer.save("last", state, self.metadata)
-        # A line that is there only because the run ends here is dropped when the run goes on.
-        off_schedule = {} if due else {"off_schedule": True}
         self._check_finite(entry, step)
-        log.write(step, {**entry, **off_schedule, "time": time_fields})
+        # Values that are there only because the run ends here are dropped when it goes on.
+        only_here = [] if scheduled else list(entry)
+        if self.validation and (step % train.eval_every == 0 or last):
+            found = self._validate(state)
+            state = self._plateau(state, found["validation_loss"], step, writer)
+            entry |= found
+            only_here += list(found) if step % train.eval_every else []
+        if save:
+            writer.save("last", state, self.metadata)
+        if scheduled or last:
+            self._log(step, entry, only_here, bar, log)
+        return state
+
+    def _log(self, step, entry, only_here, bar, log):
+        time_fields = self._pace(step, bar)
+        extra = {"off_schedule": only_here} if only_here else {}
+        log.write(step, {**entry, **extra, "time": time_fields})
         self.logged = entry
         bar.set_postfix_str(_postfix(entry, time_fields))
         self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
-        return state
 
     def _pace(self, step, bar) -> dict:
         seconds = max(time.monotonic() - self.since, 1e-9)

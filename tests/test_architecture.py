@@ -32,7 +32,6 @@ MOST_LINES_OF_A_FUNCTION = 80
 # Modules and folders without a test file of their own: where they are tested instead.
 TESTED_ELSEWHERE = {
     "cerberus_jax/per_device.py": "test_parallel.py",
-    "cerberus_jax/windows.py": "test_inference.py",
     "data_pipeline/activity.py": "test_plan.py",
     "data_pipeline/convert.py": "test_prepare.py",
     "data_pipeline/minislakh": "test_minislakh.py",

@@ -38,10 +38,17 @@ def test_a_new_start_drops_what_came_before_the_first_checkpoint(tmp_path):
 def test_the_line_of_an_earlier_end_goes_when_the_run_goes_on(tmp_path):
     _write(tmp_path, [5])
     with MetricLog(tmp_path, start_step=5) as log:
-        log.write(7, {"loss": 1.0, "off_schedule": True, "time": {"seconds_per_step": 0.1}})
+        log.write(7, {"loss": 1.0, "off_schedule": ["loss"], "time": {"seconds_per_step": 0.1}})
     assert len(read_metrics(tmp_path)) == 2
     _write(tmp_path, [10], start_step=7)
     assert [entry["step"] for entry in read_metrics(tmp_path)] == [5, 10]
+
+
+def test_values_of_an_earlier_end_go_and_the_others_of_their_line_stay(tmp_path):
+    with MetricLog(tmp_path) as log:
+        log.write(5, {"loss": 1.0, "validation_loss": 2.0, "off_schedule": ["validation_loss"]})
+    MetricLog(tmp_path, start_step=5).close()
+    assert read_metrics(tmp_path) == [{"step": 5, "loss": 1.0}]
 
 
 def test_a_last_line_cut_short_is_left_out(tmp_path):

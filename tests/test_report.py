@@ -119,7 +119,7 @@ def test_the_page_is_the_same_every_time(tmp_path):
 def test_training_and_validation_share_a_plot():
     plots = report.curves(
         [
-            {"step": 1, "loss": 2.0, "off_schedule": True},
+            {"step": 1, "loss": 2.0, "off_schedule": ["loss"]},
             {"step": 2, "loss": 1.0, "validation_loss": 3.0},
         ]
     )

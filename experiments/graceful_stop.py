@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM that wait for the end of a step, so that what is saved is whole.
+
+A step donates its state to the device; an exception raised in the middle of it would leave nothing
+to save. A second Ctrl-C stops at once.
+"""
+
+import signal
+import threading
+
+
+class GracefulStop:
+    """While entered, the first SIGINT or SIGTERM only sets `asked`; the second acts as ever."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.asked = False
+        self._previous = {}
+
+    def __enter__(self) -> "GracefulStop":
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python forbids it
+            self._previous = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+        return self
+
+    def _ask(self, *_) -> None:
+        self.asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def __exit__(self, *_) -> None:
+        self._restore()

@@ -1,0 +1,181 @@
+"""The training loop on noise: resuming, stopping, logging, refusals. No data set, no TensorFlow."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cerberus_jax import checkpoint, parallel
+from cerberus_jax.steps import init_state
+from experiments import train
+from experiments.config import load_config
+from experiments.metric_log import read_metrics
+from tests.tiny_network import noise_batch
+
+TINY = {
+    "instruments": "piano,bass",
+    "batch_size": 4,
+    "excerpt_seconds": 0.08,
+    "audio.window": 128,
+    "audio.hop": 32,
+    "model.layers": 2,
+    "model.hidden": 8,
+    "model.dropout": 0.3,
+    "model.embedding_dim": 5,
+    "train.log_every": 1,
+    "train.eval_every": 3,
+    "train.checkpoint_every": 5,
+}
+
+
+def _config(**changes):
+    return load_config("sets/set1.py", TINY | {k.replace("__", "."): v for k, v in changes.items()})
+
+
+def _batches(first=0):
+    return (noise_batch(4, seed=k) for k in itertools.count(first))
+
+
+def _train(workdir, batches=None, **changes):
+    config = _config(**changes)
+    first = train.start_step(workdir)
+    return train.train(
+        config,
+        _batches(first) if batches is None else batches,
+        workdir=workdir,
+        validation_batches=[noise_batch(4, seed=1000)],
+        progress=False,
+    )
+
+
+def _without_time(entries):
+    return [{k: v for k, v in entry.items() if k != "time"} for entry in entries]
+
+
+def _last_state(workdir):
+    task = train.task_of(_config())
+    like = jax.eval_shape(lambda: init_state(task, jax.random.key(0), noise_batch(4)))
+    same = parallel.replicated(parallel.make_mesh())
+    return jax.tree.map(np.asarray, checkpoint.restore_state(workdir, like, same))
+
+
+@pytest.fixture(scope="module")
+def through(tmp_path_factory):
+    """A run of eight steps without a stop."""
+    folder = tmp_path_factory.mktemp("through")
+    _train(folder, train__num_steps=8)
+    return folder
+
+
+def _assert_same_run(one, other):
+    assert _without_time(read_metrics(one)) == _without_time(read_metrics(other))
+    jax.tree.map(np.testing.assert_array_equal, _last_state(one), _last_state(other))
+    assert checkpoint.saved_steps(one) == checkpoint.saved_steps(other)
+
+
+def test_it_logs_validates_and_saves(through):
+    entries = read_metrics(through)
+    assert [entry["step"] for entry in entries] == list(range(1, 9))
+    assert [e["step"] for e in entries if "validation_loss" in e] == [3, 6, 8]
+    assert {"loss", "deep_clustering", "mask_inference", "transcription"} <= set(entries[0])
+    assert entries[-1]["time"]["examples_per_second"] > 0
+    assert checkpoint.saved_steps(through)["last"] == 8
+
+
+def test_a_run_stopped_at_step_5_and_continued_equals_one_that_ran_through(through, tmp_path):
+    _train(tmp_path, train__num_steps=5)
+    assert [e["step"] for e in read_metrics(tmp_path) if "validation_loss" in e] == [3, 5]
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_the_run_goes_on_the_same(through, tmp_path, number):
+    def interrupted():
+        for k, batch in enumerate(_batches()):
+            if k == 4:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, interrupted(), train__num_steps=8)
+    assert checkpoint.saved_steps(tmp_path)["last"] == 5
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(through, tmp_path):
+    """Lines logged after the last checkpoint are dropped and written anew."""
+
+    def broken():
+        yield from itertools.islice(_batches(), 7)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        _train(tmp_path, broken(), train__num_steps=8)
+    assert train.start_step(tmp_path) == 5
+    assert read_metrics(tmp_path)[-1]["step"] == 7
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+def test_a_finished_run_does_nothing(through):
+    before = (through / "metrics.jsonl").read_bytes()
+    assert _train(through, iter(()), train__num_steps=8) == {"step": 8}
+    assert (through / "metrics.jsonl").read_bytes() == before
+
+
+def test_best_is_the_step_with_the_lowest_validation_loss(through):
+    entries = [e for e in read_metrics(through) if "validation_loss" in e]
+    best = min(entries, key=lambda e: e["validation_loss"])
+    assert checkpoint.saved_steps(through)["best"] == best["step"]
+
+
+def test_batches_that_end_early_are_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"batches: ended at step 2, before train\.num_steps"):
+        _train(tmp_path, itertools.islice(_batches(), 2), train__num_steps=4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    def poisoned():
+        for batch in _batches():
+            batch["gains"][:] = np.nan
+            yield batch
+
+    with pytest.raises(ValueError, match=r"training: .*loss.* not finite at step 1"):
+        _train(tmp_path, poisoned(), train__num_steps=4)
+    assert train.start_step(tmp_path) == 0
+
+
+def test_a_long_run_says_so_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "LONG_RUN_SECONDS", 0)
+    config = _config(train__num_steps=4)
+    train.train(config, _batches(), workdir=tmp_path)
+    assert capsys.readouterr().out.count("--config=sets/demo.py") == 1
+
+
+def test_turns_divide_the_batch_of_a_device():
+    turns = lambda n, **c: train.task_of(_config(**c), num_devices=n).clips_per_turn  # noqa: E731
+    assert turns(1, batch_size=12, loss__clips_per_turn=5) == 4
+    assert turns(4, batch_size=12, loss__clips_per_turn=5) == 3
+    assert turns(1, batch_size=7, loss__clips_per_turn=2) == 1
+
+
+def test_training_loads_no_tensorflow_and_no_evaluation():
+    """The benchmark machines have none of them."""
+    code = (
+        "import sys, experiments.train; "
+        "print([m for m in ('tensorflow', 'mir_eval', 'tensorflow_datasets') if m in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.strip().replace("'", '"')) == []
