@@ -9,6 +9,10 @@ from jaxtyping import install_import_hook
 install_import_hook(["cerberus_jax", "data_pipeline"], "beartype.beartype")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Many tests compile the same small programs: each is compiled once, for subprocesses too.
+COMPILED = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import pytest  # noqa: E402
 
