@@ -16,6 +16,9 @@ from cerberus_jax.lstm import product
 EMBEDDING_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
 MASK_ACTIVATIONS = {"softmax": lambda x: jax.nn.softmax(x, axis=-2), "sigmoid": jax.nn.sigmoid}
 
+# Keeps the gradient of the unit norm finite where an embedding vanishes.
+LEAST_SQUARE = 1e-16
+
 # Names of the submodules, by the loss that trains them.
 HEAD_OF_LOSS = {
     "deep_clustering": "embedding_head",
@@ -41,7 +44,7 @@ def embed(
     """Embeddings of unit length along d."""
     raw = EMBEDDING_ACTIVATIONS[activation](linear(params, features, precision=precision))
     squares = jnp.sum(raw * raw, axis=-2, keepdims=True)
-    return raw * jax.lax.rsqrt(squares + jnp.finfo(raw.dtype).tiny)
+    return raw * jax.lax.rsqrt(squares + LEAST_SQUARE)
 
 
 def masks(

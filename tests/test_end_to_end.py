@@ -1,4 +1,4 @@
-"""The whole way on a tiny MiniSlakh: train by the literal command, stop, resume, evaluate, separate.
+"""The whole way on a tiny MiniSlakh: train by the literal command, resume, evaluate, separate.
 
 Slow for a test, and the one that a newcomer's first hour depends on.
 """

@@ -22,6 +22,7 @@ def _float64():
         yield
 
 
+@functools.cache
 def _inputs(seed=0):
     rng = np.random.default_rng(seed)
     sources = rng.standard_normal((B, len(INSTRUMENTS), N))
@@ -86,9 +87,9 @@ def test_value_and_gradient_equal_the_composition(clips_per_turn, example_weight
         return (total * example_weights).sum(), parts
 
     args = (features, params, _arrays(WEIGHTS))
-    ours = jax.value_and_grad(joint, (0, 1, 2), has_aux=True)(*args)
-    _close(ours, jax.value_and_grad(truth, (0, 1, 2), has_aux=True)(*args))
-    _close(joint(*args), truth(*args))
+    gradients = functools.partial(jax.value_and_grad, argnums=(0, 1, 2), has_aux=True)
+    _close(jax.jit(gradients(joint))(*args), jax.jit(gradients(truth))(*args))
+    _close(jax.jit(joint)(*args), jax.jit(truth)(*args))
 
 
 def test_vmap_over_the_weights():
@@ -102,9 +103,8 @@ def test_vmap_over_the_weights():
         return _truth(features, params, weights, targets)[0].mean()
 
     def gradients(function):
-        return jax.vmap(jax.value_and_grad(function, (1, 2)), (0, None, None))(
-            points, features, params
-        )
+        over_points = jax.vmap(jax.value_and_grad(function, (1, 2)), (0, None, None))
+        return jax.jit(over_points)(points, features, params)
 
     _close(gradients(joint), gradients(truth))
 
@@ -128,15 +128,8 @@ def test_absent_heads_have_no_part():
 def test_strided_losses_look_at_the_frames_they_say(phase):
     features, params, targets = _inputs()
     options = HeadOptions(deep_clustering_stride=4, mask_inference_stride=2)
-    found = head_losses(
-        features,
-        params,
-        targets,
-        _arrays(WEIGHTS),
-        clips_per_turn=2,
-        options=options,
-        phase=phase,
-    )[1]
+    joint = functools.partial(head_losses, clips_per_turn=2, options=options)
+    found = jax.jit(joint)(features, params, targets, _arrays(WEIGHTS), phase=phase)[1]
     for name, stride in (("deep_clustering", 4), ("mask_inference", 2)):
         frames = phase % stride + stride * np.arange(features.shape[1] // stride)
         part = targets.replace(
@@ -145,7 +138,7 @@ def test_strided_losses_look_at_the_frames_they_say(phase):
             assignment=targets.assignment[:, frames],
             roll=targets.roll[:, :, frames],
         )
-        expected = _truth(features[:, frames], params, WEIGHTS, part)[1][name]
+        expected = jax.jit(_truth)(features[:, frames], params, WEIGHTS, part)[1][name]
         np.testing.assert_allclose(found[name], expected, atol=1e-12)
 
 

@@ -46,7 +46,8 @@ def test_metrics_are_the_parts_and_their_sum():
 def test_dropout_follows_the_step_and_the_key():
     task, batch = tiny_task(model=tiny_model(dropout=0.5)), noise_batch(4)
     state = init_state(task, jax.random.key(0), batch)
-    loss = lambda s, key: float(train_step(s, batch, key, weights(), task=task)[1]["loss"])  # noqa: E731
+    step = jax.jit(lambda s, key: train_step(s, batch, key, weights(), task=task)[1]["loss"])
+    loss = lambda s, key: float(step(s, key))  # noqa: E731
     assert loss(state, KEY) == loss(state, KEY)
     assert loss(state, KEY) != loss(state, jax.random.key(2))
     assert loss(state, KEY) != loss(state.replace(step=state.step + 1), KEY)
@@ -57,7 +58,10 @@ def test_evaluation_looks_at_every_frame_and_gives_one_value_per_example():
     plain = tiny_task()
     strided = tiny_task(options=HeadOptions(deep_clustering_stride=4, mask_inference_stride=2))
     params = init_state(plain, jax.random.key(0), batch).params
-    found = [eval_step(params, batch, weights(), task=task) for task in (plain, strided)]
+    found = [
+        jax.jit(lambda p, task=task: eval_step(p, batch, weights(), task=task))(params)
+        for task in (plain, strided)
+    ]
     jax.tree.map(np.testing.assert_array_equal, *found)
     assert found[0]["loss"].shape == (4,)
 
@@ -76,7 +80,8 @@ def test_estimates_sum_to_the_mixture_and_rolls_are_probabilities():
     model = tiny_model()
     waveform = jnp.asarray(np.random.default_rng(0).standard_normal((2, 1000)), jnp.float32)
     params = model.init(KEY, jnp.ones((1, 2, GRID.num_bins)), train=False)["params"]
-    estimates, rolls = predict_step(params, waveform, model=model)
+    predict = jax.jit(lambda p, w: predict_step(p, w, model=model))
+    estimates, rolls = predict(params, waveform)
     np.testing.assert_allclose(estimates.sum(1), waveform, atol=1e-5)
     assert rolls.shape == (2, 2, GRID.num_frames(1000), 88)
     assert ((rolls > 0) & (rolls < 1)).all()
