@@ -44,8 +44,9 @@ OVERRIDES = {
     "model.dropout": 0.0,
     "optimizer.schedule": "cosine",
     "optimizer.warmup_steps": 50,
-    "batch_size": 6,
-    "train.num_steps": 2000,
+    "batch_size": 3,
+    "excerpt_seconds": 1.6,
+    "train.num_steps": 3000,
 }
 
 
