@@ -1,5 +1,7 @@
 """The transform against numpy, torch and itself."""
 
+import os
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,27 +26,22 @@ def test_stft_equals_frame_by_frame_numpy(num_samples):
     np.testing.assert_allclose(stft(jnp.asarray(waveform), GRID), expected, atol=1e-4)
 
 
-def test_istft_undoes_stft_for_every_length_to_2000():
-    errors = []
-    for num_samples in range(1, 2001):
+def _lengths():
+    """Every length up to 2000 compiles for minutes; by default every 41st, and those where
+    something changes. STFT_LENGTH_STRIDE=1 takes them all."""
+    stride = int(os.environ.get("STFT_LENGTH_STRIDE", "41"))
+    return sorted({*range(1, 2001, stride), 255, 256, 257, 511, 512, 513, 1023, 1024, 2000})
+
+
+def test_istft_undoes_stft_for_lengths_to_2000():
+    for num_samples in _lengths():
         waveform = _noise(num_samples, seed=num_samples)
-        # numpy's transform of the same frames keeps this loop free of 2000 compilations.
-        mode = "reflect" if num_samples > 512 else "constant"
-        padded = np.pad(waveform, 512, mode=mode)
-        starts = 256 * np.arange(GRID.num_frames(num_samples))[:, None] + np.arange(1024)
-        spectrum = np.fft.rfft(padded[starts] * hann(1024))
-        frames = np.fft.irfft(spectrum) * hann(1024)
-        total, norm = np.zeros(len(padded) + 1024), np.zeros(len(padded) + 1024)
-        for frame, k in zip(frames, starts[:, 0], strict=True):
-            total[k : k + 1024] += frame
-            norm[k : k + 1024] += hann(1024) ** 2
-        inside = slice(512, 512 + num_samples)
-        errors.append(np.abs(total[inside] / norm[inside] - waveform).max())
-    assert max(errors) < 1e-5
+        again = istft(stft(jnp.asarray(waveform), GRID), GRID, num_samples)
+        np.testing.assert_allclose(again, waveform, atol=1e-5, err_msg=f"{num_samples} samples")
 
 
 @pytest.mark.parametrize("hop", [256, 512])
-@pytest.mark.parametrize("num_samples", [1, 2, 255, 256, 257, 512, 513, 1023, 1024, 1537, 2000])
+@pytest.mark.parametrize("num_samples", [1, 257, 512, 1023, 1537])
 def test_round_trip_in_jax(num_samples, hop):
     grid = FrameGrid(hop=hop)
     waveform = _noise(2, num_samples)
@@ -55,22 +52,23 @@ def test_round_trip_in_jax(num_samples, hop):
     assert np.abs(again).max() <= np.abs(waveform).max() + 2e-5
 
 
-def test_agrees_with_torch_for_every_length_to_2000():
+def test_agrees_with_torch_for_lengths_to_2000():
     torch = pytest.importorskip("torch", reason="torch, the second implementation, is not here")
-    window = torch.hann_window(1024)
-    for num_samples in [*range(1, 2001, 13), 511, 512, 513, 2000]:
+    for num_samples in _lengths():
         waveform = _noise(num_samples, seed=num_samples)
         theirs = torch.stft(
             torch.from_numpy(waveform),
-            1024,
-            256,
-            window=window,
+            GRID.window,
+            GRID.hop,
+            window=torch.hann_window(GRID.window),
             center=True,
-            pad_mode="reflect" if num_samples > 512 else "constant",
+            pad_mode="reflect" if num_samples > GRID.window // 2 else "constant",
             return_complex=True,
         )
         ours = stft(jnp.asarray(waveform), GRID)
-        np.testing.assert_allclose(ours, theirs.numpy().T, atol=2e-4)
+        np.testing.assert_allclose(
+            ours, theirs.numpy().T, atol=1e-4, err_msg=f"{num_samples} samples"
+        )
 
 
 def test_impulse_peaks_in_its_own_frame():
