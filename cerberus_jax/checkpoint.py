@@ -7,8 +7,10 @@ Restoring always names a target laid out for the devices at hand, so their numbe
 from that of the run.
 """
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import jax
@@ -64,10 +66,15 @@ class CheckpointWriter:
         }
 
     def save(self, kind: str, state: TrainState, metadata: dict) -> None:
-        """Saves in the background; a step that is already there is left as it is."""
+        """Saves in the background; a step that is already there is left as it is.
+
+        Raises:
+            OSError: if the disk has no room for it.
+        """
         manager, step = self._managers[kind], int(state.step)
         if step in manager.all_steps():
             return
+        _check_room(manager.directory, state)
         training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
         manager.save(
             step,
@@ -171,6 +178,16 @@ def store_decoding(path: Path, decoding: dict) -> None:
     temporary = path / "decoding.json.partial"
     temporary.write_text(json.dumps(decoding, indent=1))
     temporary.replace(path / "decoding.json")
+
+
+def _check_room(folder, state):
+    """Orbax would find a full disk too, in many threads and with a traceback from each."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    needed = 2 * size + 2**20  # `best` may be on its way when `last` comes
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        reason = f"No space for a checkpoint ({needed / 1e6:.0f} MB wanted, {free / 1e6:.0f} free)"
+        raise OSError(errno.ENOSPC, reason, str(folder))
 
 
 def _folder(workdir, kind):

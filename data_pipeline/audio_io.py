@@ -5,6 +5,7 @@ same bit for bit (libsndfile alone scales by 32767 when it writes floats).
 """
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -23,12 +24,21 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it if the block ends well and removed if not.
 
     So that a reader, or a second run after a crash, never meets half a file.
+
+    Raises:
+        OSError: what the block or the renaming raised; without a file name (as on a full disk) it
+            gets that of `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        number, reason = error.errno or errno.EIO, error.strerror or str(error)
+        raise OSError(number, reason, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -7,12 +7,13 @@ import nothing but numpy and the readers, whatever the caller has loaded.
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 import time
 import zipfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -144,7 +145,11 @@ def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
 
 
 def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True) -> None:
-    """Convert all tracks, in `num_workers` processes (0: one per processor)."""
+    """Convert all tracks, in `num_workers` processes (0: one per processor).
+
+    Raises:
+        OSError: if a track cannot be written or a process was killed; finished tracks are kept.
+    """
     if not jobs:
         return
     num_workers = min(num_workers or os.cpu_count() or 1, len(jobs))
@@ -155,17 +160,26 @@ def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True)
     command = [sys.executable, "-m", "data_pipeline.convert", str(num_workers), str(int(progress))]
     root = str(Path(__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        command, input=pickle.dumps(jobs), env={**os.environ, "PYTHONPATH": paths}
-    )
-    if done.returncode:
-        raise RuntimeError(
-            f"preparing failed with status {done.returncode}; finished tracks are kept, "
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    # In a process group of its own: of Ctrl-C it hears from here alone, and ends in order.
+    with subprocess.Popen(
+        command, **pipes, env={**os.environ, "PYTHONPATH": paths}, process_group=0
+    ) as process:
+        try:
+            output, _ = process.communicate(pickle.dumps(jobs))
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode:
+        reason = output.decode(errors="replace").strip() or f"status {process.returncode}"
+        raise ChildProcessError(
+            f"preparing failed ({reason}); finished tracks are kept, "
             "the same command goes on from there"
         )
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process soon after `parent` has ended, however that happened."""
 
     def watch():
@@ -177,16 +191,23 @@ def _end_with(parent: int) -> None:
 
 
 def _main() -> None:
-    _end_with(os.getppid())
+    """Converts the jobs on stdin; what went wrong goes to stdout, for the caller's message."""
+    end_with(os.getppid())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     num_workers, progress = int(sys.argv[1]), bool(int(sys.argv[2]))
     jobs = pickle.load(sys.stdin.buffer)
-    with ProcessPoolExecutor(
-        num_workers, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
-    ) as pool:
-        futures = [pool.submit(convert, job) for job in jobs]
-        done = as_completed(futures)
+    pool = ProcessPoolExecutor(
+        num_workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
+    )
+    try:
+        done = as_completed([pool.submit(convert, job) for job in jobs])
         for future in tqdm(done, "preparing", len(jobs), unit="track", disable=not progress):
             future.result()
+    except (OSError, BrokenExecutor) as error:
+        print(error)
+        sys.exit(1)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import zlib
 from dataclasses import asdict
@@ -152,8 +153,11 @@ def main(argv: list[str]) -> None:
             check=args.check,
             bass_octave_correction=args.bass_octave_correction,
         )
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
+    except KeyboardInterrupt:
+        print("\nStopped. The same command continues where it was.", file=sys.stderr)
+        sys.exit(130)
     print(report.text())
     if not args.check:
         home = Path(args.out) / args.corpus

@@ -9,13 +9,13 @@ bare AttributeError.
 import difflib
 import importlib.util
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from cerberus_jax.frames import FrameGrid
+from data_pipeline.audio_io import whole_file
 from experiments.config_rules import LOSSES, check_values
 from experiments.sets import base
 
@@ -146,9 +146,8 @@ def save_config(config: ConfigDict, workdir: str | Path) -> None:
     """Write the config into the run's directory, whole or not at all."""
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    part = workdir / f".{CONFIG_FILE}.part"
-    part.write_text(to_json(config))
-    os.replace(part, workdir / CONFIG_FILE)
+    with whole_file(workdir / CONFIG_FILE) as part:
+        part.write_text(to_json(config))
 
 
 def known_files(folder: str) -> list[str]:

@@ -7,9 +7,10 @@ leaves the same file as one that ran through, the field `time` apart.
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from data_pipeline.audio_io import whole_file
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -27,9 +28,8 @@ class MetricLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         entries = [entry for entry in read_metrics(workdir) if entry["step"] <= start_step]
         kept = [entry for entry in map(_on_schedule, entries) if entry]
-        part = self.path.with_name(f".{METRICS_FILE}.part")
-        part.write_text("".join(_line(entry) for entry in kept))
-        os.replace(part, self.path)
+        with whole_file(self.path) as part:
+            part.write_text("".join(_line(entry) for entry in kept))
         self._last_step = kept[-1]["step"] if kept else 0
         self._file = self.path.open("a")
 

@@ -18,7 +18,7 @@ from experiments.command_line import (
 from experiments.config import check_resume, heads_of, known_files, load_config, save_config
 
 _SHOWN = ("loss", "validation_loss")
-INTERRUPTED = "Stopped. The same command continues from the last checkpoint."
+INTERRUPTED = "Stopped. The same command continues where it was."
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Checkpoints: round trip, choice of step, broken ones."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -95,3 +96,13 @@ def test_an_incomplete_checkpoint_is_an_error_that_names_it(run, tmp_path):
 def test_an_unfinished_save_is_not_seen(run, tmp_path):
     (tmp_path / "checkpoints" / "last" / "9.orbax-checkpoint-tmp-1").mkdir(parents=True)
     assert checkpoint.saved_steps(tmp_path) == {}
+
+
+def test_a_full_disk_is_one_error_and_leaves_the_last_checkpoint(run, tmp_path, monkeypatch):
+    shutil.copytree(run, tmp_path / "run")
+    full = type(shutil.disk_usage(run))(total=2**30, used=2**30 - 1000, free=1000)
+    with checkpoint.CheckpointWriter(tmp_path / "run") as writer:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+        with pytest.raises(OSError, match=r"No space for a checkpoint.*last"):
+            writer.save("last", _state(6), METADATA)
+    assert checkpoint.saved_steps(tmp_path / "run") == {"last": 5, "best": 3}

@@ -123,6 +123,28 @@ def test_process_pool_gives_the_same_and_survives_sigkill(tmp_path):
     assert _content(tmp_path / "two") == _content(tmp_path / "one")
 
 
+def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 8}, seconds=4, rate=44100)
+    _prepare(tmp_path / "raw", tmp_path / "whole")
+    places = {"root": tmp_path / "raw", "out": tmp_path / "out"}
+    command = [sys.executable, "-m", "data_pipeline.prepare", "--num_workers=2"]
+    command += [f"--{name}={place}" for name, place in places.items()]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    part = tmp_path / "out/slakh2100"
+    deadline = time.monotonic() + 60
+    while not list(part.glob("part-*/*/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of the process group
+    shown = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, shown
+    assert shown.rstrip().endswith("Stopped. The same command continues where it was.")
+    assert "Traceback" not in shown
+    _prepare(tmp_path / "raw", tmp_path / "out")
+    assert _content(tmp_path / "out") == _content(tmp_path / "whole")
+
+
 def test_nothing_usable(tmp_path):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("organ",), seconds=1)
     with pytest.raises(ValueError, match="no usable track"):

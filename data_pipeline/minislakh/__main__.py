@@ -59,7 +59,8 @@ def main(argv: list[str]) -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command continues where it was")
+        print("\nStopped. The same command continues where it was.", file=sys.stderr)
+        sys.exit(130)
     counts = {split: len(list((out / split).glob("Track*"))) for split in SPLITS}
     print(f"{out}: " + ", ".join(f"{count} {split}" for split, count in counts.items() if count))
 

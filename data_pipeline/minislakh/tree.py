@@ -12,13 +12,15 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import zlib
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from data_pipeline.convert import end_with
 from data_pipeline.midi_io import Part, read_midi
 from data_pipeline.minislakh.composer import VERSION, compose
 from data_pipeline.minislakh.dice import song_seed
@@ -250,10 +252,24 @@ def render_job(out: Path, job: Job, renderer: Renderer) -> None:
 _renderer: Renderer | None = None
 
 
-def _start_worker(fonts: tuple[str, ...], sample_rate_hz: int) -> None:
+@contextlib.contextmanager
+def _without_ctrl_c():
+    """Processes started inside never hear Ctrl-C, not even while they import."""
+    if threading.current_thread() is not threading.main_thread():  # elsewhere Python forbids it
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _start_worker(fonts: tuple[str, ...], sample_rate_hz: int, parent: int) -> None:
     """Ctrl-C is the parent's to handle: a worker finishes its track."""
     global _renderer
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with(parent)
     _renderer = Renderer(fonts, sample_rate_hz=sample_rate_hz)
 
 
@@ -281,11 +297,18 @@ def _render_all(out, jobs, fonts, sample_rate_hz, num_workers, progress) -> None
             num_workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(fonts, sample_rate_hz),
+            initargs=(fonts, sample_rate_hz, os.getpid()),
         )
         try:
-            for done in as_completed([pool.submit(_work, out, job) for job in jobs]):
+            with _without_ctrl_c():
+                futures = [pool.submit(_work, out, job) for job in jobs]
+            for done in as_completed(futures):
                 done.result()
                 bar.update()
+        except BrokenExecutor as error:
+            raise ChildProcessError(
+                "rendering failed: a process was killed, perhaps for want of memory; finished "
+                "tracks are kept, the same command goes on from there"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
