@@ -1,7 +1,1 @@
 """Training, evaluation and separation from the command line; the one package that knows all."""
-
-import os
-
-# TensorFlow only reads data here; its start-up notes about the processor would bury our own lines.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

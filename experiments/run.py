@@ -3,6 +3,7 @@
 Everything that can be wrong with the request is found before data are rendered or a device is used.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,14 +59,13 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
     config = load_config(flags.config, overrides)
     workdir = Path(flags.workdir or Path("runs") / Path(flags.config).stem)
     check_resume(config, workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-
     import jax
 
     if flags.distributed:
         jax.distributed.initialize()
     hide_gpus_from_tensorflow()
-    train_run(config, workdir)
+    with _directory(workdir):
+        train_run(config, workdir)
     if jax.process_index() == 0:
         print(
             "Next:\n"
@@ -73,6 +73,18 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
             f"  python -m experiments.separate --workdir={workdir} --out=separated SONG.wav\n"
             f"  python -m experiments.report --workdir={workdir}"
         )
+
+
+@contextlib.contextmanager
+def _directory(workdir: Path):
+    """The run's directory, made first, because finding that it cannot be made after rendering would
+    be late; removed again if the run was refused before it wrote anything."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if not any(workdir.iterdir()):
+            workdir.rmdir()
 
 
 def train_run(config: ConfigDict, workdir: Path) -> None:

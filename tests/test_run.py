@@ -1,6 +1,7 @@
 """The train command: what it accepts, what it refuses, and that refusals come before data."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,27 @@ def test_the_refusal_works_as_a_process_without_jax_or_tensorflow():
     )
     assert json.loads(done.stdout) == [1, False, False]
     assert done.stderr == "error: config: batch_size must be at least 1, got 0\n"
+
+
+def test_a_run_refused_before_it_wrote_anything_leaves_no_directory(tmp_path, capsys):
+    arguments = ["--config=sets/set1.py", f"--workdir={tmp_path / 'run'}"]
+    assert run.main([*arguments, f"--config.data.root={tmp_path / 'nowhere'}"]) == 1
+    assert "data.root: no directory" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_three_devices_cannot_share_is_refused(tmp_path):
+    """By the real command: devices are simulated before JAX starts."""
+    command = [sys.executable, "-m", "experiments.run", "--config=sets/set1.py"]
+    done = subprocess.run(
+        [*command, f"--workdir={tmp_path / 'run'}", "--config.batch_size=4"],
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "by the 3 devices, got 4; try --config.batch_size=6" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
