@@ -59,6 +59,7 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
     config = load_config(flags.config, overrides)
     workdir = Path(flags.workdir or Path("runs") / Path(flags.config).stem)
     check_resume(config, workdir)
+
     import jax
 
     if flags.distributed:

@@ -154,7 +154,7 @@ def test_the_refusal_works_as_a_process_without_jax_or_tensorflow():
 def test_a_run_refused_before_it_wrote_anything_leaves_no_directory(tmp_path, capsys):
     arguments = ["--config=sets/set1.py", f"--workdir={tmp_path / 'run'}"]
     assert run.main([*arguments, f"--config.data.root={tmp_path / 'nowhere'}"]) == 1
-    assert "data.root: no directory" in capsys.readouterr().err
+    assert "error: data.root" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
