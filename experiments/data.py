@@ -59,6 +59,8 @@ def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> 
         split=split,
         fixed=not training,
         corpora=tuple(data.corpora),
+        augment_polarity=data.augment_polarity if training else 0.0,
+        augment_semitones=data.augment_semitones if training else 0,
     )
     return Planner(_catalogue(data_root(config)), plan_config)
 
