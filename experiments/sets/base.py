@@ -32,6 +32,9 @@ def get_config() -> ConfigDict:
     config.decoding.threshold = 0.5
     config.evaluation = ConfigDict()
     config.evaluation.excerpt_seconds = 10.0  # s per scored excerpt (lab habit)
+    # File written by data_pipeline.excerpts whose excerpts are scored, at their own length and
+    # number; '' = excerpts drawn by the plan (ours).
+    config.evaluation.excerpts = ""
     return config
 
 
