@@ -222,11 +222,11 @@ class Planner:
             shifts=shifts,
         )
 
-    def excerpts(self, count: int) -> Iterator[Excerpt]:
-        """The first `count` excerpts one by one, in the order of the batches."""
+    def excerpts(self, count: int, *, first: int = 0) -> Iterator[Excerpt]:
+        """`count` excerpts from number `first` on, one by one, in the order of the batches."""
         t, pcm = self.catalogue.tables, self.catalogue.pcm()
         length = self.config.num_samples / t.sample_rate_hz
-        for index in range(count):
+        for index in range(first, first + count):
             k, row = divmod(index, self.config.batch_size)
             planned = self.batch(k, rows=slice(row, row + 1))
             sources = read_sources(planned, pcm, self.config.num_samples)

@@ -3,6 +3,8 @@
 Their defaults are those of evaluation: coherent, unscaled, fixed by their number.
 """
 
+from collections.abc import Callable
+
 from absl import flags
 
 from cerberus_jax.frames import FrameGrid
@@ -20,11 +22,12 @@ def define_plan_flags() -> None:
     flags.DEFINE_integer("seed", 0, "Seed of the draws (data.seed of a config).")
     flags.DEFINE_float("coherent_probability", 1.0, "Share of excerpts from one song and moment.")
     flags.DEFINE_float("gain_db", 0.0, "Gains are drawn from +- this.")
+    flags.DEFINE_integer("augment_semitones", 0, "Shift sources by up to so many semitones.")
     flags.DEFINE_float("active_rms_db", -30.0, "Sources count as active above this.")
 
 
-def planner_of_flags() -> Planner:
-    """The planner that the flags describe."""
+def planner_of_flags(make: Callable[[Catalogue, PlanConfig], Planner] = Planner) -> Planner:
+    """What `make` makes of the data and the plan that the flags describe."""
     args = flags.FLAGS
     if not args.data:
         raise ValueError("--data=DIR is needed: a directory made by data_pipeline.prepare")
@@ -40,7 +43,8 @@ def planner_of_flags() -> Planner:
         coherent_probability=args.coherent_probability,
         gain_db=args.gain_db,
         active_rms_db=args.active_rms_db,
+        augment_semitones=args.augment_semitones,
         fixed=True,
         corpora=tuple(args.corpora),
     )
-    return Planner(catalogue, config)
+    return make(catalogue, config)
