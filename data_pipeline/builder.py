@@ -12,8 +12,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data_pipeline.audio_io import whole_file
 from data_pipeline.catalogue import VERSION, Tables
 
 _DESCRIPTION = (
@@ -109,4 +111,15 @@ def write_records(tables: Tables, corpus: str, out: str | os.PathLike) -> Path:
     tfds.disable_progress_bar()
     with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
         builder.download_and_prepare(download_dir=downloads)  # it downloads nothing
+    for path in Path(builder.data_dir).glob("*.tfrecord*"):
+        _in_fixed_order(path)
     return Path(builder.data_dir)
+
+
+def _in_fixed_order(path: Path) -> None:
+    """Sort the features of each record: unsorted, their order differs from process to process."""
+    records = [record.numpy() for record in tf.data.TFRecordDataset(os.fspath(path))]
+    with whole_file(path) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
+        for record in records:
+            example = tf.train.Example.FromString(record)
+            writer.write(example.SerializeToString(deterministic=True))

@@ -91,6 +91,9 @@ def convert(job: Job) -> None:
             if value := getattr(stem, name):
                 key = f"{stem.instrument} {name} {value:+g}"
                 corrections[key] = corrections.get(key, 0) + 1
+        if stem.sustain_pedal and stem.midi_path.suffix == ".mid":
+            key = f"{stem.instrument} sustain_pedal"
+            corrections[key] = corrections.get(key, 0) + 1
     num_samples = max((len(pcm) for pcm in audio), default=0)
     pcm = np.zeros((len(kept), num_samples), np.int16)
     for row, samples in zip(pcm, audio, strict=True):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int16
 
+from data_pipeline.augment import read_shifted
+
 if TYPE_CHECKING:
     from data_pipeline.plan import PlannedBatch, Planner
 
@@ -39,8 +41,17 @@ def read_sources(
     """The PCM of a planned batch."""
     sources = np.empty((*planned.stems.shape, num_samples), np.int16)
     for b, s in np.ndindex(planned.stems.shape):
-        start = planned.starts[b, s]
-        sources[b, s] = pcm[planned.corpora[b, s]][start : start + num_samples]
+        start, of_corpus = planned.starts[b, s], pcm[planned.corpora[b, s]]
+        if planned.shifts is not None and planned.shifts[b, s]:
+            sources[b, s] = read_shifted(
+                of_corpus,
+                int(start),
+                int(planned.shifts[b, s]),
+                num_samples=num_samples,
+                sample_rate_hz=planned.catalogue.tables.sample_rate_hz,
+            )
+        else:
+            sources[b, s] = of_corpus[start : start + num_samples]
     return sources
 
 

@@ -20,24 +20,22 @@ VELOCITY = 100  # the corpus has none
 SPLIT_OF_PLAYER = {"04": "validation", "05": "test"}
 
 
-def scan(root: str | os.PathLike, *, bass_octave_correction: bool = True) -> list[Track]:
+def scan(root: str | os.PathLike) -> list[Track]:
     """The recordings below `root`: `*.jams` anywhere, with `*_mic.wav` or `*_mic.flac` anywhere.
 
     Args:
         root: folder of the unpacked archives.
-        bass_octave_correction: unused; the corpus has no bass.
 
     Raises:
         FileNotFoundError: if `root` is no folder.
         ValueError: if it holds no JAMS file.
     """
-    del bass_octave_correction
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"--root={root}: no such folder")
     audio = {p.name: p for suffix in AUDIO_SUFFIXES for p in root.rglob(f"*_mic{suffix}")}
     tracks = []
-    for jams in sorted(root.rglob("*.jams")):
+    for jams in sorted(root.rglob("[!.]*.jams")):  # archives made on a Mac hold "._" files
         name = jams.stem
         split = SPLIT_OF_PLAYER.get(name[:2], "train")
         path = next((audio[k] for s in AUDIO_SUFFIXES if (k := f"{name}_mic{s}") in audio), None)

@@ -1,7 +1,9 @@
 """The tf.data pipeline: indices of steps -> planned batches -> PCM out of the memory map.
 
 The map enters the graph through dlpack without a copy; tf.data's default optimisations must stay
-off, because they would copy the captured tensor, that is the whole data set, into memory.
+off, because they would copy the captured tensor, that is the whole data set, into memory. Only
+excerpts shifted by semitones are read and resampled by Python functions, which hold the
+interpreter's lock.
 """
 
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from data_pipeline.fetch import process_rows
+from data_pipeline.fetch import process_rows, read_sources
 from data_pipeline.plan import Planner
 
 _UNBOUNDED = np.iinfo(np.int64).max
@@ -62,7 +64,8 @@ def dataset(
     rows = process_rows(config.batch_size, process_index=process_index, process_count=process_count)
     num_rows, num_slots = rows.stop - rows.start, len(config.instruments)
     length = config.num_samples
-    pcm = [_as_tensor(array) for array in planner.catalogue.pcm()]
+    maps = planner.catalogue.pcm()
+    pcm = [_as_tensor(array) for array in maps]
 
     def plan(k):
         planned = planner.batch(int(k), rows=rows)
@@ -80,9 +83,26 @@ def dataset(
             "notes": tf.ensure_shape(notes, (num_rows, num_slots, planner.num_notes, 3)),
         }
 
+    def plan_and_read(k):
+        planned = planner.batch(int(k), rows=rows)
+        return read_sources(planned, maps, length), planned.gains, planned.notes
+
+    def fetch_shifted(k):
+        dtypes = (tf.int16, tf.float32, tf.int16)
+        sources, gains, notes = tf.numpy_function(plan_and_read, [k], dtypes, stateful=False)
+        return {
+            "sources": tf.ensure_shape(sources, (num_rows, num_slots, length)),
+            "gains": tf.ensure_shape(gains, (num_rows, num_slots)),
+            "notes": tf.ensure_shape(notes, (num_rows, num_slots, planner.num_notes, 3)),
+        }
+
     last = _UNBOUNDED if num_steps is None else first_step + num_steps
     found = tf.data.Dataset.range(first_step, last)
-    found = found.map(fetch, num_parallel_calls=num_threads, deterministic=True)
+    found = found.map(
+        fetch_shifted if config.augment_semitones else fetch,
+        num_parallel_calls=num_threads,
+        deterministic=True,
+    )
     found = found.prefetch(num_threads)
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False

@@ -8,7 +8,7 @@ bits of every time.
 import functools
 
 import numpy as np
-from jaxtyping import Int, Int16
+from jaxtyping import Float, Int, Int16
 
 from cerberus_jax.frames import FrameGrid
 from data_pipeline.catalogue import Tables
@@ -32,7 +32,12 @@ class NoteTable:
         self._onset_keys, self._last_keys = _search_keys(tables)
 
     def notes_of(
-        self, stems: Int[np.ndarray, "b s"], offsets: Int[np.ndarray, "b s"], num_notes: int
+        self,
+        stems: Int[np.ndarray, "b s"],
+        offsets: Int[np.ndarray, "b s"],
+        num_notes: int,
+        *,
+        shifts: Int[np.ndarray, "b s"] | None = None,
     ) -> Int16[np.ndarray, "b s m 3"]:
         """(first frame, end frame, pitch) of what sounds in the windows that start at `offsets`.
 
@@ -40,11 +45,14 @@ class NoteTable:
             stems: rows of the catalogue.
             offsets: first samples, counted from the start of the track.
             num_notes: rows per window.
+            shifts: semitones by which each window is shifted by resampling.
         """
         t, grid = self._tables, self._grid
         flat = stems.ravel()
+        shifts = np.zeros(len(flat), np.int64) if shifts is None else shifts.ravel()
+        speed = speed_of(shifts, t.sample_rate_hz)
         begin = offsets.ravel() / t.sample_rate_hz
-        margin = 1.0 / grid.frame_rate_hz
+        margin = speed / grid.frame_rate_hz
         # Keys before a stem's first note or after its last may fall into another stem: clip.
         low = np.searchsorted(self._last_keys, _key(flat, begin - margin))
         high = np.searchsorted(
@@ -53,9 +61,9 @@ class NoteTable:
         low = np.maximum(low, t.note_start[flat])
         high = np.maximum(np.minimum(high, t.note_start[flat + 1]), low)
         window, index = _ranges(low, high)
-        first, end = note_frames(
-            t.onsets[index] - begin[window], t.offsets[index] - begin[window], grid
-        )
+        onsets = (t.onsets[index] - begin[window]) / speed[window]
+        offsets = (t.offsets[index] - begin[window]) / speed[window]
+        first, end = note_frames(onsets, offsets, grid)
         inside = (end > 0) & (first < self._num_frames)
         window, index = window[inside], index[inside]
         first = np.maximum(first[inside], 0)
@@ -63,13 +71,19 @@ class NoteTable:
         counts = np.bincount(window, minlength=len(flat))
         row = np.arange(len(window)) - np.repeat(np.cumsum(counts) - counts, counts)
         table = np.zeros((len(flat), num_notes, 3), np.int16)
-        table[window, row] = np.stack([first, end, t.pitches[index]], axis=1)
+        table[window, row] = np.stack([first, end, t.pitches[index] + shifts[window]], axis=1)
         return table.reshape(*stems.shape, num_notes, 3)
 
-    def most_notes(self, stems: Int[np.ndarray, " u"]) -> int:
-        """A bound on the notes in any window of these stems, exact up to a frame."""
+    def most_notes(self, stems: Int[np.ndarray, " u"], *, most_semitones: int = 0) -> int:
+        """A bound on the notes in any window of these stems, exact up to a frame.
+
+        Args:
+            stems: rows of the catalogue.
+            most_semitones: windows are shifted by up to this.
+        """
         t = self._tables
-        span = (self._num_frames + 1) / self._grid.frame_rate_hz
+        speed = float(speed_of(np.array(most_semitones), t.sample_rate_hz))
+        span = (self._num_frames + 1) / self._grid.frame_rate_hz * speed
         most = 0
         for stem in stems.tolist():
             rows = slice(t.note_start[stem], t.note_start[stem + 1])
@@ -78,6 +92,18 @@ class NoteTable:
             over = np.searchsorted(ends, onsets - span)
             most = max(most, int((begun - over).max(initial=0)))
         return most
+
+
+def stretched_rate(
+    shifts: Int[np.ndarray, "*batch"], sample_rate_hz: int
+) -> Int[np.ndarray, "*batch"]:
+    """The rate that PCM is said to have when it is resampled for a shift by semitones."""
+    return np.asarray(np.rint(sample_rate_hz * 2.0 ** (shifts / 12)).astype(np.int64))
+
+
+def speed_of(shifts: Int[np.ndarray, "*batch"], sample_rate_hz: int) -> Float[np.ndarray, "*batch"]:
+    """Seconds of a track that one second of a window shifted by semitones is made of."""
+    return np.asarray(stretched_rate(shifts, sample_rate_hz) / sample_rate_hz)
 
 
 @functools.lru_cache(maxsize=2)

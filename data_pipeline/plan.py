@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int, Int16, Int64
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
 from data_pipeline.activity import Activity, find_activity, usable_stems
+from data_pipeline.augment import MOST_SEMITONES, Augmenter, cut_notes
 from data_pipeline.catalogue import Catalogue
 from data_pipeline.fetch import read_sources
 from data_pipeline.note_table import NoteTable
@@ -42,6 +43,8 @@ class PlanConfig:
         active_rms_db: RMS in dB below which a stem counts as silent in an excerpt.
         fixed: key the draws by the number of the excerpt instead of the batch.
         corpora: the corpus each slot draws from ('' any); () any for all.
+        augment_polarity: probability that a source is turned upside down.
+        augment_semitones: shift sources by up to so many semitones, see `augment`.
 
     Raises:
         ValueError: on a value out of range.
@@ -58,6 +61,8 @@ class PlanConfig:
     active_rms_db: float | int = -30.0
     fixed: bool = False
     corpora: tuple[str, ...] = ()
+    augment_polarity: float | int = 0.0
+    augment_semitones: int = 0
 
     def __post_init__(self):
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
@@ -75,6 +80,12 @@ class PlanConfig:
             raise ValueError(f"gain_db must be finite and not negative, got {self.gain_db}")
         if math.isnan(self.active_rms_db):
             raise ValueError("active_rms_db must be a number, got nan")
+        if not 0 <= self.augment_polarity <= 1:
+            raise ValueError(f"augment_polarity must lie in 0..1, got {self.augment_polarity}")
+        if not 0 <= self.augment_semitones <= MOST_SEMITONES:
+            raise ValueError(
+                f"augment_semitones must lie in 0..{MOST_SEMITONES}, got {self.augment_semitones}"
+            )
         if self.corpora and len(self.corpora) != len(self.instruments):
             raise ValueError(
                 f"corpora must name one corpus per instrument ({len(self.instruments)}) or be "
@@ -93,6 +104,8 @@ class PlannedBatch:
         offsets: the same within its track.
         gains: linear.
         notes: (first frame, end frame, pitch), unused rows 0.
+        catalogue: the prepared data.
+        shifts: semitones by which each source is resampled; None for none.
     """
 
     stems: Int64[np.ndarray, "b s"]
@@ -102,6 +115,7 @@ class PlannedBatch:
     gains: Float32[np.ndarray, "b s"]
     notes: Int16[np.ndarray, "b s m 3"]
     catalogue: Catalogue = field(repr=False)
+    shifts: Int64[np.ndarray, "b s"] | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -165,7 +179,8 @@ class Planner:
             raise ValueError(message)
         self._table = NoteTable(catalogue.tables, config.grid, config.num_samples)
         all_splits = [usable_stems(catalogue, name, corpus, None) for name, corpus in slots]
-        most = self._table.most_notes(np.unique(np.concatenate(all_splits)))
+        every = np.unique(np.concatenate(all_splits))
+        most = self._table.most_notes(every, most_semitones=config.augment_semitones)
         self._num_notes = max(1, math.ceil(most / _NOTES_MULTIPLE)) * _NOTES_MULTIPLE
 
     @property
@@ -178,7 +193,7 @@ class Planner:
         if k < 0:
             raise ValueError(f"Planner.batch: k must not be negative, got {k}")
         config, t = self.config, self.catalogue.tables
-        draws = self._draws(k)[rows]
+        draws = self._draws(k, b"plan", 2 + 5 * len(config.instruments))[rows]
         stems, cells = self._pick(draws)
         num_slots = len(config.instruments)
         within, gain = draws[:, 2 + 3 * num_slots :], draws[:, 2 + 4 * num_slots :]
@@ -187,44 +202,55 @@ class Planner:
         latest = t.track_num_samples[tracks] - config.num_samples
         offsets = np.minimum(cells * t.cell + (within * t.cell).astype(np.int64), latest)
         decibels = (2 * gain[:, :num_slots] - 1) * config.gain_db
+        gains, shifts = gain_of_db(decibels), None
+        if config.augment_polarity or config.augment_semitones:
+            augment = Augmenter(t, self._table, config)
+            more = self._draws(k, b"augment", augment.num_draws)[rows]
+            coherent = self._coherent(draws)
+            shifts, signs, offsets, notes = augment(more, coherent, stems, offsets, self._num_notes)
+            gains = gains * signs
+        else:
+            notes = self._table.notes_of(stems, offsets, self._num_notes)
         return PlannedBatch(
             stems=stems,
             corpora=t.track_corpora[tracks],
             starts=t.stem_pcm_start[stems] + offsets,
             offsets=offsets,
-            gains=gain_of_db(decibels),
-            notes=self._table.notes_of(stems, offsets, self._num_notes),
+            gains=gains,
+            notes=notes,
             catalogue=self.catalogue,
+            shifts=shifts,
         )
 
-    def excerpts(self, count: int) -> Iterator[Excerpt]:
-        """The first `count` excerpts one by one, in the order of the batches."""
+    def excerpts(self, count: int, *, first: int = 0) -> Iterator[Excerpt]:
+        """`count` excerpts from number `first` on, one by one, in the order of the batches."""
         t, pcm = self.catalogue.tables, self.catalogue.pcm()
         length = self.config.num_samples / t.sample_rate_hz
-        for index in range(count):
+        for index in range(first, first + count):
             k, row = divmod(index, self.config.batch_size)
             planned = self.batch(k, rows=slice(row, row + 1))
             sources = read_sources(planned, pcm, self.config.num_samples)
+            shifts = np.zeros_like(planned.stems) if planned.shifts is None else planned.shifts
+            begin = planned.offsets[0] / t.sample_rate_hz
             notes = tuple(
-                self.catalogue.notes(int(stem)).window(at, at + length)
-                for stem, at in zip(
-                    planned.stems[0], planned.offsets[0] / t.sample_rate_hz, strict=True
+                cut_notes(self.catalogue.notes(stem), at, length, shift, t.sample_rate_hz)
+                for stem, at, shift in zip(
+                    planned.stems[0].tolist(), begin.tolist(), shifts[0].tolist(), strict=True
                 )
             )
             yield Excerpt(planned.ids[0], scale_sources(sources, planned.gains)[0], notes)
 
-    def _draws(self, k: int) -> np.ndarray:
+    def _draws(self, k: int, purpose: bytes, columns: int) -> np.ndarray:
         """Uniforms in [0, 1), one row per excerpt.
 
-        Columns: coherent or not, joint track; per slot cell, track, stem; offsets; gains.
+        Columns of a plan: coherent or not, joint track; per slot cell, track, stem; offsets; gains.
         """
         config = self.config
-        columns = 2 + 5 * len(config.instruments)
-        split = zlib.crc32(config.split.encode())
+        key = (config.seed, zlib.crc32(config.split.encode()), zlib.crc32(purpose))
         if not config.fixed:
-            return _generator(config.seed, split, k).random((config.batch_size, columns))
+            return _generator(*key, k).random((config.batch_size, columns))
         numbers = range(k * config.batch_size, (k + 1) * config.batch_size)
-        return np.stack([_generator(config.seed, split, i).random(columns) for i in numbers])
+        return np.stack([_generator(*key, i).random(columns) for i in numbers])
 
     def _coherent(self, draws: np.ndarray) -> np.ndarray:
         return draws[:, 0] < self.config.coherent_probability
@@ -252,6 +278,6 @@ class Planner:
         return stems, cells
 
 
-def _generator(seed: int, split: int, k: int) -> np.random.Generator:
-    key = np.array([seed & 0xFFFFFFFFFFFFFFFF, split << 32 | zlib.crc32(b"plan")], np.uint64)
+def _generator(seed: int, split: int, purpose: int, k: int) -> np.random.Generator:
+    key = np.array([seed & 0xFFFFFFFFFFFFFFFF, split << 32 | purpose], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, k, 0]))

@@ -7,6 +7,7 @@ same command goes on; the folder appears only when it is whole.
 
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -15,10 +16,12 @@ import zlib
 from dataclasses import asdict
 from pathlib import Path
 
+import soundfile
 from absl import app, flags
 from absl import logging as absl_logging
 
-from data_pipeline import guitarset, maps, slakh_index
+from data_pipeline import guitarset, maps, slakh_index, slakh_splits
+from data_pipeline.archive import need_space
 from data_pipeline.audio_io import whole_file
 from data_pipeline.catalogue import SIDECAR, VERSION
 from data_pipeline.convert import CELL_SECONDS, Job, convert_all, read_converted
@@ -27,6 +30,8 @@ from data_pipeline.prepare_report import Report, make_report
 
 SAMPLE_RATE_HZ = 16000
 CORPORA = ("slakh2100", "babyslakh", "minislakh", "guitarset", "maps")
+SLAKH_OPTIONS = {"splits", "bass_octave_correction", "sustain_pedal"}
+OPTIONS = {"guitarset": set(), "maps": {"maps_sections"}}  # of the others: SLAKH_OPTIONS
 
 
 def prepare(
@@ -37,8 +42,8 @@ def prepare(
     num_workers: int = 0,
     progress: bool = True,
     check: bool = False,
-    bass_octave_correction: bool = True,
     records: bool = True,
+    **options,
 ) -> Report:
     """Prepare a corpus, or only go through it.
 
@@ -49,18 +54,20 @@ def prepare(
         num_workers: processes; 0: one per processor.
         progress: show a progress bar.
         check: read everything, write nothing.
-        bass_octave_correction: shift the labels of Slakh's bass by -12 semitones, to what is heard.
         records: write the TFDS records too (training reads only their numpy twin).
+        options: what the index of the corpus takes: for Slakh-shaped trees splits,
+            bass_octave_correction and sustain_pedal, for MAPS maps_sections.
 
     Returns:
         The report; of the earlier run if the corpus was already prepared.
 
     Raises:
         FileNotFoundError: if `root` is no folder.
-        ValueError: if the corpus is unknown, holds no usable track, or OUT/<corpus> was prepared
-            from something else.
+        ValueError: if the corpus or an option is unknown, the corpus holds no usable track, or
+            OUT/<corpus> was prepared from something else.
+        OSError: if the disk is too full.
     """
-    tracks = _index(corpus, root, bass_octave_correction)
+    tracks = _index(corpus, root, options)
     fingerprint = _fingerprint(tracks)
     if check:
         with tempfile.TemporaryDirectory() as folder:
@@ -78,6 +85,7 @@ def prepare(
         logging.warning("%s is already prepared; nothing to do", home)
         return report
     part = home / f"part-{fingerprint}"
+    need_space(home, bytes_needed(tracks, part), f"preparing {corpus}")
     files = _convert(tracks, part, num_workers, progress, check=False)
     converted = [read_converted(path) for path in files]
     report = make_report(corpus, converted, fingerprint)
@@ -89,14 +97,40 @@ def prepare(
     return report
 
 
-def _index(corpus: str, root, bass_octave_correction: bool) -> list[slakh_index.Track]:
+def _index(corpus: str, root, options: dict) -> list[slakh_index.Track]:
     if corpus not in CORPORA:
         raise ValueError(f"--corpus={corpus}: unknown; expected one of {', '.join(CORPORA)}")
+    unknown = sorted(options.keys() - OPTIONS.get(corpus, SLAKH_OPTIONS))
+    if unknown:
+        raise ValueError(f"--corpus={corpus} has no option --{unknown[0]}")
     if corpus == "guitarset":
         return guitarset.scan(root)
     if corpus == "maps":
-        return maps.scan(root)
-    return slakh_index.scan(root, corpus=corpus, bass_octave_correction=bass_octave_correction)
+        return maps.scan(root, sections=tuple(options.get("maps_sections", maps.SECTIONS)))
+    return slakh_index.scan(root, corpus=corpus, **options)
+
+
+def bytes_needed(tracks: list[slakh_index.Track], part: Path) -> int:
+    """Bytes that preparing these tracks still writes: each track on its own, then all together."""
+    total = 0
+    for track in tracks:
+        samples = [_num_samples(stem.audio_path) for stem in track.stems if stem.instrument]
+        done = _file_of(track, part).is_file()
+        total += len(samples) * max(samples, default=0) * 2 * (1 if done else 2)
+    return total
+
+
+def _num_samples(path: Path) -> int:
+    """The length at the rate of the prepared data, by the header; 0 if that cannot be read."""
+    try:
+        info = soundfile.info(path)
+    except soundfile.SoundFileError:
+        return 0
+    return math.ceil(info.frames * SAMPLE_RATE_HZ / info.samplerate)
+
+
+def _file_of(track: slakh_index.Track, folder: Path) -> Path:
+    return folder / track.split / f"{track.id}.npz"
 
 
 def _fingerprint(tracks: list[slakh_index.Track]) -> str:
@@ -112,7 +146,7 @@ def _fingerprint(tracks: list[slakh_index.Track]) -> str:
 
 def _convert(tracks, folder: Path, num_workers: int, progress: bool, *, check: bool) -> list[Path]:
     """The files of all tracks, sorted by split and track; those already there are kept."""
-    files = [folder / track.split / f"{track.id}.npz" for track in tracks]
+    files = [_file_of(track, folder) for track in tracks]
     jobs = [
         Job(track, file, SAMPLE_RATE_HZ, check)
         for track, file in zip(tracks, files, strict=True)
@@ -132,8 +166,20 @@ def define_flags() -> None:
     flags.DEFINE_bool("check", False, "Only read the corpus and report; --out is not needed.")
     flags.DEFINE_integer("num_workers", 0, "Processes (0: one per processor).", lower_bound=0)
     flags.DEFINE_bool(
-        "bass_octave_correction", True, "Shift Slakh's bass labels by -12, to what is heard."
+        "download", False, "First download the corpus into --root, or what is missing of it."
     )
+    flags.DEFINE_enum(
+        "splits",
+        None,
+        [*slakh_splits.RULES, slakh_index.FOLDERS],
+        "Slakh: its published splits, or the folders as they are (default: redux for slakh2100, "
+        "folders for the others).",
+    )
+    flags.DEFINE_bool(
+        "bass_octave_correction", None, "Slakh: shift bass labels by -12, to what is heard (on)."
+    )
+    flags.DEFINE_bool("sustain_pedal", None, "Slakh: lengthen notes by the pedal (off).")
+    flags.DEFINE_list("maps_sections", None, "MAPS: which of MUS,ISOL to use (both).")
 
 
 def main(argv: list[str]) -> None:
@@ -144,14 +190,20 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
     if not args.root or not (args.out or args.check):
         raise app.UsageError("--root=DIR and --out=DIR (or --check) are needed")
+    names = ("splits", "bass_octave_correction", "sustain_pedal", "maps_sections")
+    options = {name: args[name].value for name in names if args[name].value is not None}
     try:
+        if args.download:
+            from data_pipeline.download import download
+
+            download(args.corpus, args.root)
         report = prepare(
             args.corpus,
             args.root,
             out=args.out or "",
             num_workers=args.num_workers,
             check=args.check,
-            bass_octave_correction=args.bass_octave_correction,
+            **options,
         )
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error

@@ -33,10 +33,10 @@ class Report:
     def text(self) -> str:
         """The report for people."""
         names = sorted({name for row in self.minutes.values() for name in row})
-        lines = [f"{self.corpus}: minutes of stems per split and instrument"]
+        lines = [f"{self.corpus}: hours of stems per split and instrument"]
         lines.append(f"  {'split':<14}{'tracks':>8}" + "".join(f"{name:>10}" for name in names))
         for split, count in self.num_tracks.items():
-            cells = "".join(f"{self.minutes[split].get(name, 0.0):>10.1f}" for name in names)
+            cells = "".join(f"{self.minutes[split].get(name, 0.0) / 60:>10.2f}" for name in names)
             lines.append(f"  {split:<14}{count:>8}{cells}")
         for kind, count in sorted(self.corrections.items()):
             lines.append(f"  labels corrected: {kind}: {count} stems")

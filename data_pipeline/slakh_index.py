@@ -6,12 +6,15 @@ sound one octave below their MIDI.
 """
 
 import itertools
+import logging
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
+
+from data_pipeline import slakh_splits
 
 INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 PROGRAMS = {
@@ -24,6 +27,7 @@ BASS_SHIFT = -12
 AUDIO_SUFFIXES = (".flac", ".wav")
 OTHER_INSTRUMENT = "other instrument"  # the reason why most stems are left out
 RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
+FOLDERS = "folders"  # as `splits`: what the tree's own folders are called
 
 _NOISE, _PITCH, _AUDIO = "white noise", "wrong pitch", "audio missing"
 _LONG, _HELD = "labels too long", "one held note"
@@ -100,30 +104,37 @@ def instrument_of(program: int, *, is_drum: bool) -> str:
     return next((name for name, programs in PROGRAMS.items() if program in programs), "")
 
 
-def split_of_number(number: int, *, corpus: str = "slakh2100") -> str:
-    """The split of track `number` in a tree without split folders.
-
-    Slakh2100 as published: 1-1500 train, 1501-1875 validation, 1876-2100 test. BabySlakh is its
-    first 20 tracks and has no split of its own: here 1-14 train, 15-17 validation, 18-20 test.
-    """
-    last_train, last_validation = (14, 17) if corpus == "babyslakh" else (1500, 1875)
-    if number <= last_train:
-        return "train"
-    return "validation" if number <= last_validation else "test"
-
-
 def scan(
-    root: str | os.PathLike, *, corpus: str = "slakh2100", bass_octave_correction: bool = True
+    root: str | os.PathLike,
+    *,
+    corpus: str = "slakh2100",
+    bass_octave_correction: bool = True,
+    splits: str = "",
+    sustain_pedal: bool = False,
 ) -> list[Track]:
     """All tracks of a Slakh-shaped tree, sorted by split and name.
 
-    Folders between `root` and the tracks are the splits, whatever their names; without them tracks
-    are split by number. No audio and no notes are read.
+    No audio and no notes are read.
+
+    Args:
+        root: the tree; the tracks lie in it, or in folders named after their splits.
+        corpus: 'slakh2100', 'babyslakh' or 'minislakh'.
+        bass_octave_correction: shift the labels of bass by -12; never done for trees of MiniSlakh.
+        splits: 'redux', 'orig' or 'split2' (see slakh_splits) go by the number of the track,
+            whatever published folder it lies in; 'folders' keeps the folders; '' is redux for
+            Slakh2100 and folders for the others. Folders of other names than the published ones,
+            and those of MiniSlakh, are always kept. BabySlakh, which has neither folders nor
+            published splits: tracks 1-14 train, 15-17 validation, 18-20 test.
+        sustain_pedal: lengthen notes by the pedal.
 
     Raises:
         FileNotFoundError: if `root` is no folder.
         ValueError: if it holds no track, or two of one name in one split.
     """
+    splits = splits or ("redux" if corpus == "slakh2100" else FOLDERS)
+    if splits not in (*slakh_splits.RULES, FOLDERS):
+        known = ", ".join((*slakh_splits.RULES, FOLDERS))
+        raise ValueError(f"--splits={splits}: unknown; expected one of {known}")
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"--root={root}: no such folder")
@@ -132,31 +143,64 @@ def scan(
     )
     if (root / "metadata.yaml").is_file():
         files.insert(0, root / "metadata.yaml")
-    tracks = [_track(file, root, corpus, bass_octave_correction) for file in files]
+    tracks = [_track(file, bass_octave_correction, sustain_pedal) for file in files]
     if not tracks:
         raise ValueError(
             f"--root={root}: no track found; expected folders such as TrackXXXXX/ or "
             "train/TrackXXXXX/ that hold metadata.yaml, stems/ and MIDI/"
         )
-    tracks.sort(key=lambda track: (track.split, track.id))
+    tracks = _with_splits(tracks, root, corpus, splits)
     for one, other in itertools.pairwise(tracks):
         if (one.split, one.id) == (other.split, other.id):
             raise ValueError(f"{one.path} and {other.path}: two tracks of one name and split")
     return tracks
 
 
-def _split(folder: Path, root: Path, corpus: str) -> str:
+def _with_splits(tracks: list[Track], root: Path, corpus: str, splits: str) -> list[Track]:
+    """The tracks sorted by split and name; those of MiniSlakh come with FOLDERS as split."""
+    found, elsewhere = [], []
+    for track in tracks:
+        folder = _split_folder(track.path, root)
+        rule = FOLDERS if track.split == FOLDERS else splits
+        split = _split(track.id, folder, corpus, rule)
+        if folder and folder != split:
+            elsewhere.append(f"{folder}/{track.id} is {split}")
+        found.append(replace(track, split=split))
+    if elsewhere:
+        logging.warning(
+            "--splits=%s moves %d tracks out of their folders (%s, ...); "
+            "--splits=folders keeps the folders",
+            splits,
+            len(elsewhere),
+            elsewhere[0],
+        )
+    return sorted(found, key=lambda track: (track.split, track.id))
+
+
+def _split_folder(folder: Path, root: Path) -> str:
+    """The name of the split folder that a track lies in, '' if it lies in none."""
     parent = folder.parent.name
-    is_split = folder != root and folder.parent != root
-    if is_split and not re.match(r"(babyslakh|slakh)", parent, re.IGNORECASE):
-        return parent
-    number = re.search(r"\d+", folder.name)
-    return split_of_number(int(number.group()) if number else 1, corpus=corpus)
+    if root in (folder, folder.parent) or re.match(r"(babyslakh|slakh)", parent, re.IGNORECASE):
+        return ""
+    return parent
 
 
-def _track(file: Path, root: Path, corpus: str, bass_octave_correction: bool) -> Track:
+def _split(name: str, folder: str, corpus: str, splits: str) -> str:
+    found = re.search(r"\d+", name)
+    number = int(found.group()) if found else 0
+    published = folder in ("", *slakh_splits.SPLITS) and 1 <= number <= slakh_splits.NUM_TRACKS
+    if splits != FOLDERS and published:
+        return slakh_splits.RULES[splits](number)
+    if folder or not published:
+        return folder or "train"
+    if corpus == "babyslakh":
+        return "train" if number <= 14 else "validation" if number <= 17 else "test"
+    return slakh_splits.orig(number)
+
+
+def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Track:
+    """The track of a metadata.yaml; its split is still open, but for FOLDERS in our own trees."""
     folder = file.parent
-    split = _split(folder, root, corpus)
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         metadata = yaml.load(file.read_bytes(), Loader=loader)
@@ -164,7 +208,7 @@ def _track(file: Path, root: Path, corpus: str, bass_octave_correction: bool) ->
         own = metadata.get("renderer") == RENDERER_WITHOUT_DEFECTS
     except (yaml.YAMLError, UnicodeError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{file}: unreadable ({type(error).__name__})"
-        return Track(folder.name, split, folder, (), (("*", reason),))
+        return Track(folder.name, "", folder, (), (("*", reason),))
     stems, skipped = [], []
     for key, entry in entries:
         stem, reason = _stem(folder, key, entry)
@@ -174,9 +218,9 @@ def _track(file: Path, root: Path, corpus: str, bass_octave_correction: bool) ->
             skipped.append((key, reason))
             continue
         if stem.instrument == "bass" and bass_octave_correction and not own:
-            stem = Stem(**{**vars(stem), "pitch_shift": BASS_SHIFT})
-        stems.append(stem)
-    return Track(folder.name, split, folder, tuple(stems), tuple(skipped))
+            stem = replace(stem, pitch_shift=BASS_SHIFT)
+        stems.append(replace(stem, sustain_pedal=sustain_pedal and not stem.is_drum))
+    return Track(folder.name, FOLDERS if own else "", folder, tuple(stems), tuple(skipped))
 
 
 def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:

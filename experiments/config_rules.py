@@ -54,6 +54,8 @@ _RULES: dict[str, Rule] = {
     "data.seed": _between(0, _LARGEST_SEED),
     "data.coherent_probability": _between(0, 1),
     "data.gain_db": _at_least(0),
+    "data.augment_polarity": _between(0, 1),
+    "data.augment_semitones": _between(0, 12),
     "data.active_rms_db": _between(-120, 0),
     "data.num_threads": _at_least(1),
     "data.num_validation_excerpts": _at_least(1),

@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipeline.catalogue import SIDECAR, VERSION, Catalogue
+from data_pipeline.excerpts import ExcerptList, ListedPlanner
 from data_pipeline.plan import PlanConfig, Planner
 from experiments.config import grid_of
 
@@ -59,8 +60,40 @@ def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> 
         split=split,
         fixed=not training,
         corpora=tuple(data.corpora),
+        augment_polarity=data.augment_polarity if training else 0.0,
+        augment_semitones=data.augment_semitones if training else 0,
     )
     return Planner(_catalogue(data_root(config)), plan_config)
+
+
+def test_excerpts(config: ConfigDict, split: str) -> tuple[Planner, int]:
+    """The planner of the excerpts that evaluation scores, and how many there are.
+
+    They are those of the list `evaluation.excerpts`; without one, the first
+    `data.num_test_excerpts` that the plan draws.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if the list is of another split or other instruments, or does not fit the data.
+    """
+    path = config.evaluation.excerpts
+    if not path:
+        seconds = config.evaluation.excerpt_seconds
+        return planner(config, split, excerpt_seconds=seconds), config.data.num_test_excerpts
+    found = ExcerptList.load(Path(path).expanduser())
+    if found.split != split:
+        raise ValueError(
+            f"evaluation.excerpts={path} holds excerpts of the split {found.split!r}, "
+            f"not of {split!r}"
+        )
+    if found.instruments != tuple(config.instruments):
+        raise ValueError(
+            f"evaluation.excerpts={path} is a list of excerpts of "
+            f"{', '.join(found.instruments)}; the config has the instruments "
+            f"{', '.join(config.instruments)}"
+        )
+    listed = ListedPlanner(_catalogue(data_root(config)), found, grid_of(config), name=path)
+    return listed, len(listed)
 
 
 def held_out_coherence(config: ConfigDict) -> float:

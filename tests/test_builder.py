@@ -69,3 +69,13 @@ def test_integers_are_stored_as_bytes(prepared):
 def test_nothing_else_is_left_behind(prepared):
     assert [path.name for path in prepared.iterdir()] == ["babyslakh"]
     assert [path.name for path in (prepared / "babyslakh").iterdir()] == [VERSION]
+
+
+def test_the_bytes_do_not_depend_on_the_process(prepared):
+    """Protocol buffers write maps in an order of the process, unless told otherwise."""
+    import tensorflow as tf
+
+    (path,) = (prepared / "babyslakh" / VERSION).glob("*-train.tfrecord*")
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        example = tf.train.Example.FromString(record)
+        assert record == example.SerializeToString(deterministic=True)

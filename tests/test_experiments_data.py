@@ -124,3 +124,15 @@ def test_a_root_that_does_not_exist_or_is_raw_is_an_error(root, tmp_path):
         data.planner(_config(tmp_path / "none"), "train")
     with pytest.raises(ValueError, match=r"(?s)not a prepared directory.*data_pipeline.prepare"):
         data.planner(_config(root.parent / "tree"), "train")
+
+
+def test_only_training_is_augmented(root):
+    config = _config(root, **{"data.augment_polarity": 0.5, "data.augment_semitones": 2})
+    (batch,) = data.batches(config, "train", num_steps=1)
+    assert batch["sources"].shape == (2, 5, 16000)
+    training = data.planner(config, "train").config
+    assert (training.augment_polarity, training.augment_semitones) == (0.5, 2)
+    (held_out,) = data.batches(config, "validation", num_steps=1)
+    (plain,) = data.batches(_config(root), "validation", num_steps=1)
+    for name in plain:
+        np.testing.assert_array_equal(held_out[name], plain[name])

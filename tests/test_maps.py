@@ -46,6 +46,37 @@ def test_splits_share_no_piece(tmp_path):
     assert not pieces["train"] & (pieces["test"] | pieces["validation"])
 
 
+def _isolated(root, piano, pitch):
+    folder = root / piano / "ISOL" / "NO"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"MAPS_ISOL_NO_F_S0_M{pitch}_{piano}.wav"
+    write_audio(path, np.zeros((2, 100)), sample_rate_hz=44100)
+    path.with_suffix(".txt").write_text(_TEXT)
+
+
+def test_isolated_notes_train_and_those_of_the_test_pianos_are_left_out(tmp_path):
+    for piano in ("AkPnBcht", "ENSTDkCl"):
+        _isolated(tmp_path, piano, 60)
+        _piece(tmp_path, piano, f"alb_se3_{piano[0]}")
+    splits = {track.id: track.split for track in maps.scan(tmp_path)}
+    assert splits == {
+        "MAPS_ISOL_NO_F_S0_M60_AkPnBcht": "train",
+        "MAPS_ISOL_NO_F_S0_M60_ENSTDkCl": "omitted",
+        "MAPS_MUS-alb_se3_A_AkPnBcht": "train",
+        "MAPS_MUS-alb_se3_E_ENSTDkCl": "test",
+    }
+    assert len(maps.scan(tmp_path, sections=("MUS",))) == 2
+    assert len(maps.scan(tmp_path, sections=("ISOL",))) == 2
+    with pytest.raises(ValueError, match="--maps_sections=RAND: expected some of MUS, ISOL"):
+        maps.scan(tmp_path, sections=("RAND",))
+
+
+def test_missing_test_pianos_are_a_warning(tmp_path, caplog):
+    _piece(tmp_path, "AkPnBcht", "a")
+    maps.scan(tmp_path)
+    assert "no piece of theirs can be left out" in caplog.text
+
+
 def test_labels(tmp_path):
     _piece(tmp_path, "AkPnBcht", "a")
     _piece(tmp_path, "AkPnBcht", "b", label=".mid")
@@ -63,7 +94,7 @@ def test_bad_files_and_roots(tmp_path):
     (tmp_path / "x.txt").write_text("OnsetTime\n1 2\n")
     with pytest.raises(ValueError, match=r"x\.txt: not a MAPS label file"):
         maps.read_notes(tmp_path / "x.txt")
-    with pytest.raises(ValueError, match="no recording found"):
+    with pytest.raises(ValueError, match="no recording of MUS or ISOL found"):
         maps.scan(tmp_path)
     with pytest.raises(FileNotFoundError, match="no such folder"):
         maps.scan(tmp_path / "nowhere")

@@ -1,5 +1,6 @@
 """Preparing: what is written, going on after an interruption, damaged files, the command line."""
 
+import collections
 import os
 import signal
 import subprocess
@@ -7,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 
 from cerberus_jax.notes import Notes
-from data_pipeline import convert, prepare
+from data_pipeline import archive, convert, prepare
 from data_pipeline.audio_io import read_mono_pcm16
 from data_pipeline.catalogue import Catalogue
 from data_pipeline.midi_io import Part, write_midi
@@ -210,3 +212,82 @@ def test_command_line(tmp_path):
     usage = run("--corpus=slakh2100")
     assert "--root=DIR" in usage.stdout + usage.stderr
     assert usage.returncode != 0
+
+
+_KILLED_WHILE_PACKING = """
+import os, signal, sys
+from data_pipeline import pack, prepare
+read, calls = pack.read_converted, []
+
+def read_or_die(*args, **kwargs):
+    calls.append(args)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(*args, **kwargs)
+
+pack.read_converted = read_or_die
+prepare.prepare("slakh2100", sys.argv[1], out=sys.argv[2], num_workers=1, progress=False)
+"""
+
+
+def test_survives_sigkill_while_packing(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 4}, stems=("piano", "bass"), seconds=1)
+    _prepare(tmp_path / "raw", tmp_path / "whole", records=True)
+    args = [sys.executable, "-c", _KILLED_WHILE_PACKING, tmp_path / "raw", tmp_path / "out"]
+    process = subprocess.run(args, cwd=ROOT, capture_output=True)
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(ValueError, match="has not been finished"):
+        Catalogue.load(tmp_path / "out")
+    _prepare(tmp_path / "raw", tmp_path / "out", records=True)
+    assert _content(tmp_path / "out") == _content(tmp_path / "whole")
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+    make_tree(tmp_path / "raw", {"train": 2}, stems=("piano", "organ"), seconds=1, rate=44100)
+    tracks = prepare.slakh_index.scan(tmp_path / "raw")
+    assert prepare.bytes_needed(tracks, tmp_path / "part") == 2 * 16000 * 2 * 2
+    usage = collections.namedtuple("usage", "free")
+    free = archive.RESERVE + 2 * 16000 * 2 * 2 - 1
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage(free))
+    with pytest.raises(OSError, match=r"preparing slakh2100 needs .* GB are free; make room"):
+        _prepare(tmp_path / "raw", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage(free + 1))
+    _prepare(tmp_path / "raw", tmp_path / "out")
+
+
+def test_options_of_the_corpora(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 3}, stems=("piano", "drums", "bass"), seconds=1)
+    options = {"splits": "split2", "sustain_pedal": True, "bass_octave_correction": False}
+    report = _prepare(tmp_path / "raw", tmp_path / "out", **options)
+    assert report.num_tracks == {"train": 2, "test": 1}
+    assert report.corrections == {"piano sustain_pedal": 3, "bass sustain_pedal": 3}
+    with pytest.raises(ValueError, match="was prepared from another tree or with other settings"):
+        _prepare(tmp_path / "raw", tmp_path / "out")
+    with pytest.raises(ValueError, match="--corpus=maps has no option --splits"):
+        _prepare(tmp_path / "raw", tmp_path / "out", corpus="maps", splits="orig")
+
+
+def test_the_pedal_lengthens_notes(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=3)
+    message = mido.Message
+    events = [
+        message("note_on", note=60, velocity=50, time=0),
+        message("control_change", control=64, value=127, time=240),
+        message("note_off", note=60, time=240),
+        message("control_change", control=64, value=0, time=480),
+    ]
+    file = mido.MidiFile(ticks_per_beat=480)
+    file.tracks.append(mido.MidiTrack(events))
+    file.save(tmp_path / "raw/train/Track00001/MIDI/S00.mid")
+    for name, pedal, end in (("off", False, 0.5), ("on", True, 1.0)):
+        _prepare(tmp_path / "raw", tmp_path / name, sustain_pedal=pedal)
+        assert Catalogue.load(tmp_path / name).notes(0).offsets.tolist() == [end]
+
+
+def test_the_command_line_says_how_to_get_maps(tmp_path):
+    command = [sys.executable, "-m", "data_pipeline.prepare", "--corpus=maps", "--download"]
+    command += [f"--root={tmp_path / 'new'}", f"--out={tmp_path / 'out'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("error: --corpus=maps: MAPS is given out on request")

@@ -16,6 +16,7 @@ from data_pipeline.plan import PlanConfig
 PROGRAM = {"piano": 0, "guitar": 25, "bass": 33, "drums": 128, "strings": 48, "organ": 17}
 LOWEST = {"piano": 60, "guitar": 50, "bass": 33, "drums": 36, "strings": 65, "organ": 60}
 GRID = FrameGrid()
+FIRST_NUMBER = {"validation": 1501, "test": 1895}  # as in Slakh2100, redux
 FIVE = ("piano", "guitar", "bass", "drums", "strings")
 
 
@@ -83,19 +84,22 @@ def make_tree(
     suffix: str = ".flac",
     extra: dict | None = None,
 ) -> dict[str, dict[str, Notes]]:
-    """Tracks numbered from 1 in folders named as the splits; what sounds, per track and stem."""
-    sounding, number = {}, 0
+    """Tracks in folders named as their splits; what sounds, per track and stem.
+
+    Numbers start at 1 and go on from split to split, but for FIRST_NUMBER.
+    """
+    sounding, seed = {}, 0
     for split, count in splits.items():
-        for _ in range(count):
-            number += 1
-            name = f"Track{number:05d}"
+        for index in range(count):
+            seed += 1
+            name = f"Track{FIRST_NUMBER[split] + index if split in FIRST_NUMBER else seed:05d}"
             sounding[name] = make_track(
                 root / split / name,
                 stems,
                 seconds=seconds,
                 rate=rate,
                 suffix=suffix,
-                seed=number,
+                seed=seed,
                 extra=extra,
             )
     return sounding

@@ -32,6 +32,9 @@ def get_config() -> ConfigDict:
     config.decoding.threshold = 0.5
     config.evaluation = ConfigDict()
     config.evaluation.excerpt_seconds = 10.0  # s per scored excerpt (lab habit)
+    # File written by data_pipeline.excerpts whose excerpts are scored, at their own length and
+    # number; '' = excerpts drawn by the plan (ours).
+    config.evaluation.excerpts = ""
     return config
 
 
@@ -55,6 +58,11 @@ def _data() -> ConfigDict:
     data.coherent_probability = 0.5
     # dB; each source is scaled by a uniform draw from +- this (lab habit: +-2.5)
     data.gain_db = 3.0
+    # probability that a training source is turned upside down, 0 to 1 (ours)
+    data.augment_polarity = 0.0
+    # semitones, whole; each training source is shifted by up to +- this by resampling, its notes
+    # with it; drums never, nor coherent excerpts with drums (ours)
+    data.augment_semitones = 0
     # dB re full scale; a source counts as active above this level (lab habit)
     data.active_rms_db = -30.0
     data.num_threads = 2  # reader threads; the batches do not depend on it (ours)

@@ -1,0 +1,290 @@
+"""Lists of excerpts as files, so that others can evaluate on the very same mixtures.
+
+    python -m data_pipeline.excerpts --data=PREPARED --split=test --instruments=piano,guitar \
+        --count=1000 --seconds=10 --out=excerpts.json
+
+A list names each source by corpus, track, stem, first sample and gain: enough to cut it out of the
+corpus without this code. It also holds the level and the number of notes of each source, so that
+songs of the same names but other contents are noticed.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from cerberus_jax.frames import FrameGrid
+from data_pipeline.audio_io import whole_file
+from data_pipeline.catalogue import VERSION, Catalogue
+from data_pipeline.note_table import NoteTable
+from data_pipeline.plan import PlanConfig, PlannedBatch, Planner
+from data_pipeline.plan_flags import define_plan_flags, planner_of_flags
+
+FORMAT = "cerberus_jax excerpts"
+FORMAT_VERSION = 1
+LEVEL_TOLERANCE_DB = 0.1  # far above what another resampler changes, far below another song
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one source of an excerpt comes from.
+
+    Args:
+        corpus: the corpus.
+        track: the track's name.
+        stem: the stem's name in it.
+        start: first sample, counted from the start of the track.
+        gain: linear.
+        rms_db: level before the gain, re full scale.
+        num_notes: notes that sound in the excerpt.
+    """
+
+    corpus: str
+    track: str
+    stem: str
+    start: int
+    gain: float
+    rms_db: float
+    num_notes: int
+
+
+@dataclass(frozen=True)
+class ExcerptList:
+    """What a file of excerpts holds: `excerpts` [excerpt][instrument], and what they share."""
+
+    data_version: str
+    split: str
+    instruments: tuple[str, ...]
+    sample_rate_hz: int
+    num_samples: int
+    excerpts: tuple[tuple[Source, ...], ...]
+
+    @classmethod
+    def of(cls, planner: Planner, count: int) -> "ExcerptList":
+        """The first `count` excerpts of a planner."""
+        if count < 1:
+            raise ValueError(f"count must be positive, got {count}")
+        if planner.config.augment_semitones:
+            raise ValueError("augment_semitones must be 0: a list holds excerpts as they are")
+        t = planner.catalogue.tables
+        size = planner.config.batch_size
+        planned = (planner.batch(k) for k in range(-(-count // size)))
+        excerpts = [row for batch in planned for row in _sources(batch, planner)]
+        return cls(
+            data_version=VERSION,
+            split=planner.config.split,
+            instruments=tuple(planner.config.instruments),
+            sample_rate_hz=t.sample_rate_hz,
+            num_samples=planner.config.num_samples,
+            excerpts=tuple(excerpts[:count]),
+        )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the list as JSON, one excerpt a line."""
+        head = {"format": FORMAT, "version": FORMAT_VERSION} | asdict(self)
+        rows = head.pop("excerpts")
+        lines = ",\n  ".join(json.dumps(row, allow_nan=False) for row in rows)
+        text = json.dumps(head, indent=1)[:-2] + f',\n "excerpts": [\n  {lines}\n ]\n}}\n'
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "ExcerptList":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such list of excerpts; write one with python -m data_pipeline.excerpts"
+            )
+        try:
+            found = json.loads(path.read_text())
+            if (found.pop("format"), found.pop("version")) != (FORMAT, FORMAT_VERSION):
+                raise ValueError(f"'format' is not {FORMAT!r} of version {FORMAT_VERSION}")
+            rows = tuple(tuple(_source(one) for one in row) for row in found.pop("excerpts"))
+            found["instruments"] = tuple(found["instruments"])
+            result = cls(**found, excerpts=rows)
+        except (ValueError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+            raise ValueError(f"{path}: not a list of excerpts ({error})") from error
+        for number, row in enumerate(rows):
+            if len(row) != len(result.instruments):
+                raise ValueError(
+                    f"{path}: excerpt {number} has {len(row)} sources for "
+                    f"{len(result.instruments)} instruments"
+                )
+        return result
+
+
+class ListedPlanner(Planner):
+    """A planner whose excerpts are those of a list instead of drawn ones.
+
+    Args:
+        catalogue: the prepared data, holding all tracks of the list.
+        excerpts: the list.
+        grid: the frames on which notes are placed.
+        name: of the list, for messages.
+
+    Raises:
+        ValueError: if the data lack a source of the list, or differ from those it was made of.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, excerpts: ExcerptList, grid: FrameGrid, *, name: str = "list"
+    ):
+        t = catalogue.tables
+        for what, wanted, found in (
+            ("at", excerpts.sample_rate_hz, t.sample_rate_hz),
+            ("for a grid at", excerpts.sample_rate_hz, grid.sample_rate_hz),
+        ):
+            if wanted != found:
+                raise ValueError(f"{name}: the excerpts are at {wanted} Hz, used {what} {found} Hz")
+        self.catalogue, self.excerpt_list = catalogue, excerpts
+        self.config = PlanConfig(
+            instruments=excerpts.instruments,
+            grid=grid,
+            num_samples=excerpts.num_samples,
+            batch_size=1,
+            split=excerpts.split,
+            gain_db=0.0,
+            fixed=True,
+        )
+        rows = excerpts.excerpts
+        shape = (len(rows), len(excerpts.instruments))
+        self._offsets = np.array([[one.start for one in row] for row in rows]).reshape(shape)
+        self._gains = np.array([[one.gain for one in row] for row in rows], np.float32)
+        self._stems = _find_stems(catalogue, excerpts, name)
+        length = t.track_num_samples[t.stem_tracks[self._stems]]
+        late = (self._offsets < 0) | (self._offsets + excerpts.num_samples > length)
+        if late.any():
+            number = int(np.flatnonzero(late.any(axis=1))[0])
+            raise ValueError(f"{name}: excerpt {number} lies outside its track {rows[number]}")
+        self._table = NoteTable(t, grid, excerpts.num_samples)
+        self._num_notes = max(1, self._table.most_notes(np.unique(self._stems)))
+        self._check_contents(name)
+
+    def __len__(self) -> int:
+        return len(self._stems)
+
+    def batch(self, k: int, *, rows: slice = slice(None)) -> PlannedBatch:
+        """Excerpt k, as a batch of one."""
+        if not 0 <= k < len(self):
+            raise ValueError(f"ListedPlanner.batch: k must lie in 0..{len(self) - 1}, got {k}")
+        t = self.catalogue.tables
+        stems, offsets = self._stems[k : k + 1][rows], self._offsets[k : k + 1][rows]
+        return PlannedBatch(
+            stems=stems,
+            corpora=t.track_corpora[t.stem_tracks[stems]],
+            starts=t.stem_pcm_start[stems] + offsets,
+            offsets=offsets,
+            gains=self._gains[k : k + 1][rows],
+            notes=self._table.notes_of(stems, offsets, self._num_notes),
+            catalogue=self.catalogue,
+        )
+
+    def _check_contents(self, name: str) -> None:
+        for number, expected in enumerate(self.excerpt_list.excerpts):
+            (found,) = _sources(self.batch(number), self)
+            for one, other in zip(found, expected, strict=True):
+                same_level = abs(one.rms_db - other.rms_db) <= LEVEL_TOLERANCE_DB
+                if one.num_notes != other.num_notes or not same_level:
+                    raise ValueError(
+                        f"{name}: excerpt {number} was made from other data than "
+                        f"{self.catalogue.root}: {other.track} {other.stem} has "
+                        f"{one.num_notes} notes at {one.rms_db} dB there, and "
+                        f"{other.num_notes} at {other.rms_db} dB in the list"
+                    )
+
+
+def _sources(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]]:
+    """One row per excerpt of the batch."""
+    catalogue, config = planner.catalogue, planner.config
+    t, pcm = catalogue.tables, catalogue.pcm()
+    result = []
+    for b in range(len(planned.stems)):
+        row = []
+        for s, stem in enumerate(planned.stems[b].tolist()):
+            track, start = t.stem_tracks[stem], int(planned.offsets[b, s])
+            begin = start / t.sample_rate_hz
+            notes = catalogue.notes(stem).window(
+                begin, begin + config.num_samples / t.sample_rate_hz
+            )
+            first = int(planned.starts[b, s])
+            audio = pcm[t.track_corpora[track]][first : first + config.num_samples]
+            power = np.mean((audio / 32768.0) ** 2)
+            row.append(
+                Source(
+                    corpus=catalogue.corpora[t.track_corpora[track]],
+                    track=str(t.track_ids[track]),
+                    stem=str(t.stem_ids[stem]),
+                    start=start,
+                    gain=float(planned.gains[b, s]),
+                    rms_db=round(10 * float(np.log10(max(power, 1e-12))), 2),
+                    num_notes=len(notes),
+                )
+            )
+        result.append(tuple(row))
+    return result
+
+
+def _source(values: dict) -> Source:
+    kinds = {field.name: field.type for field in fields(Source)}
+    for name, value in values.items():
+        accepted = (int, float) if kinds.get(name) is float else kinds.get(name, object)
+        if not isinstance(value, accepted) or isinstance(value, bool):
+            raise ValueError(f"{name} must be {kinds[name].__name__}, got {value!r}")
+    return Source(**{name: kinds.get(name, str)(value) for name, value in values.items()})
+
+
+def _find_stems(catalogue: Catalogue, excerpts: ExcerptList, name: str) -> np.ndarray:
+    t = catalogue.tables
+    tracks = t.stem_tracks
+    corpora = np.array(catalogue.corpora)[t.track_corpora[tracks]].tolist()
+    columns = (corpora, t.track_splits[tracks].tolist(), t.track_ids[tracks].tolist())
+    stem_of = {
+        (*key, stem): row
+        for row, (*key, stem) in enumerate(zip(*columns, t.stem_ids.tolist(), strict=True))
+    }
+    found = np.zeros((len(excerpts.excerpts), len(excerpts.instruments)), np.int64)
+    for number, row in enumerate(excerpts.excerpts):
+        for slot, one in enumerate(row):
+            key = (one.corpus, excerpts.split, one.track, one.stem)
+            if key not in stem_of:
+                raise ValueError(
+                    f"{name}: excerpt {number} needs {' / '.join(key)}, which {catalogue.root} "
+                    "lacks; prepare the corpus and splits that the list was made of"
+                )
+            found[number, slot] = stem_of[key]
+    return found
+
+
+def define_flags() -> None:
+    """The flags of the command line."""
+    define_plan_flags()
+    flags.DEFINE_integer("count", 1000, "Number of excerpts.", lower_bound=1)
+    flags.DEFINE_string("out", None, "File to write.")
+
+
+def main(argv: list[str]) -> None:
+    """The command line."""
+    args = flags.FLAGS
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    if not args.out:
+        raise app.UsageError("--out=FILE is needed")
+    try:
+        ExcerptList.of(planner_of_flags(), args.count).save(args.out)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+    print(f"{args.out}: {args.count} excerpts; score them with --config.evaluation.excerpts=FILE")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,117 @@
+"""A look at one excerpt: its sound, its notes, and a picture of both.
+
+    python -m data_pipeline.inspect --data=PREPARED --index=3 --out=DIR --instruments=piano,bass
+
+Writes mixture.wav and one wav per instrument, notes.mid, and excerpt.png: spectrograms on a
+logarithmic frequency axis with the notes drawn where their fundamentals must lie, so that labels
+which are late, or an octave off, show at a glance.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from cerberus_jax.notes import Notes
+from data_pipeline.audio_io import write_audio
+from data_pipeline.excerpt_picture import draw_excerpt
+from data_pipeline.excerpts import ExcerptList, ListedPlanner
+from data_pipeline.midi_io import Part, write_midi
+from data_pipeline.plan import Excerpt, Planner
+from data_pipeline.plan_flags import define_plan_flags, planner_of_flags
+from data_pipeline.transforms import mix
+
+
+def inspect(planner: Planner, index: int, out: str | os.PathLike) -> Excerpt:
+    """Write the wavs, the MIDI file and the picture of one excerpt.
+
+    Args:
+        planner: of excerpts.
+        index: the number of the excerpt.
+        out: folder; made if missing.
+
+    Returns:
+        the excerpt.
+
+    Raises:
+        ValueError: if there is no such excerpt.
+    """
+    config, t = planner.config, planner.catalogue.tables
+    if index < 0:
+        raise ValueError(f"--index must not be negative, got {index}")
+    k, row = divmod(index, config.batch_size)
+    stems = planner.batch(k, rows=slice(row, row + 1)).stems[0]
+    (excerpt,) = planner.excerpts(1, first=index)
+    out, rate = Path(out), t.sample_rate_hz
+    out.mkdir(parents=True, exist_ok=True)
+    mixture = mix(excerpt.sources)
+    loudest = max(1.0, float(np.abs(mixture).max()))  # a sum may exceed full scale
+    write_audio(out / "mixture.wav", mixture / loudest, sample_rate_hz=rate)
+    parts = []
+    for slot, name in enumerate(config.instruments):
+        write_audio(out / f"{name}.wav", excerpt.sources[slot] / loudest, sample_rate_hz=rate)
+        is_drum = bool(t.stem_is_drum[stems[slot]])
+        program = 0 if is_drum else int(np.clip(t.stem_programs[stems[slot]], 0, 127))
+        parts.append(Part(name, program, is_drum, excerpt.notes[slot]))
+    write_midi(out / "notes.mid", parts)
+    draw_excerpt(
+        excerpt,
+        config.instruments,
+        path=out / "excerpt.png",
+        title=f"{config.split}, excerpt {index}",
+        sample_rate_hz=rate,
+        drums=[
+            name
+            for name, stem in zip(config.instruments, stems, strict=True)
+            if t.stem_is_drum[stem]
+        ],
+    )
+    return excerpt
+
+
+def describe(excerpt: Excerpt, instruments: tuple[str, ...]) -> str:
+    """What the excerpt holds, a line per instrument."""
+    lines = [excerpt.id]
+    for name, source, notes in zip(instruments, excerpt.sources, excerpt.notes, strict=True):
+        level = 10 * np.log10(max(float(np.mean(source**2)), 1e-12))
+        lines.append(f"  {name:<8} {level:6.1f} dB  {len(notes):4d} notes  {_range(notes)}")
+    return "\n".join(lines)
+
+
+def _range(notes: Notes) -> str:
+    return f"pitches {notes.pitches.min()}-{notes.pitches.max()}" if len(notes) else ""
+
+
+def define_flags() -> None:
+    """The flags of the command line."""
+    define_plan_flags()
+    flags.DEFINE_integer("index", 0, "Number of the excerpt.", lower_bound=0)
+    flags.DEFINE_string("excerpts", "", "Take excerpt --index of this list instead.")
+    flags.DEFINE_string("out", None, "Folder for the files.")
+
+
+def main(argv: list[str]) -> None:
+    """The command line."""
+    args = flags.FLAGS
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    if not args.out:
+        raise app.UsageError("--out=DIR is needed")
+    try:
+        planner = planner_of_flags(_listed if args.excerpts else Planner)
+        excerpt = inspect(planner, args.index, args.out)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+    print(describe(excerpt, planner.config.instruments))
+    print(f"{args.out}: mixture.wav, one wav per instrument, notes.mid, excerpt.png")
+
+
+def _listed(catalogue, config) -> ListedPlanner:
+    path = flags.FLAGS.excerpts
+    return ListedPlanner(catalogue, ExcerptList.load(path), config.grid, name=path)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
