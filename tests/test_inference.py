@@ -109,3 +109,18 @@ def test_a_network_without_masks_cannot_separate_a_song():
     predictor = Predictor.untrained(tiny_model(heads=("transcription",)))
     with pytest.raises(ValueError, match="has no mask_inference head"):
         predictor.predict(_song(100), 16000)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_sources_at_other_rates_sum_to_the_song(predictor, rate):
+    song = _song(2, rate)
+    found = predictor.predict(song, rate)
+    np.testing.assert_allclose(found.sources.sum(0), song, atol=3e-6)
+
+
+def test_the_whole_song_at_once(predictor):
+    song = _song(1, 24000)
+    exact = dataclasses.replace(predictor, exact=True).predict(song, 16000)
+    whole, rolls = predictor.predict_batch(song)
+    np.testing.assert_allclose(exact.sources[:, 0], whole[0], atol=2e-6)
+    np.testing.assert_allclose(exact.rolls, rolls[0], atol=1e-6)
