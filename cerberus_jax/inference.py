@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax import checkpoint
-from cerberus_jax.decoding import DecodingConfig, decode
+from cerberus_jax.decoding import DecodingConfig, decode, frame_levels, with_levels
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
@@ -103,12 +103,12 @@ class Predictor:
         self._check(waveform, sample_rate_hz)
         pieces = list(self.predict_stream([waveform], sample_rate_hz))
         rolls = np.concatenate([rolls for _, rolls in pieces], axis=1)
-        return Prediction(
-            instruments=self.instruments,
-            sources=np.concatenate([sources for sources, _ in pieces], axis=2),
-            rolls=rolls,
-            notes=self.decode(rolls),
-        )
+        sources = np.concatenate([sources for sources, _ in pieces], axis=2)
+        notes = {
+            name: with_levels(found, frame_levels(source, sample_rate_hz, self.grid), self.grid)
+            for source, (name, found) in zip(sources, self.decode(rolls).items(), strict=True)
+        }
+        return Prediction(self.instruments, sources, rolls, notes)
 
     def decode(self, rolls: Float[np.ndarray, "s t p"]) -> dict[str, Notes]:
         """Notes of every instrument."""
