@@ -2,7 +2,10 @@
 
 import csv
 import errno
+import json
+import re
 import resource
+import tracemalloc
 import types
 
 import mido
@@ -11,15 +14,19 @@ import pretty_midi
 import pytest
 import soundfile
 
-from cerberus_jax.inference import Prediction, Predictor
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import read_audio, write_audio
-from experiments import separate as module
-from experiments.separate import MIDI_FILE, NOTES_FILE, find_songs, main, separate
+from data_pipeline.audio_stream import SCALES, AudioWriter, quantise
+from data_pipeline.midi_io import Part, write_midi
+from experiments import song_files as module
+from experiments.separate import find_songs, main, separate
+from experiments.song_files import MIDI_FILE, NOTES_FILE, SongOptions
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
 NAMES = ("piano", "drums")
-FILES = ["drums.wav", NOTES_FILE, "piano.wav", MIDI_FILE]
+FILES = ["drums.wav", "index.html", NOTES_FILE, "page", "piano.wav", MIDI_FILE]
 NOTES = {
     "piano": Notes(np.array([[0.1, 0.5], [0.5, 1.0]]), np.array([60, 64]), np.array([90, 80])),
     "drums": Notes(np.array([[0.25, 0.26]]), np.array([36]), np.array([100])),
@@ -30,12 +37,16 @@ class HalfAndHalf:
     """Stands for a network: each source is half the song."""
 
     instruments = NAMES
+    grid = FrameGrid()
     model = types.SimpleNamespace(heads=("mask_inference", "transcription"))
+    share = 0.5
 
-    def predict(self, waveform, sample_rate_hz):
-        if np.abs(waveform).max() == 0:
-            raise ValueError("waveform: nothing but silence")
-        return Prediction(NAMES, np.stack([waveform / 2] * 2), np.zeros((2, 1, 88)), NOTES)
+    def predict_stream(self, blocks, sample_rate_hz):
+        for block in blocks:
+            yield np.stack([self.share * block] * 2), np.zeros((2, 0, 88), np.float32)
+
+    def decode(self, rolls):
+        return NOTES
 
 
 def song(path, *, channels=2, rate=48000, seconds=1.0, level=0.3):
@@ -65,6 +76,8 @@ def test_the_command_with_a_real_network(run, tmp_path, capsys):
         waveform, rate = read_audio(folder / f"{name}.wav")
         assert (waveform.shape, rate) == ((2, 48000), 48000)
     assert "[1/1]" in capsys.readouterr().out
+    page = (folder / "index.html").read_text()
+    assert "my song" in page and "http" not in page
 
 
 @pytest.mark.parametrize(
@@ -86,9 +99,7 @@ def test_stems_add_up_to_the_song(tmp_path):
 
 def test_stems_beyond_full_scale_are_not_clipped(tmp_path):
     class Loud(HalfAndHalf):
-        def predict(self, waveform, sample_rate_hz):
-            found = super().predict(waveform, sample_rate_hz)
-            return Prediction(NAMES, 8 * found.sources, found.rolls, found.notes)
+        share = 4.0
 
     path = song(tmp_path / "a.wav", level=0.9)
     (folder,) = separate([path], predictor=Loud(), out=tmp_path / "out")
@@ -187,7 +198,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     blocked.touch()
 
     class NeverAsked(HalfAndHalf):
-        def predict(self, waveform, sample_rate_hz):
+        def predict_stream(self, blocks, sample_rate_hz):
             pytest.fail("computed before the folder was tried")
 
     for out in (blocked, blocked / "below", "/proc/nowhere"):
@@ -241,3 +252,113 @@ def test_songs_beside_flags_on_the_command_line(tmp_path, capsys):
     assert "holds no checkpoint" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert "--overwrite" in capsys.readouterr().out
+
+
+def read_levels(path, subtype):
+    waveform, _ = read_audio(path)
+    return np.rint(waveform.astype(np.float64) * SCALES[subtype])
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", "PCM_16")]
+)
+@pytest.mark.parametrize("only", [(), ("drums",)])
+def test_stems_and_the_rest_are_the_song_to_the_last_bit(run, tmp_path, form, subtype, only):
+    path = tmp_path / "a.wav"
+    waveform = 0.9 * np.random.default_rng(0).uniform(-1, 1, (2, 30000)).astype(np.float32)
+    with AudioWriter(path, sample_rate_hz=44100, num_channels=2, subtype=subtype) as writer:
+        writer.write(quantise(waveform, subtype))
+    options = SongOptions(form=form, subtype=subtype, only=only, other=True, minus=NAMES)
+    (folder,) = separate([path], predictor=Predictor.load(run), out=tmp_path, options=options)
+    names = [*(only or NAMES), "other"]
+    found = {name: read_levels(folder / f"{name}.{form}", subtype) for name in names}
+    np.testing.assert_array_equal(sum(found.values()), read_levels(path, subtype))
+    without = read_levels(folder / f"minus_drums.{form}", subtype)
+    np.testing.assert_array_equal(without + found["drums"], read_levels(path, subtype))
+    assert (folder / f"piano.{form}").exists() == (not only)
+    rows = list(csv.DictReader((folder / NOTES_FILE).open()))
+    assert {row["instrument"] for row in rows} <= set(only or NAMES)
+
+
+def test_floats_sum_to_the_song_within_their_rounding(run, tmp_path):
+    path = song(tmp_path / "a.wav")
+    options = SongOptions(subtype="FLOAT", other=True, page=False)
+    (folder,) = separate([path], predictor=Predictor.load(run), out=tmp_path, options=options)
+    stems = [read_audio(folder / f"{name}.wav")[0] for name in (*NAMES, "other")]
+    np.testing.assert_allclose(sum(stems), read_audio(path)[0], atol=2e-7)
+    assert not (folder / "index.html").exists()
+
+
+def test_the_tempo_moves_bars_not_notes(tmp_path):
+    for bpm in (50.0, 133.0):
+        options = SongOptions(bpm=bpm)
+        (folder,) = separate(
+            [song(tmp_path / "a.wav")],
+            predictor=HalfAndHalf(),
+            out=tmp_path / f"{bpm}",
+            options=options,
+        )
+        parsed = pretty_midi.PrettyMIDI(str(folder / MIDI_FILE))
+        assert parsed.get_tempo_changes()[1] == pytest.approx([bpm], rel=1e-5)
+        times = [(note.start, note.end) for note in parsed.instruments[0].notes]
+        np.testing.assert_allclose(times, [(0.1, 0.5), (0.5, 1.0)], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--format=mp3", "format: one of wav, flac expected"),
+        ("--subtype=PCM_8", "subtype: wav files can be"),
+        ("--bpm=fast", "bpm: a number expected, got 'fast'"),
+        ("--bpm=0", "bpm: must lie in 4..1000"),
+        ("--only=kazoo", "only: kazoo asked for; the network knows piano, drums"),
+        ("--minus=kazoo", "minus: kazoo asked for"),
+    ],
+)
+def test_wishes_that_cannot_be_met(run, tmp_path, capsys, flag, message):
+    path = song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    assert main([f"--workdir={run}", f"--out={out}", flag, str(path)]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_flags_may_have_hyphens(run, tmp_path):
+    path = song(tmp_path / "a-b.wav")
+    flags = ["--no-highs", "--no-page", "--exact", "--other"]
+    assert main([f"--workdir={run}", f"--out={tmp_path / 'out-put'}", *flags, str(path)]) == 0
+    folder = tmp_path / "out-put" / "a-b"
+    assert "other.wav" in names_in(folder) and "page" not in names_in(folder)
+    other, _ = read_audio(folder / "other.wav")
+    assert np.abs(other).mean() > 0.05  # the highs
+
+
+def test_true_notes_beside_those_found(tmp_path):
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    parts = [
+        Part("Grand", 1, False, NOTES["piano"]),
+        Part("More", 5, False, NOTES["piano"].transposed(12)),
+        Part("Flute", 73, False, NOTES["piano"]),
+    ]
+    write_midi(refs / "a.mid", parts)
+    (folder,) = separate(
+        [song(tmp_path / "a.wav")], predictor=HalfAndHalf(), out=tmp_path / "out", references=refs
+    )
+    text = (folder / "index.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    assert [row["name"] for row in data["rows"]] == list(NAMES)
+    assert [note[2] for note in data["rows"][0]["reference"]] == [60, 72, 64, 76]
+    assert data["rows"][1]["reference"] is None
+    assert data["rows"][1]["notes"] == [[0.25, 0.26, 36, 100]]
+
+
+def test_memory_does_not_grow_with_the_song(tmp_path):
+    """Ten minutes of stereo are 100 MB as floats, once for the song and once for each stem."""
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros((600 * 22050, 2), np.int16), 22050)
+    tracemalloc.start()
+    separate([path], predictor=HalfAndHalf(), out=tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
