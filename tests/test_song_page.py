@@ -110,7 +110,8 @@ def press(browser, *keys):
 def stop(browser):
     browser.execute_script(
         "player.pause(); player.soloed.clear(); player.muted.clear(); player.choose('song');"
-        "player.seek(0); look(0, data.seconds); show(); document.activeElement.blur(); chosen = null"
+        "player.seek(0); look(0, data.seconds); show(); "
+        "document.activeElement.blur(); chosen = null"
     )
 
 
