@@ -160,12 +160,9 @@ def check_same_network(params: dict, model: Cerberus, name: str) -> None:
         name: what is at fault, for the message.
     """
     if differences := _differences(params, parameter_shapes(model)):
-        shown = "; ".join(differences[:_MOST_SHOWN])
-        more = len(differences) - _MOST_SHOWN
-        rest = f"; and {more} more" if more > 0 else ""
         raise ValueError(
             f"{name}: the checkpoint is of another architecture. Its parameters differ from this "
-            f"network's in: {shown}{rest}"
+            f"network's in: {_shorten(differences)}"
         )
 
 
@@ -221,16 +218,21 @@ def _folder(workdir, kind):
 
 
 def _restore(path, **targets):
+    what = f"{path}: the checkpoint cannot be read as this network"
+    if differences := _stored_differences(path, targets["params"]):
+        raise ValueError(f"{what}: its parameters differ in: {_shorten(differences)}")
     args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*args)) as checkpointer:
             return checkpointer.restore(path, args=ocp.args.Composite(**args))
     except (ValueError, FileNotFoundError, KeyError) as error:
-        shown = "; ".join(_stored_differences(path, targets["params"])[:_MOST_SHOWN])
-        reason = f"its parameters differ in: {shown}" if shown else error
-        raise ValueError(
-            f"{path}: the checkpoint cannot be read as this network: {reason}"
-        ) from error
+        raise ValueError(f"{what}: {error}") from error
+
+
+def _shorten(differences: list[str]) -> str:
+    more = len(differences) - _MOST_SHOWN
+    rest = [f"and {more} more"] if more > 0 else []
+    return "; ".join([*differences[:_MOST_SHOWN], *rest])
 
 
 def _stored_differences(path, wanted) -> list[str]:

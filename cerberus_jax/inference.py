@@ -27,6 +27,7 @@ from cerberus_jax.windows import WindowCutter
 
 WINDOW_SECONDS = 20.0
 CONTEXT_SECONDS = 1.0
+LEVELS = ("window", "song")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Predictor:
         decoding: how each instrument's roll is turned into notes.
         window_seconds, context_seconds: length of a window, and what is thrown away at both ends.
         windows_per_call: windows the network sees together.
+        level: what counts as 0 dB in a window: the loudest bin of the 'window' or of the 'song'.
         exact: give the network the song whole instead; memory then grows with the song.
         highs: carry the masks on above half the network's rate; otherwise sources end there.
     """
@@ -58,8 +60,13 @@ class Predictor:
     window_seconds: float = WINDOW_SECONDS
     context_seconds: float = CONTEXT_SECONDS
     windows_per_call: int = 4
+    level: str = LEVELS[0]
     exact: bool = False
     highs: bool = True
+
+    def __post_init__(self):
+        if self.level not in LEVELS:
+            raise ValueError(f"level: one of {', '.join(LEVELS)} expected, got {self.level!r}")
 
     @classmethod
     def load(cls, workdir: str | os.PathLike, step: str | int = "best", **settings) -> "Predictor":
@@ -101,7 +108,9 @@ class Predictor:
         """
         waveform = np.atleast_2d(np.asarray(waveform, np.float32))
         self._check(waveform, sample_rate_hz)
-        pieces = list(self.predict_stream([waveform], sample_rate_hz))
+        reference = self.song_level([waveform], sample_rate_hz) if self.level == "song" else None
+        stream = self.predict_stream([waveform], sample_rate_hz, reference=reference)
+        pieces = list(stream)
         rolls = np.concatenate([rolls for _, rolls in pieces], axis=1)
         sources = np.concatenate([sources for sources, _ in pieces], axis=2)
         notes = {
@@ -124,37 +133,65 @@ class Predictor:
         estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
         return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
 
-    def predict_stream(
+    def song_level(
         self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | None = None
+    ) -> float:
+        """The largest magnitude of a song's spectra, for `reference`, in constant memory."""
+        rate = self.grid.sample_rate_hz
+        mono = mono_blocks(blocks, None, from_hz=sample_rate_hz or rate, to_hz=rate)
+        cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
+        return max(
+            float(_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
+            for window in cutter.cut(mono)
+        )
+
+    def predict_stream(
+        self,
+        blocks: Iterable[Float[np.ndarray, "c _"]],
+        sample_rate_hz: int | None = None,
+        *,
+        reference: float | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
 
         Args:
             blocks: consecutive samples of any lengths, all with the same channels.
             sample_rate_hz: theirs; None for the network's.
+            reference: the magnitude that counts as 0 dB, from `song_level` where `level` is 'song'
+                (the song is then read twice); None for each window's own maximum.
+
+        Raises:
+            ValueError: if `level` is 'song' and the reference is missing.
 
         Yields:
             consecutive pieces of the sources [s c n] and of the rolls [s t p]; put together they
             have the song's samples and frames.
         """
         self._check_heads()
+        if self.level == "song" and reference is None and not self.exact:
+            raise ValueError("reference: level='song' needs that of song_level, got None")
         rate = sample_rate_hz or self.grid.sample_rate_hz
         separator = SongSeparator(NativeGrid(self.grid, rate, self.highs))
         mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=self.grid.sample_rate_hz)
         rolls = np.zeros((len(self.instruments), 0, NUM_PITCHES), np.float32)
-        for masks, rolls in self._masks_whole(mono) if self.exact else self._masks(mono):
+        pieces = self._masks_whole(mono) if self.exact else self._masks(mono, reference)
+        for masks, rolls in pieces:
             yield separator.apply(masks), rolls
         yield separator.rest(), rolls[:, :0]
 
-    def _masks(self, mono: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _masks(
+        self, mono: Iterable[np.ndarray], reference: float | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Masks [s t f] and rolls [s t p] of consecutive frames, window by window."""
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
         )
+        if reference is not None:
+            reference = np.full(self.windows_per_call, reference, np.float32)
         for group in _groups(cutter.cut(mono), self.windows_per_call):
             filled = group + [group[-1]] * (self.windows_per_call - len(group))
             audio = np.stack([window.samples[0] for window in filled])
-            found = _window_batch(self.params, audio, self.model, cutter.context)
+            found = _window_batch(self.params, audio, reference, self.model, cutter.context)
             masks, rolls = (np.asarray(value) for value in found)
             for k, window in enumerate(group):
                 yield masks[k, :, : window.num_frames], rolls[k, :, : window.num_frames]
@@ -191,26 +228,36 @@ def _whole(params, waveforms, model):
     return predict_step(params, waveforms, model=model)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _window_batch(params, audio, model, context):
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _window_batch(params, audio, reference, model, context):
     """Windows [b n] -> masks [b s kept f] and rolls [b s kept p] of the frames that are kept."""
-    grid = model.grid
+    magnitude = _spectrum(audio, model.grid)
+    masks, rolls = _masks_and_rolls(params, magnitude, model, reference)
+    kept = slice(context, magnitude.shape[1] - context)
+    return masks[:, :, kept], rolls[:, :, kept]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _spectrum(audio, grid):
+    """Magnitudes [b t f] of windows, in which nothing is reflected any more."""
     num_frames = (audio.shape[-1] - grid.window) // grid.hop + 1
     taper = jnp.asarray(hann(grid.window), audio.dtype)
-    spectrum = jnp.fft.rfft(frame(audio, grid, num_frames=num_frames) * taper)
-    masks, rolls = _masks_and_rolls(params, spectrum, model)
-    kept = slice(context, num_frames - context)
-    return masks[:, :, kept], rolls[:, :, kept]
+    return jnp.abs(jnp.fft.rfft(frame(audio, grid, num_frames=num_frames) * taper))
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def _whole_masks(params, audio, model):
-    return _masks_and_rolls(params, stft(audio, model.grid), model)
+    return _masks_and_rolls(params, jnp.abs(stft(audio, model.grid)), model)
 
 
-def _masks_and_rolls(params, spectrum, model):
-    heads = ("mask_inference", "transcription")
-    output = model.apply({"params": params}, jnp.abs(spectrum), train=False, heads=heads)
+def _masks_and_rolls(params, magnitude, model, reference=None):
+    output = model.apply(
+        {"params": params},
+        magnitude,
+        train=False,
+        reference=reference,
+        heads=("mask_inference", "transcription"),
+    )
     return output.mask, jax.nn.sigmoid(output.roll_logits)
 
 

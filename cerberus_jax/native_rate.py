@@ -151,19 +151,20 @@ class SongSeparator:
 
 def mono_blocks(
     blocks: Iterable[Float[np.ndarray, "c _"]],
-    separator: SongSeparator,
+    separator: SongSeparator | None,
     *,
     from_hz: int,
     to_hz: int,
 ) -> Iterator[Float[np.ndarray, "1 _"]]:
-    """The mean of the channels at the network's rate, while `separator` is fed the song itself.
+    """The mean of the channels at the network's rate; a `separator` is fed the song itself.
 
     Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
     """
     stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
     total, seen = 0, 0
     for block in blocks:
-        separator.feed(block)
+        if separator:
+            separator.feed(block)
         mono = np.ascontiguousarray(block.mean(0), np.float32)
         seen += len(mono)
         mono = mono if stream is None else stream.resample_chunk(mono)
@@ -171,7 +172,8 @@ def mono_blocks(
         yield mono[None]
     if not seen:
         return
-    separator.end()
+    if separator:
+        separator.end()
     if stream is not None:
         mono = stream.resample_chunk(np.zeros(0, np.float32), last=True)
         yield mono[None] if total + len(mono) else np.zeros((1, 1), np.float32)

@@ -45,6 +45,6 @@ def test_a_split_without_a_whole_song_is_named(tmp_path):
     root = prepare_data(tmp_path, splits=("train", "test"))
     planner = data.planner(tiny_config(root), "test")
     planner.catalogue.tables.stem_instruments[:] = "piano"
-    with pytest.raises(ValueError, match="test: no song of .* has piano, drums together"):
+    with pytest.raises(ValueError, match=r"test: no song of .* has piano, drums together"):
         next(whole_songs(planner))
     data._catalogue.cache_clear()
