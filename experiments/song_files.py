@@ -230,7 +230,8 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
     write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
     write_notes(folder / NOTES_FILE, found)
     if page:
-        page.finish(song.stem, parts_of(found), reference=reference or {})
+        truth = {name: kept.window(0.0, info.seconds) for name, kept in (reference or {}).items()}
+        page.finish(song.stem, parts_of(found), reference=truth)
     for name, count in stems.clipped.items():
         print(f"  {name}.{options.form}: {count} samples beyond full scale were clipped; "
               "--format=wav keeps them", flush=True)  # fmt: skip

@@ -45,7 +45,6 @@ TESTED_ELSEWHERE = {
     "experiments/data.py": "test_experiments_data.py",
     "experiments/pages": "test_song_page.py",
     "experiments/sets": "test_config.py",
-    "experiments/song_files.py": "test_separate.py",
     "experiments/song_progress.py": "test_separate.py",
     "experiments/sweeps": "test_sweep.py",
 }
