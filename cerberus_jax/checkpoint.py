@@ -238,8 +238,7 @@ def _shorten(differences: list[str]) -> str:
 def _stored_differences(path, wanted) -> list[str]:
     """What is known without reading parameters; nothing where even that is broken."""
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            stored = checkpointer.metadata(path / "params").item_metadata
+        stored = ocp.StandardCheckpointHandler().metadata(path / "params")
         return _differences(stored.tree if hasattr(stored, "tree") else stored, wanted)
     except (OSError, ValueError, KeyError, AttributeError):
         return []
