@@ -23,6 +23,7 @@ PAGE_FILE = "index.html"
 SOUNDS = "page"  # the folder of the sounds that only the page needs
 SYNTH_RATE_HZ = 22050
 SYNTH_GAIN = 0.5
+SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark, and silence black
 
 
 class SongPage:
@@ -73,9 +74,10 @@ class SongPage:
         loudness = {name: self._play(part) for name, part in parts.items()}
         volumes = self._volumes(loudness)
         decibels = {name: picture.decibels() for name, picture in self._pictures.items()}
-        top, colours = max(picture.max() for picture in decibels.values()), magma()
+        top = max(SILENCE_DB, *(float(picture.max()) for picture in decibels.values()))
+        colours = magma()
         pictures = {
-            name: _data_uri(png(picture, top_db=float(top), colours=colours))
+            name: _data_uri(png(picture, top_db=top, colours=colours))
             for name, picture in decibels.items()
         }
         rows = [

@@ -1,8 +1,11 @@
 """The page of a song, as a file and in a browser: it plays, soloes and seeks without complaint."""
 
+import base64
+import io
 import json
 import re
 
+import matplotlib.image
 import numpy as np
 import pytest
 
@@ -195,3 +198,14 @@ def test_a_missing_file_is_told(tmp_path):
     with chromium() as browser:
         browser.get(page.as_uri())
         wait_for(lambda: "drums.wav" in browser.find_element("css selector", "#message").text)
+
+
+def test_silence_is_black(tmp_path):
+    silence = np.zeros((1, RATE), np.float32)
+    with SongPage(tmp_path, AudioInfo(RATE, 1, RATE), {"piano": "piano.wav"}) as page:
+        page.add(silence, {"piano": silence})
+    page.finish("silence", [Part("piano", 0, False, Notes.empty())])
+    text = (tmp_path / "index.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    image = base64.b64decode(data["picture"].partition(",")[2])
+    assert matplotlib.image.imread(io.BytesIO(image))[..., :3].max() < 0.05
