@@ -21,6 +21,7 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.train_state import TrainState
 
 KINDS = ("last", "best")
+_MOST_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
 _MODEL_FIELDS = (
     "layers",
@@ -151,13 +152,52 @@ def restore_model(
     path = locate(workdir, step)
     metadata = read_metadata(path)
     model = model_from_json(metadata["model"])
-    frames = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
-    shapes = jax.eval_shape(
-        lambda x: model.init(jax.random.key(0), x, train=False)["params"], frames
-    )
+    shapes = parameter_shapes(model)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), shapes)
     return model, _restore(path, params=target)["params"], metadata
+
+
+def check_same_network(params: dict, model: Cerberus, name: str) -> None:
+    """Raise a ValueError that names the first parameters of which `model` has others.
+
+    Args:
+        params: the parameters, or their shapes, as they are stored.
+        model: the network they should be of.
+        name: what is at fault, for the message.
+    """
+    if differences := _differences(params, parameter_shapes(model)):
+        raise ValueError(
+            f"{name}: the checkpoint is of another architecture. Its parameters differ from this "
+            f"network's in: {_shorten(differences)}"
+        )
+
+
+def parameter_shapes(model: Cerberus) -> dict:
+    """Shape and type of every parameter of a network."""
+    frames = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
+    key = jax.random.key(0)
+    return jax.eval_shape(lambda x: model.init(key, x, train=False)["params"], frames)
+
+
+def _differences(stored, wanted) -> list[str]:
+    """One sentence per parameter that is not the same in both trees, in the network's order."""
+    stored, wanted = _shapes(stored), _shapes(wanted)
+    found = []
+    for name in [*wanted, *(name for name in stored if name not in wanted)]:
+        if stored.get(name) != wanted.get(name):
+            there = list(stored[name]) if name in stored else "absent"
+            here = list(wanted[name]) if name in wanted else "absent"
+            found.append(f"{name} ({there} in the checkpoint, {here} here)")
+    return found
+
+
+def _shapes(tree) -> dict[str, tuple]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda leaf: hasattr(leaf, "shape"))
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in leaves
+    }
 
 
 def read_metadata(path: Path) -> dict:
@@ -195,11 +235,27 @@ def _folder(workdir, kind):
 
 
 def _restore(path, **targets):
+    what = f"{path}: the checkpoint cannot be read as this network"
+    if differences := _stored_differences(path, targets["params"]):
+        raise ValueError(f"{what}: its parameters differ in: {_shorten(differences)}")
     args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*args)) as checkpointer:
             return checkpointer.restore(path, args=ocp.args.Composite(**args))
     except (ValueError, FileNotFoundError, KeyError) as error:
-        raise ValueError(
-            f"{path}: the checkpoint cannot be read as this network: {error}"
-        ) from error
+        raise ValueError(f"{what}: {error}") from error
+
+
+def _shorten(differences: list[str]) -> str:
+    more = len(differences) - _MOST_SHOWN
+    rest = [f"and {more} more"] if more > 0 else []
+    return "; ".join([*differences[:_MOST_SHOWN], *rest])
+
+
+def _stored_differences(path, wanted) -> list[str]:
+    """What is known without reading parameters; nothing where even that is broken."""
+    try:
+        stored = ocp.StandardCheckpointHandler().metadata(path / "params")
+        return _differences(stored.tree if hasattr(stored, "tree") else stored, wanted)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []

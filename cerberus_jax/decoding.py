@@ -2,7 +2,8 @@
 
 A roll holds no onset signal of its own: the frame before a repeated onset is cleared in training,
 so a dip, one frame is enough, is what tells a repeated key from a held one. Velocities are not
-transcribed either: a note's velocity is 127 times the mean probability of its frames.
+transcribed either: decoding alone gives 127 times the mean probability of a note's frames, and
+`with_levels` makes loudness of it where the separated source is at hand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 
+MIDDLE_VELOCITY = 80  # of the note of median loudness
+_ATTACK_SECONDS = 0.1  # within which a note reaches its level
 _DIP_REACH = 2  # frames to either side of a dip in which its shoulders are looked for
 
 
@@ -91,9 +94,27 @@ def decode(
         )
     if not np.isfinite(roll).all():
         raise ValueError("decode: roll must hold finite probabilities, it holds NaN or infinity")
-    # One key after another, with more silence between two than any gap that is bridged.
+    keys, first, end, confidence = segment(np.asarray(roll, np.float32).T, config)
+    intervals = np.stack([first, end], axis=1) / grid.frame_rate_hz
+    intervals[:, 0] = np.clip(intervals[:, 0] + config.onset_shift_seconds, 0, intervals[:, 1])
+    velocities = np.clip(np.rint(127 * confidence), 1, 127).astype(np.int64)
+    return Notes(intervals, keys + LOWEST_PITCH, velocities)
+
+
+def segment(
+    rows: Float[np.ndarray, "r t"], config: DecodingConfig
+) -> tuple[
+    Int[np.ndarray, " n"], Int[np.ndarray, " n"], Int[np.ndarray, " n"], Float[np.ndarray, " n"]
+]:
+    """Row, first frame, end frame and mean probability of every note, sorted by row and frame.
+
+    Args:
+        rows: probabilities of one key each.
+        config: all but its shift counts here.
+    """
+    # One row after another, with more silence between two than any gap that is bridged.
     margin = config.max_gap_frames + 1
-    padded = np.pad(np.asarray(roll, np.float32).T, ((0, 0), (margin, margin)))
+    padded = np.pad(rows, ((0, 0), (margin, margin)))
     flat = padded.reshape(-1)
     starts, ends = _segments(flat, config)
     starts, ends = _trim_to_onsets(flat, starts, ends, config.threshold)
@@ -101,12 +122,8 @@ def decode(
     starts, ends = starts[long_enough], ends[long_enough]
     confidence = _means(flat, starts, ends)
     ends = ends + np.append(starts[1:] == ends[:-1] + 1, False)  # give the cleared frame back
-    keys, first = np.divmod(starts, padded.shape[1])
-    frames = np.stack([first, first + ends - starts], axis=1) - margin
-    intervals = frames / grid.frame_rate_hz
-    intervals[:, 0] = np.clip(intervals[:, 0] + config.onset_shift_seconds, 0, intervals[:, 1])
-    velocities = np.clip(np.rint(127 * confidence), 1, 127).astype(np.int64)
-    return Notes(intervals, keys + LOWEST_PITCH, velocities)
+    row, first = np.divmod(starts, padded.shape[1])
+    return row, first - margin, first - margin + ends - starts, confidence
 
 
 def decode_all(
@@ -126,6 +143,43 @@ def decode_all(
         name: decode(roll, grid, config=configs.get(name))
         for name, roll in zip(instruments, rolls, strict=True)
     }
+
+
+def frame_levels(
+    source: Float[np.ndarray, "c n"], sample_rate_hz: int, grid: FrameGrid
+) -> Float[np.ndarray, " t"]:
+    """Root mean square of a separated source from the middle of each frame to that of the next."""
+    seconds = source.shape[1] / sample_rate_hz
+    num_frames = grid.num_frames(round(seconds * grid.sample_rate_hz))
+    middles = np.rint(np.arange(num_frames + 1) * sample_rate_hz / grid.frame_rate_hz)
+    middles = np.minimum(middles.astype(np.int64), source.shape[1])
+    power = np.append(0.0, np.cumsum(np.mean(np.square(source, dtype=np.float64), axis=0)))
+    return np.sqrt(np.diff(power[middles]).clip(0) / np.maximum(np.diff(middles), 1))
+
+
+def with_levels(notes: Notes, levels: Float[np.ndarray, " t"], grid: FrameGrid) -> Notes:
+    """The notes of one instrument with velocities by their loudness.
+
+    A note's amplitude is the highest level within 0.1 s of its onset times its probability (the
+    velocity that `decode` gave it): of a chord's notes the doubtful ones are softer. General MIDI
+    has amplitudes grow with the square of the velocity; the median note gets MIDDLE_VELOCITY.
+
+    Args:
+        notes: what `decode` found.
+        levels: of the instrument's source, from `frame_levels`.
+        grid: the frames.
+    """
+    if not len(notes) or not len(levels):
+        return notes
+    reach = max(round(_ATTACK_SECONDS * grid.frame_rate_hz), 1)
+    first = np.rint(notes.onsets * grid.frame_rate_hz).astype(np.int64)
+    frames = np.minimum(first[:, None] + np.arange(reach), len(levels) - 1)
+    amplitudes = levels[frames].max(1) * notes.velocities
+    middle = np.median(amplitudes)
+    if middle <= 0:
+        return notes
+    velocities = np.rint(MIDDLE_VELOCITY * np.sqrt(amplitudes / middle))
+    return Notes(notes.intervals, notes.pitches, np.clip(velocities, 1, 127).astype(np.int64))
 
 
 def _segments(flat: Float[np.ndarray, " n"], config: DecodingConfig):

@@ -13,20 +13,21 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import soxr
 from jaxtyping import Float
 
 from cerberus_jax import checkpoint
-from cerberus_jax.decoding import DecodingConfig, decode
+from cerberus_jax.decoding import DecodingConfig, decode, frame_levels, with_levels
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
-from cerberus_jax.notes import Notes
+from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
+from cerberus_jax.notes import NUM_PITCHES, Notes
 from cerberus_jax.steps import predict_step
-from cerberus_jax.stft import frame, hann, overlap_add
-from cerberus_jax.windows import OverlapAdder, WindowCutter
+from cerberus_jax.stft import frame, hann, stft
+from cerberus_jax.windows import WindowCutter
 
 WINDOW_SECONDS = 20.0
 CONTEXT_SECONDS = 1.0
+LEVELS = ("window", "song")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Predictor:
         decoding: how each instrument's roll is turned into notes.
         window_seconds, context_seconds: length of a window, and what is thrown away at both ends.
         windows_per_call: windows the network sees together.
+        level: what counts as 0 dB in a window: the loudest bin of the 'window' or of the 'song'.
+        exact: give the network the song whole instead; memory then grows with the song.
+        highs: carry the masks on above half the network's rate; otherwise sources end there.
     """
 
     model: Cerberus
@@ -56,6 +60,13 @@ class Predictor:
     window_seconds: float = WINDOW_SECONDS
     context_seconds: float = CONTEXT_SECONDS
     windows_per_call: int = 4
+    level: str = LEVELS[0]
+    exact: bool = False
+    highs: bool = True
+
+    def __post_init__(self):
+        if self.level not in LEVELS:
+            raise ValueError(f"level: one of {', '.join(LEVELS)} expected, got {self.level!r}")
 
     @classmethod
     def load(cls, workdir: str | os.PathLike, step: str | int = "best", **settings) -> "Predictor":
@@ -89,7 +100,7 @@ class Predictor:
         """Separates and transcribes a song of any rate and channel count.
 
         The masks come from the mean of the channels and are applied to each of them. Sources have
-        the input's rate and length; above half the network's sample rate they are empty.
+        the input's rate and length.
 
         Raises:
             ValueError: if the waveform is empty or not finite, the rate is not positive, or the
@@ -97,18 +108,16 @@ class Predictor:
         """
         waveform = np.atleast_2d(np.asarray(waveform, np.float32))
         self._check(waveform, sample_rate_hz)
-        rate = self.grid.sample_rate_hz
-        resampled = _resample(waveform, sample_rate_hz, rate)
-        pieces = list(self.predict_stream([resampled]))
-        sources = np.concatenate([sources for sources, _ in pieces], axis=2)
+        reference = self.song_level([waveform], sample_rate_hz) if self.level == "song" else None
+        stream = self.predict_stream([waveform], sample_rate_hz, reference=reference)
+        pieces = list(stream)
         rolls = np.concatenate([rolls for _, rolls in pieces], axis=1)
-        sources = _resample(sources, rate, sample_rate_hz)
-        return Prediction(
-            instruments=self.instruments,
-            sources=_fit(sources, waveform.shape[1]),
-            rolls=rolls,
-            notes=self.decode(rolls),
-        )
+        sources = np.concatenate([sources for sources, _ in pieces], axis=2)
+        notes = {
+            name: with_levels(found, frame_levels(source, sample_rate_hz, self.grid), self.grid)
+            for source, (name, found) in zip(sources, self.decode(rolls).items(), strict=True)
+        }
+        return Prediction(self.instruments, sources, rolls, notes)
 
     def decode(self, rolls: Float[np.ndarray, "s t p"]) -> dict[str, Notes]:
         """Notes of every instrument."""
@@ -124,32 +133,76 @@ class Predictor:
         estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
         return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
 
+    def song_level(
+        self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | None = None
+    ) -> float:
+        """The largest magnitude of a song's spectra, for `reference`, in constant memory."""
+        rate = self.grid.sample_rate_hz
+        mono = mono_blocks(blocks, None, from_hz=sample_rate_hz or rate, to_hz=rate)
+        cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
+        return max(
+            float(_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
+            for window in cutter.cut(mono)
+        )
+
     def predict_stream(
-        self, blocks: Iterable[Float[np.ndarray, "c _"]]
+        self,
+        blocks: Iterable[Float[np.ndarray, "c _"]],
+        sample_rate_hz: int | None = None,
+        *,
+        reference: float | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
 
         Args:
-            blocks: consecutive samples at the network's rate, of any lengths, all with the same
-                channels.
+            blocks: consecutive samples of any lengths, all with the same channels.
+            sample_rate_hz: theirs; None for the network's.
+            reference: the magnitude that counts as 0 dB, from `song_level` where `level` is 'song'
+                (the song is then read twice); None for each window's own maximum.
+
+        Raises:
+            ValueError: if `level` is 'song' and the reference is missing.
 
         Yields:
             consecutive pieces of the sources [s c n] and of the rolls [s t p]; put together they
             have the song's samples and frames.
         """
         self._check_heads()
+        if self.level == "song" and reference is None and not self.exact:
+            raise ValueError("reference: level='song' needs that of song_level, got None")
+        rate = sample_rate_hz or self.grid.sample_rate_hz
+        separator = SongSeparator(NativeGrid(self.grid, rate, self.highs))
+        mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=self.grid.sample_rate_hz)
+        rolls = np.zeros((len(self.instruments), 0, NUM_PITCHES), np.float32)
+        pieces = self._masks_whole(mono) if self.exact else self._masks(mono, reference)
+        for masks, rolls in pieces:
+            yield separator.apply(masks), rolls
+        yield separator.rest(), rolls[:, :0]
+
+    def _masks(
+        self, mono: Iterable[np.ndarray], reference: float | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Masks [s t f] and rolls [s t p] of consecutive frames, window by window."""
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
         )
-        adder = OverlapAdder(self.grid)
-        for group in _groups(cutter.cut(blocks), self.windows_per_call):
+        if reference is not None:
+            reference = np.full(self.windows_per_call, reference, np.float32)
+        for group in _groups(cutter.cut(mono), self.windows_per_call):
             filled = group + [group[-1]] * (self.windows_per_call - len(group))
-            audio = np.stack([window.samples for window in filled])
-            valid = np.array([window.num_frames for window in filled])
-            found = _window_batch(self.params, audio, valid, self.model, cutter.context)
-            sources, rolls = (np.asarray(value) for value in found)
+            audio = np.stack([window.samples[0] for window in filled])
+            found = _window_batch(self.params, audio, reference, self.model, cutter.context)
+            masks, rolls = (np.asarray(value) for value in found)
             for k, window in enumerate(group):
-                yield adder.add(sources[k], window), rolls[k, :, : window.num_frames]
+                yield masks[k, :, : window.num_frames], rolls[k, :, : window.num_frames]
+
+    def _masks_whole(self, mono: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same of the whole song at once."""
+        song = np.concatenate([*mono, np.zeros((1, 0), np.float32)], axis=1)
+        if not song.shape[1]:
+            raise ValueError("blocks: the song has no samples")
+        masks, rolls = _whole_masks(self.params, song, self.model)
+        yield np.asarray(masks[0]), np.asarray(rolls[0])
 
     def _check_heads(self):
         for loss in ("mask_inference", "transcription"):
@@ -176,23 +229,36 @@ def _whole(params, waveforms, model):
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _window_batch(params, audio, valid, model, context):
-    """Windows [b c n] -> overlap-added kept frames [b s c m] and rolls [b s kept p]; of each window
-    the first `valid` kept frames lie in the song, the others are left silent."""
-    grid = model.grid
+def _window_batch(params, audio, reference, model, context):
+    """Windows [b n] -> masks [b s kept f] and rolls [b s kept p] of the frames that are kept."""
+    magnitude = _spectrum(audio, model.grid)
+    masks, rolls = _masks_and_rolls(params, magnitude, model, reference)
+    kept = slice(context, magnitude.shape[1] - context)
+    return masks[:, :, kept], rolls[:, :, kept]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _spectrum(audio, grid):
+    """Magnitudes [b t f] of windows, in which nothing is reflected any more."""
     num_frames = (audio.shape[-1] - grid.window) // grid.hop + 1
     taper = jnp.asarray(hann(grid.window), audio.dtype)
-    mixture = frame(audio.mean(1), grid, num_frames=num_frames)
-    magnitude = jnp.abs(jnp.fft.rfft(mixture * taper))
-    heads = ("mask_inference", "transcription")
-    output = model.apply({"params": params}, magnitude, train=False, heads=heads)
-    kept = slice(context, num_frames - context)
-    channels = frame(audio, grid, num_frames=num_frames)[:, :, kept]
-    inside = jnp.arange(num_frames - 2 * context) < valid[:, None]
-    mask = output.mask[:, :, kept] * inside[:, None, :, None]
-    masked = mask[:, :, None] * jnp.fft.rfft(channels * taper)[:, None]
-    frames = jnp.fft.irfft(masked, grid.window)
-    return overlap_add(frames * taper, grid), jax.nn.sigmoid(output.roll_logits[:, :, kept])
+    return jnp.abs(jnp.fft.rfft(frame(audio, grid, num_frames=num_frames) * taper))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _whole_masks(params, audio, model):
+    return _masks_and_rolls(params, jnp.abs(stft(audio, model.grid)), model)
+
+
+def _masks_and_rolls(params, magnitude, model, reference=None):
+    output = model.apply(
+        {"params": params},
+        magnitude,
+        train=False,
+        reference=reference,
+        heads=("mask_inference", "transcription"),
+    )
+    return output.mask, jax.nn.sigmoid(output.roll_logits)
 
 
 def _groups(items, size):
@@ -204,20 +270,3 @@ def _groups(items, size):
             group = []
     if group:
         yield group
-
-
-def _resample(waveform, from_hz, to_hz):
-    if from_hz == to_hz:
-        return waveform
-    flat = waveform.reshape(-1, waveform.shape[-1]).T
-    resampled = soxr.resample(flat, from_hz, to_hz).T.reshape(*waveform.shape[:-1], -1)
-    return _fit(
-        resampled, max(resampled.shape[-1], 1)
-    )  # a very short song may have come to nothing
-
-
-def _fit(waveform, num_samples):
-    """Resampling may miss the length by a sample or two."""
-    missing = max(num_samples - waveform.shape[-1], 0)
-    lead = [(0, 0)] * (waveform.ndim - 1)
-    return np.pad(waveform, [*lead, (0, missing)])[..., :num_samples]

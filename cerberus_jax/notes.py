@@ -4,6 +4,7 @@ The first key of every piano roll is MIDI pitch 21 (A0), the last 108 (C8); `LOW
 `NUM_PITCHES` say so once for the whole project.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,13 @@ class Notes:
     def empty(cls) -> "Notes":
         """No notes."""
         return cls(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Notes"]) -> "Notes":
+        """The notes of all parts."""
+        fields = ("intervals", "pitches", "velocities")
+        parts = [cls.empty(), *parts]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
 
     @property
     def onsets(self) -> Float[np.ndarray, " n"]:

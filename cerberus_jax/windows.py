@@ -1,7 +1,7 @@
-"""Cutting a stream into windows of one shape, and adding what comes of them together again.
+"""Cutting a stream into windows of one shape.
 
 A window keeps `keep` frames; `context` frames on both sides are there for the recurrence alone. The
-kept frames of consecutive windows meet exactly, and their overlap-add goes on across the border.
+kept frames of consecutive windows meet exactly.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,22 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.stft import LEAST_NORM, hann
 
 
 @dataclass(frozen=True)
 class Window:
-    """Samples with their context, and where the kept frames lie in the song.
-
-    `num_samples` is the length of the song, known from the moment it has ended; `last` says that no
-    window follows.
-    """
+    """Samples with their context, and where the kept frames lie in the song."""
 
     samples: Float[np.ndarray, "c n"]
     first_frame: int
     num_frames: int
-    num_samples: int | None = None
-    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ class WindowCutter:
             samples = buffer[:, : self.length]
             samples = np.pad(samples, [(0, 0), (0, self.length - samples.shape[1])])
             count = min(self.keep, num_frames - first)
-            yield Window(samples, first, count, total, last=first + self.keep >= num_frames)
+            yield Window(samples, first, count)
             buffer, first = buffer[:, self.keep * self.grid.hop :], first + self.keep
 
     def _reflect_start(self, buffer, first, total):
@@ -107,42 +100,3 @@ def _reflect_end(buffer, half, total):
     if total <= half:
         return buffer
     return np.concatenate([buffer, buffer[:, -half - 1 : -1][:, ::-1]], axis=1)
-
-
-class OverlapAdder:
-    """Puts the overlap-added kept frames of consecutive windows together, scaled to the song."""
-
-    def __init__(self, grid: FrameGrid):
-        self.grid = grid
-        self.left_over = None
-
-    def add(self, piece: Float[np.ndarray, "s c m"], window: Window) -> np.ndarray:
-        """The samples [s c n] that are complete once this window's kept frames are in."""
-        grid, half = self.grid, self.grid.window // 2
-        overlap = grid.window - grid.hop
-        piece = piece.copy()
-        if self.left_over is not None:
-            piece[..., :overlap] += self.left_over
-        self.left_over = piece[..., piece.shape[-1] - overlap :]
-        begin = window.first_frame * grid.hop - half  # of the piece, in the song
-        end = begin + piece.shape[-1] - (0 if window.last else overlap)
-        if window.num_samples is not None:
-            end = min(end, window.num_samples)
-        inside = slice(max(-begin, 0), max(end - begin, 0))
-        norm = self._norm(begin, piece.shape[-1], window.num_samples)
-        return piece[..., inside] / norm[inside]
-
-    def _norm(self, begin, count, num_samples):
-        """Summed squares, over samples begin.. of the song, of the windows of its frames."""
-        grid, half = self.grid, self.grid.window // 2
-        squares = hann(grid.window) ** 2
-        norm = np.zeros(count)
-        first = max((begin + half - grid.window) // grid.hop + 1, 0)
-        last = (begin + count + half - 1) // grid.hop
-        if num_samples is not None:
-            last = min(last, grid.num_frames(num_samples) - 1)
-        for k in range(first, last + 1):
-            start = k * grid.hop - half - begin
-            low, high = max(start, 0), min(start + grid.window, count)
-            norm[low:high] += squares[low - start : high - start]
-        return np.maximum(norm, LEAST_NORM).astype(np.float32)

@@ -70,7 +70,10 @@ def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
         )
     print(f"{len(songs)} held-out songs in {tree / 'test'}", flush=True)
     workdir.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copyfile(songs[0], workdir / f"{songs[0].parent.name}.flac"))
+    name = songs[0].parent.name
+    if (notes := songs[0].with_name("all_src.mid")).exists():  # shown beside those found
+        shutil.copyfile(notes, workdir / f"{name}.mid")
+    return Path(shutil.copyfile(songs[0], workdir / f"{name}.flac"))
 
 
 def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[tuple]:
@@ -94,7 +97,14 @@ def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[tuple]:
         (
             "separation",
             f"Separation of {song.stem}, a held-out song",
-            ["experiments.separate", here, f"--out={separated}", "--overwrite", str(song)],
+            [
+                "experiments.separate",
+                here,
+                f"--out={separated}",
+                f"--references={workdir}",
+                "--overwrite",
+                str(song),
+            ],
             separated / song.stem / "transcription.mid",
         ),
         ("report", "Report page", ["experiments.report", here], None),
@@ -140,8 +150,8 @@ def _close(workdir: Path, song: Path, *, times: dict[str, float]) -> None:
         "",
         f"Open   {workdir / 'report' / 'index.html'}",
         "           curves, scores and settings of this run",
-        f"Listen {folder}{os.sep}",
-        f"           {song} taken apart: a wav per instrument, transcription.mid",
+        f"       {folder / 'index.html'}",
+        f"           {song} taken apart: listen to stems and notes, see piano rolls",
         f"Read   {workdir / 'results.json'}",
         "           every score of every excerpt",
         "",

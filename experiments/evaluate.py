@@ -1,49 +1,45 @@
-"""Scores of a run on fixed excerpts of songs it never heard, floor and ceiling beside them.
+"""Scores of a run on fixed excerpts of songs it never heard, or on whole songs, between floor and
+ceiling (systems.py).
 
-The floor: the mixture itself, and the same network with fresh parameters. The ceiling: the
-truncated phase-sensitive mask, about the best a mask between 0 and 1 can do, and the decoded
-reference roll.
-Thresholds come with the checkpoint; nothing is chosen on the scored split.
+What is tuned comes with the checkpoint; nothing is chosen on the scored split.
 """
 
-import functools
 import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cerberus_jax.checkpoint import locate
-from cerberus_jax.decoding import decode
-from cerberus_jax.frames import FrameGrid
+from cerberus_jax.checkpoint import check_same_network, locate
 from cerberus_jax.inference import Predictor
-from cerberus_jax.notes import Notes
-from cerberus_jax.stft import istft, stft
-from cerberus_jax.targets import mask_targets
 from data_pipeline.audio_io import whole_file
 from data_pipeline.plan import Excerpt, Planner
-from data_pipeline.transforms import draw_roll, note_frames
 from experiments import data
 from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
-from experiments.config import build_config, flatten, grid_of, load_run_config, to_json
-from experiments.result_table import results_table
-from experiments.scoring import Estimate, Reference, score_item, summarise
+from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config, to_json
+from experiments.excerpt_files import EstimateFiles, export_excerpts
+from experiments.result_table import results_markdown, results_table
+from experiments.scoring import Reference, score_item, summarise
+from experiments.songs import whole_songs
+from experiments.systems import (
+    BATCH_SIZE,
+    System,
+    assignment_of,
+    excerpt_systems,
+    file_systems,
+    song_systems,
+)
+from experiments.train import model_of
 
 RESULTS_FILE = "results.json"
+SONGS_FILE = "results_songs.json"
 UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training never heard
-BATCH_SIZE = 8
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "mir_eval")
-
-System = Callable[[Sequence[Excerpt]], list[Estimate]]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,20 +48,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(
-    workdir: str | Path, *, step: str | int = "best", split: str = "test", data_root: str = ""
+    workdir: str | Path,
+    *,
+    step: str | int = "best",
+    split: str = "test",
+    data_root: str = "",
+    songs: bool = False,
 ) -> dict:
-    """Score a checkpoint of a run and write results.json into its directory.
+    """Score a checkpoint of a run and write the scores into its directory, as JSON and Markdown.
 
     Args:
         workdir: the run's directory.
         step: 'best', 'last' or the number of a step.
-        split: the split whose excerpts are scored.
+        split: the split that is scored.
         data_root: the prepared data, where they have moved since training.
+        songs: whole songs, heard in windows, in place of the fixed excerpts.
 
     Returns:
-        what results.json holds: scores per instrument, their means, those of each item, those of
-        the baselines, and, if `split` is 'test', those of MiniSlakh's unseen programs under
-        `splits`.
+        what results.json (results_songs.json) holds: scores per instrument, their means with
+        intervals, those of each item, those of the baselines, and, for excerpts of 'test', those
+        of MiniSlakh's unseen programs under `splits`.
 
     Raises:
         FileNotFoundError: if there is no such run, checkpoint or data.
@@ -76,43 +78,71 @@ def evaluate(
     predictor = Predictor.load(workdir, step=step)
     _check_fit(config, predictor, workdir)
     planner = _planner(config, split)
-    systems = _systems(predictor, seed=config.seed)
-    count = config.data.num_test_excerpts
-    results = {
-        "instruments": list(predictor.instruments),
-        "split": split,
+    heads = predictor.model.heads
+    results = _heading(config, planner, songs=songs) | {
         "step": int(locate(workdir, step).name),
-        "excerpt_seconds": planner.config.num_samples / predictor.grid.sample_rate_hz,
+        "assignment": assignment_of(heads),
     }
-    results |= _score_split(planner, systems, predictor, count=count)
+    systems = song_systems(predictor) if songs else excerpt_systems(predictor, seed=config.seed)
+    results |= _score_split(planner, systems, config, songs=songs)
     results["splits"] = {}
-    if split == "test" and UNSEEN_SPLIT in planner.catalogue.splits:
+    if split == "test" and not songs and UNSEEN_SPLIT in planner.catalogue.splits:
         few = {name: systems[name] for name in ("network", "mixture")}
         try:
             unseen = _planner(config, UNSEEN_SPLIT)
-            results["splits"][UNSEEN_SPLIT] = _score_split(unseen, few, predictor, count=count)
+            results["splits"][UNSEEN_SPLIT] = _score_split(unseen, few, config)
         except ValueError as error:  # a small data set may lack an instrument there
             print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
-    results |= {
-        "config": json.loads(to_json(config)),
-        "commit": _commit(),
-        "versions": _versions(),
+    return _write(results | _origin(config), workdir / (SONGS_FILE if songs else RESULTS_FILE))
+
+
+def evaluate_files(
+    workdir: str | Path, estimates: str | Path, *, split: str = "test", data_root: str = ""
+) -> dict:
+    """Score any tool's files on a run's excerpts and write results.json beside them.
+
+    Args:
+        workdir: the run whose excerpts were exported; it needs no checkpoint.
+        estimates: a folder per excerpt, as `excerpt_files` describes.
+        split, data_root: as for `evaluate`.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file does not fit its excerpt.
+    """
+    config = _with_data_root(load_run_config(workdir), data_root)
+    planner = _planner(config, split)
+    files = EstimateFiles.find(estimates, tuple(config.instruments), grid_of(config).sample_rate_hz)
+    systems = file_systems(files.read, grid_of(config), tuple(config.instruments))
+    results = _heading(config, planner) | {"step": None, "assignment": None, "splits": {}}
+    results |= _score_split(planner, systems, config)
+    return _write(results | _origin(config), Path(estimates) / RESULTS_FILE)
+
+
+def _heading(config: ConfigDict, planner: Planner, *, songs: bool = False) -> dict:
+    rate = config.audio.sample_rate_hz
+    return {
+        "instruments": list(config.instruments),
+        "split": planner.config.split,
+        "unit": "songs" if songs else "excerpts",
+        "excerpt_seconds": None if songs else planner.config.num_samples / rate,
     }
-    with whole_file(workdir / RESULTS_FILE) as part:
-        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    return results
 
 
 def _score_split(
-    planner: Planner, systems: Mapping[str, System], predictor: Predictor, *, count: int
+    planner: Planner, systems: Mapping[str, System], config: ConfigDict, *, songs: bool = False
 ) -> dict:
-    """Means and items of the network, and means of every other system, on `count` excerpts."""
-    instruments, grid = predictor.instruments, predictor.grid
+    """Means and items of the network, and means of every other system."""
+    instruments, grid, split = tuple(config.instruments), grid_of(config), planner.config.split
+    if songs:
+        groups, count = ([song] for song in whole_songs(planner)), None
+    else:
+        count = config.data.num_test_excerpts
+        groups = _groups(planner.excerpts(count), BATCH_SIZE)
     scores = {name: [] for name in systems}
     ids = []
-    split = planner.config.split
-    with tqdm(total=count, desc=split, unit="excerpt", file=sys.stderr, leave=False) as progress:
-        for excerpts in _groups(planner.excerpts(count), BATCH_SIZE):
+    with tqdm(total=count, desc=split, unit="item", file=sys.stderr, leave=False) as progress:
+        for excerpts in groups:
             ids += [excerpt.id for excerpt in excerpts]
             references = [
                 Reference(e.sources, dict(zip(instruments, e.notes, strict=True))) for e in excerpts
@@ -132,81 +162,7 @@ def _score_split(
     }
 
 
-def _systems(predictor: Predictor, *, seed: int) -> dict[str, System]:
-    """What is scored, by the name that results.json gives it."""
-    untrained = Predictor.untrained(predictor.model, seed=seed)
-    oracle = functools.partial(
-        _oracle,
-        grid=predictor.grid,
-        instruments=predictor.instruments,
-        heads=predictor.model.heads,
-    )
-    return {
-        "network": functools.partial(_network, predictor),
-        "mixture": _mixture,
-        "untrained": functools.partial(_network, untrained),
-        "oracle_mask": oracle,
-    }
-
-
-def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate]:
-    mixtures = _stack([excerpt.sources.sum(0) for excerpt in excerpts])
-    sources, rolls = predictor.predict_batch(mixtures)
-    return [
-        Estimate(
-            sources=None if sources is None else sources[k],
-            notes=None if rolls is None else predictor.decode(rolls[k]),
-        )
-        for k in range(len(excerpts))
-    ]
-
-
-def _mixture(excerpts: Sequence[Excerpt]) -> list[Estimate]:
-    return [
-        Estimate(np.broadcast_to(excerpt.sources.sum(0), excerpt.sources.shape))
-        for excerpt in excerpts
-    ]
-
-
-def _oracle(
-    excerpts: Sequence[Excerpt],
-    *,
-    grid: FrameGrid,
-    instruments: Sequence[str],
-    heads: Sequence[str],
-) -> list[Estimate]:
-    """The best mask, and the reference roll decoded; only for what the network does."""
-    sources, notes = [None] * len(excerpts), [None] * len(excerpts)
-    if "mask_inference" in heads:
-        sources = np.asarray(oracle_sources(_stack([e.sources for e in excerpts]), grid))
-    if "transcription" in heads:
-        num_frames = grid.num_frames(excerpts[0].sources.shape[-1])
-        notes = [
-            {
-                name: decode(_reference_roll(found, grid, num_frames), grid)
-                for name, found in zip(instruments, excerpt.notes, strict=True)
-            }
-            for excerpt in excerpts
-        ]
-    return [Estimate(sources[k], notes[k]) for k in range(len(excerpts))]
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def oracle_sources(sources: Float[Array, "b s n"], grid: FrameGrid) -> Float[Array, "b s n"]:
-    """The mixture through the truncated phase-sensitive mask of each source."""
-    sources = jnp.asarray(sources)
-    mixture_spectrum = stft(sources.sum(1), grid)
-    target = mask_targets(mixture_spectrum, stft(sources, grid), kind="phase_sensitive")
-    phase = jnp.exp(1j * jnp.angle(mixture_spectrum))[:, None]
-    return istft(target * phase, grid, sources.shape[-1])
-
-
-def _reference_roll(notes: Notes, grid: FrameGrid, num_frames: int) -> Float[np.ndarray, "t p"]:
-    frames = [*note_frames(notes.onsets, notes.offsets, grid), notes.pitches]
-    return draw_roll(np.stack(frames, axis=1), num_frames).astype(np.float32)
-
-
-def _groups(excerpts, size: int):
+def _groups(excerpts: Iterable[Excerpt], size: int):
     group = []
     for excerpt in excerpts:
         group.append(excerpt)
@@ -215,11 +171,6 @@ def _groups(excerpts, size: int):
             group = []
     if group:
         yield group
-
-
-def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The arrays, and as many copies of the last as make a whole batch: one compiled shape."""
-    return np.stack([*arrays, *[arrays[-1]] * (BATCH_SIZE - len(arrays))])
 
 
 def _planner(config: ConfigDict, split: str) -> Planner:
@@ -234,12 +185,27 @@ def _check_fit(config: ConfigDict, predictor: Predictor, workdir: Path) -> None:
     pairs = (
         ("instruments", tuple(config.instruments), tuple(predictor.instruments)),
         ("audio", grid_of(config), predictor.grid),
+        ("the heads of loss", heads_of(config), predictor.model.heads),
     )
     for name, wanted, found in pairs:
         if wanted != found:
             raise ValueError(
                 f"{workdir}: config.json and the checkpoint differ in {name}: {wanted} and {found}"
             )
+    check_same_network(predictor.params, model_of(config), f"{workdir} and its config.json")
+
+
+def _write(results: dict, path: Path) -> dict:
+    """JSON, and the table beside it as Markdown."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+    with whole_file(path.with_suffix(".md")) as part:
+        part.write_text(results_markdown(results))
+    return results
+
+
+def _origin(config: ConfigDict) -> dict:
+    return {"config": json.loads(to_json(config)), "commit": _commit(), "versions": _versions()}
 
 
 def _commit() -> str:
@@ -268,23 +234,58 @@ def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m experiments.evaluate --workdir=DIR [--step=best|last|N] [--split=test]",
         f"Score a trained network on the fixed excerpts of a split: prints a table and writes\n"
-        f"DIR/{RESULTS_FILE}. Beside the network's scores: the unprocessed mixture, the untrained\n"
-        "network, and the oracle mask with the decoded reference roll.",
+        f"DIR/{RESULTS_FILE} and the table as Markdown. Beside the network's scores: the\n"
+        "unprocessed mixture, the untrained network, and the oracle mask with the decoded\n"
+        "reference roll. To score another tool on the same excerpts: --export_excerpts=FOLDER,\n"
+        "run the tool on FOLDER/mixtures, then --estimates=FOLDER_OF_THE_TOOL.",
     )
     flags.string("workdir", "", "The run's directory.")
     flags.string("step", "best", "The checkpoint: best, last, or the number of a step.")
     flags.string("split", "test", "The split to score.")
     flags.string("data_root", "", "The prepared data, if they have moved since training.")
+    flags.boolean("excerpts", "Score the fixed excerpts of the split (what is done anyway).")
+    flags.boolean(
+        "songs", f"Score whole songs, heard in windows; writes {SONGS_FILE} in place of the other."
+    )
+    flags.string(
+        "export_excerpts",
+        "",
+        "Write the excerpts here and score nothing: mixtures/NUMBER.wav, and for each a folder\n"
+        "references/NUMBER with a wav per instrument and transcription.mid.",
+    )
+    flags.string(
+        "estimates",
+        "",
+        "Score these files in place of the network: a folder per excerpt, NUMBER, with a wav per\n"
+        "instrument, or transcription.mid, or both, as experiments.separate writes them.",
+    )
     return flags
 
 
 def _evaluate(flags: CommandFlags) -> None:
     if not flags.workdir:
         raise ValueError("--workdir is missing, e.g. --workdir=runs/demo")
+    chosen = [name for name in ("excerpts", "songs") if flags[name].value]
+    chosen += [name for name in ("export_excerpts", "estimates") if flags[name].value]
+    if len(set(chosen) - {"excerpts"}) > 1 or {"excerpts", "songs"} <= set(chosen):
+        raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
     hide_gpus_from_tensorflow()
-    results = evaluate(flags.workdir, step=flags.step, split=flags.split, data_root=flags.data_root)
+    where = {"split": flags.split, "data_root": flags.data_root}
+    if flags.export_excerpts:
+        config = _with_data_root(load_run_config(flags.workdir), flags.data_root)
+        planner = _planner(config, flags.split)
+        count = config.data.num_test_excerpts
+        export_excerpts(planner, flags.export_excerpts, count=count)
+        print(f"Written: {count} excerpts into {flags.export_excerpts}")
+        return
+    if flags.estimates:
+        results = evaluate_files(flags.workdir, flags.estimates, **where)
+        file = Path(flags.estimates) / RESULTS_FILE
+    else:
+        results = evaluate(flags.workdir, step=flags.step, songs=flags.songs, **where)
+        file = Path(flags.workdir) / (SONGS_FILE if flags.songs else RESULTS_FILE)
     print(results_table(results))
-    print(f"Written: {Path(flags.workdir) / RESULTS_FILE}")
+    print(f"Written: {file}, {file.with_suffix('.md')}")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from experiments.command_line import CommandFlags, run_command
+from experiments import pages
+from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
 from experiments.config import flatten, load_run_config
 from experiments.config_rules import LOSSES
 from experiments.metric_log import read_metrics
+from experiments.report_excerpts import excerpts_html, write_excerpts
 
 REPORT_FILE = Path("report") / "index.html"
 VALIDATION = "validation_"
@@ -36,24 +38,6 @@ COLUMNS = (
 _PACKAGES = ("jax", "flax", "optax", "numpy", "tensorflow-cpu", "mir_eval")
 _PLACEHOLDER = "#010203"  # drawn by matplotlib, replaced by the text's colour
 _COLOURS = ("#3b82c4", "#d9772b", "#2e9d6a", "#b65cb0", "#8a8f2a")
-_STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; }
-h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-p.note { opacity: .7; margin-top: .2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; white-space: nowrap; }
-tr.strong td { font-weight: 600; }
-tr.weak td { opacity: .7; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem; }
-.plots figure { margin: 0; }
-.plots svg { width: 100%; height: auto; }
-details { margin-top: 1rem; }
-summary { cursor: pointer; }
-"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,8 +45,12 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(_report, _flags(), argv=argv)
 
 
-def write_report(workdir: str | Path) -> Path:
+def write_report(workdir: str | Path, *, excerpts: int = 0) -> Path:
     """Write the page of the run in `workdir`; returns its path.
+
+    Args:
+        workdir: the run's directory.
+        excerpts: how many of the best and of the worst excerpts of the evaluation to listen to.
 
     Raises:
         FileNotFoundError: if the directory holds no run.
@@ -72,43 +60,48 @@ def write_report(workdir: str | Path) -> Path:
     config = load_run_config(workdir)
     page = workdir / REPORT_FILE
     page.parent.mkdir(parents=True, exist_ok=True)
-    name = workdir.resolve().name
+    results = _results(workdir / "results.json")
+    listening = []
+    if excerpts and results and results.get("items"):
+        listening = write_excerpts(workdir, config, results, count=excerpts)
     text = page_html(
-        name,
+        workdir.resolve().name,
         config=flatten(config),
         metrics=read_metrics(workdir),
-        results=_results(workdir / "results.json"),
+        results=results,
+        excerpts=excerpts_html(listening),
     )
     part = page.with_name(f".{page.name}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     os.replace(part, page)
     return page
 
 
 def page_html(
-    name: str, *, config: Mapping[str, object], metrics: list[dict], results: dict | None
+    name: str,
+    *,
+    config: Mapping[str, object],
+    metrics: list[dict],
+    results: dict | None,
+    excerpts: str = "",
 ) -> str:
     """The whole page."""
-    title = html.escape(f"{name}: {', '.join(config['instruments'])}")
     steps = metrics[-1]["step"] if metrics else 0
-    note = f"{steps} of {config['train.num_steps']} steps logged"
-    body = [f"<h1>{title}</h1>", f'<p class="note">{note}</p>']
-    body += _scores(results)
-    body += ["<h2>Training</h2>", _plots(metrics)]
     versions = (results or {}).get("versions") or _versions()
     if commit := (results or {}).get("commit"):
         versions = {"commit": commit} | dict(versions)
-    body += [
-        "<h2>Config and versions</h2>",
-        f"<details><summary>Config</summary>{_pairs(config)}</details>",
-        f"<details><summary>Versions</summary>{_pairs(versions)}</details>",
-    ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
+    return pages.fill(
+        "run.html",
+        {
+            "title": pages.escape(f"{name}: {', '.join(config['instruments'])}"),
+            "note": f"{steps} of {config['train.num_steps']} steps logged",
+            "style": pages.asset("base.css") + pages.asset("run.css"),
+            "scores": _scores(results),
+            "excerpts": excerpts,
+            "plots": _plots(metrics),
+            "config": _pairs(config),
+            "versions": _pairs(versions),
+        },
     )
 
 
@@ -172,13 +165,25 @@ def _flags() -> CommandFlags:
         f"Write DIR/{REPORT_FILE}: the curves of a run, and its scores once it was evaluated.",
     )
     flags.string("workdir", "", "The run's directory.")
+    flags.string(
+        "excerpts", "2", "How many of the best and worst excerpts to listen to; needs the data."
+    )
     return flags
 
 
 def _report(flags: CommandFlags) -> None:
     if not flags.workdir:
         raise ValueError("--workdir is missing, e.g. --workdir=runs/set4")
-    print(f"Written: {write_report(flags.workdir)}")
+    if not flags.excerpts.isdigit():
+        raise ValueError(f"excerpts: a number from 0 expected, got {flags.excerpts!r}")
+    hide_gpus_from_tensorflow()
+    page = write_report(flags.workdir)
+    if int(flags.excerpts):
+        try:
+            write_report(flags.workdir, excerpts=int(flags.excerpts))
+        except (ValueError, OSError) as error:
+            print(f"The page has no excerpts to listen to: {error}", file=sys.stderr)
+    print(f"Written: {page}")
 
 
 def _results(file: Path) -> dict | None:
@@ -199,13 +204,16 @@ def _results(file: Path) -> dict | None:
         ) from None
 
 
-def _scores(results: dict | None) -> list[str]:
+def _scores(results: dict | None) -> str:
     if results is None:
-        return ["<h2>Scores</h2>", "<p>Not evaluated yet: python -m experiments.evaluate</p>"]
+        return "<p>Not evaluated yet: python -m experiments.evaluate</p>"
     note = (
         f"{results['num_items']} items of split {results['split']}, checkpoint of step "
         f"{results['step']}; means of the scores per item"
     )
+    intervals = results.get("interval_95") or {}
+    by_row = {"mean": intervals.get("mean") or {}} | (intervals.get("per_instrument") or {})
+    note += ", below them the 95 % bootstrap interval" * bool(intervals)
     rows = [(name, results["per_instrument"][name], "") for name in results["instruments"]]
     rows.append(("mean", results["mean"], ' class="strong"'))
     for name, scores in (results.get("baselines") or {}).items():
@@ -220,13 +228,20 @@ def _scores(results: dict | None) -> list[str]:
     head = "".join(f"<th>{html.escape(title)}</th>" for title, _, _ in shown)
     lines = [f"<tr><th></th>{head}</tr>"]
     for name, scores, style in rows:
-        cells = "".join(f"<td>{_number(scores.get(key), digits)}</td>" for _, key, digits in shown)
+        cells = "".join(
+            f"<td>{_number(scores.get(key), digits)}{_interval(by_row, name, key, digits)}</td>"
+            for _, key, digits in shown
+        )
         lines.append(f"<tr{style}><td>{html.escape(name)}</td>{cells}</tr>")
-    return [
-        "<h2>Scores</h2>",
-        f'<p class="note">{html.escape(note)}</p>',
-        f'<div class="wide"><table>{"".join(lines)}</table></div>',
-    ]
+    return (
+        f'<p class="note">{html.escape(note)}</p>'
+        f'<div class="wide"><table>{"".join(lines)}</table></div>'
+    )
+
+
+def _interval(by_row: Mapping, name: str, key: str, digits: int) -> str:
+    ends = (by_row.get(name) or {}).get(key)
+    return f"<small>{ends[0]:.{digits}f} to {ends[1]:.{digits}f}</small>" if ends else ""
 
 
 def _mean_of(scores: Mapping) -> Mapping:

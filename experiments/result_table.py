@@ -1,11 +1,15 @@
-"""The scores of results.json as text: one block per system, rows and columns as in the paper."""
+"""The scores of results.json as text and as Markdown, in the layout of the authors' tables.
+
+Columns are theirs (SDR, SIR, SAR of the scale-invariant family, then precision, recall and F1 of
+frames, onsets, onsets with offsets), and after them what theirs lack: the improvement over the
+mixture. 95 % intervals of the means stand under the network's own rows.
+"""
 
 from collections.abc import Mapping, Sequence
 
 # Title, metrics, digits: P/R/F1 stand together.
 _COLUMNS = (
     ("SI-SDR", ("si_sdr",), 1),
-    ("improved", ("si_sdr_improvement",), 1),
     ("SI-SIR", ("si_sir",), 1),
     ("SI-SAR", ("si_sar",), 1),
     *(
@@ -16,6 +20,7 @@ _COLUMNS = (
             ("onset+offset", "onset_offset"),
         )
     ),
+    ("improved", ("si_sdr_improvement",), 1),
 )
 
 _TITLES = {
@@ -23,43 +28,100 @@ _TITLES = {
     "untrained": "untrained network",
     "oracle_mask": "oracle: phase-sensitive mask, decoded reference roll",
 }
+_ORACLE_ASSIGNMENT = (
+    "Sources by clusters of the embedding; which cluster is which instrument is taken from the "
+    "reference (oracle assignment)."
+)
+
+Row = tuple[str, list[str]]
 
 
 def results_table(results: Mapping) -> str:
-    """The table that `experiments.evaluate` prints: this network, then what it is compared with."""
-    instruments = results["instruments"]
-    seconds = f"{results['num_items']} excerpts of {results['excerpt_seconds']:g} s"
-    blocks = [(f"this network ({results['split']}, {seconds}, step {results['step']})", results)]
+    """The table that `experiments.evaluate` prints: what was scored, then what it is compared with.
+
+    Args:
+        results: what results.json holds.
+    """
+    blocks = _blocks(results)
+    header = ("", [title for title, _, _ in _COLUMNS])
+    rows = [header, *(row for _, found in blocks for row in found)]
+    first = max(len(name) for name, _ in rows)
+    widths = [max(len(cells[k]) for _, cells in rows) for k in range(len(_COLUMNS))]
+
+    def line(row: Row) -> str:
+        cells = [cell.rjust(width) for cell, width in zip(row[1], widths, strict=True)]
+        return "  ".join([row[0].ljust(first), *cells]).rstrip()
+
+    lines = [line(header)]
+    for title, found in blocks:
+        lines += ["", title, *map(line, found)]
+    return "\n".join(lines + _notes(results))
+
+
+def results_markdown(results: Mapping) -> str:
+    """The same as Markdown, one table per block."""
+    lines = []
+    for title, found in _blocks(results):
+        lines += [f"**{title}**", ""]
+        lines.append(f"| instrument | {' | '.join(title for title, _, _ in _COLUMNS)} |")
+        lines.append("|---|" + "---|" * len(_COLUMNS))
+        lines += [f"| {name.strip()} | {' | '.join(cells)} |" for name, cells in found]
+        lines.append("")
+    return "\n".join(lines + _notes(results)).strip() + "\n"
+
+
+def _blocks(results: Mapping) -> list[tuple[str, list[Row]]]:
+    """Title and rows of every system."""
+    instruments, step = results["instruments"], results["step"]
+    unit = results.get("unit", "excerpts")
+    items = f"{results['num_items']} {unit}"
+    if results["excerpt_seconds"]:
+        items += f" of {results['excerpt_seconds']:g} s"
+    what = "these estimates" if step is None else "this network"
+    of_step = "" if step is None else f", step {step}"
+    mark = "*" if results.get("assignment") == "oracle" else ""
+    blocks = [(f"{what}{mark} ({results['split']}, {items}{of_step})", results)]
     blocks += [(_TITLES.get(name, name), found) for name, found in results["baselines"].items()]
     for split, found in results["splits"].items():
-        blocks.append((f"this network ({split}, {found['num_items']} excerpts)", found))
+        blocks.append((f"{what}{mark} ({split}, {found['num_items']} {unit})", found))
         for name, baseline in found["baselines"].items():
             blocks.append((f"{_TITLES.get(name, name)} ({split})", baseline))
-    rows = [["", *(title for title, _, _ in _COLUMNS)]]
-    titles = {}
-    for title, block in blocks:
-        titles[len(rows)] = title
-        rows += _block(block, instruments)
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = []
-    for k, row in enumerate(rows):
-        if k in titles:
-            lines += ["", titles[k]]
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    return [(title, _rows(found, instruments)) for title, found in blocks]
 
 
-def _block(block: Mapping, instruments: Sequence[str]) -> list[list[str]]:
-    scores = {name: block["per_instrument"][name] for name in instruments}
-    scores["mean"] = block["mean"]
-    return [
-        [f"  {name}", *(_cell(found, metrics, digits) for _, metrics, digits in _COLUMNS)]
-        for name, found in scores.items()
-    ]
+def _rows(block: Mapping, instruments: Sequence[str]) -> list[Row]:
+    """A row per instrument and their mean; intervals only where the items are listed."""
+    scores = [(name, block["per_instrument"][name]) for name in instruments]
+    scores.append(("mean", block["mean"]))
+    intervals = block.get("interval_95") if "items" in block else None
+    rows = []
+    for name, found in scores:
+        rows.append((f"  {name}", [_cell(found, *column[1:]) for column in _COLUMNS]))
+        if intervals:
+            ends = intervals["per_instrument"].get(name, intervals["mean"])
+            rows.append(("    95 %", [_interval(ends, *column[1:]) for column in _COLUMNS]))
+    return rows
 
 
 def _cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
     values = [scores[metric] for metric in metrics]
-    return "" if None in values else "/".join(f"{value:.{digits}f}" for value in values)
+    return "" if None in values else "/".join(_number(value, digits) for value in values)
+
+
+def _interval(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
+    """Of the last metric: the F1 of a group."""
+    ends = scores[metrics[-1]]
+    return "" if ends is None else f"{_number(ends[0], digits)}–{_number(ends[1], digits)}"
+
+
+def _number(value: float, digits: int) -> str:
+    """Without the zero before the point where all values lie between 0 and 1, as the authors do."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("0") if digits == 2 else text
+
+
+def _notes(results: Mapping) -> list[str]:
+    lines = ["", "95 %: bootstrap interval of the mean; in P/R/F1 columns that of F1."]
+    if results.get("assignment") == "oracle":
+        lines += ["", f"* {_ORACLE_ASSIGNMENT}"]
+    return lines

@@ -5,18 +5,18 @@ What cannot be scored is None, never 0: a silent reference has no SI-SDR, one wi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import mir_eval
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cerberus_jax.decoding import DecodingConfig, decode
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.metrics import si_bss_eval, si_sdr
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline.transforms import note_frames
+from experiments.bootstrap import mean_intervals
 
 SEPARATION_METRICS = ("si_sdr", "si_sir", "si_sar", "si_sdr_improvement")
 NOTE_METRICS = tuple(
@@ -31,7 +31,6 @@ OFFSET_RATIO = 0.2
 MIN_INTERVAL_SECONDS = 1e-3
 FRAME_VELOCITY_THRESHOLD = 30  # a reference frame counts above this velocity (the authors' habit)
 WITHOUT_OFFSETS = ("drums",)
-THRESHOLD_GRID = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
 
 Scores = dict[str, float | None]
 
@@ -124,73 +123,53 @@ def activity(notes: Notes, grid: FrameGrid, num_frames: int) -> Bool[np.ndarray,
 
 
 def summarise(items: Iterable[Mapping[str, Scores]], instruments: Sequence[str]) -> dict:
-    """Means of the items' scores.
+    """Means of the items' scores and their bootstrap intervals.
 
     Returns:
-        `per_instrument` {instrument: {metric: mean}}, `mean` {metric: mean over the instruments}
-        and `num_items_per_instrument` {instrument: {metric: items that have it}}; None without any.
+        `per_instrument` {instrument: {metric: mean}}, `mean` {metric: mean over the instruments},
+        `num_items_per_instrument` {instrument: {metric: items that have it}} and `interval_95`,
+        `per_instrument` and `mean` again with [low, high] in place of a mean; None without any.
     """
-    items = list(items)
-    per_instrument, counts = {}, {}
-    for name in instruments:
-        values = {
-            metric: [item[name][metric] for item in items if item[name][metric] is not None]
-            for metric in METRICS
-        }
-        per_instrument[name] = {metric: _mean(found) for metric, found in values.items()}
-        counts[name] = {metric: len(found) for metric, found in values.items()}
-    mean = {
-        metric: _mean(
-            [
-                per_instrument[name][metric]
-                for name in instruments
-                if per_instrument[name][metric] is not None
-            ]
-        )
-        for metric in METRICS
+    values = np.array(
+        [
+            [[_number(item[name][metric]) for metric in METRICS] for name in instruments]
+            for item in items
+        ],
+        np.float64,
+    ).reshape(-1, len(instruments), len(METRICS))
+    counts = np.isfinite(values).sum(0)
+    means = np.nansum(values, 0) / np.where(counts, counts, np.nan)
+    scored = np.isfinite(means).sum(0)
+    mean = np.nansum(means, 0) / np.where(scored, scored, np.nan)
+    intervals, mean_interval = mean_intervals(values)
+    return {
+        "per_instrument": _by_instrument(means, instruments),
+        "mean": _by_metric(mean),
+        "num_items_per_instrument": {
+            name: dict(zip(METRICS, row.tolist(), strict=True))
+            for name, row in zip(instruments, counts, strict=True)
+        },
+        "interval_95": {
+            "per_instrument": _by_instrument(np.moveaxis(intervals, 0, -1), instruments),
+            "mean": _by_metric(mean_interval.T),
+        },
     }
-    return {"per_instrument": per_instrument, "mean": mean, "num_items_per_instrument": counts}
 
 
-def tune_thresholds(
-    rolls: Sequence[Float[np.ndarray, "s t p"]],
-    references: Sequence[Mapping[str, Notes]],
-    grid: FrameGrid,
-    *,
-    instruments: Sequence[str],
-    bases: Mapping[str, DecodingConfig] | None = None,
-    thresholds: Sequence[float] = THRESHOLD_GRID,
-) -> dict[str, DecodingConfig]:
-    """The threshold per instrument with the best mean onset F1 on validation items.
+def _by_instrument(values, instruments) -> dict:
+    return {name: _by_metric(row) for name, row in zip(instruments, values, strict=True)}
 
-    Where several are equally good the middle one is taken; an instrument without a reference note
-    keeps the base's threshold.
 
-    Args:
-        rolls: roll probabilities of each item.
-        references: notes of each item by instrument.
-        grid: the frames of the rolls.
-        instruments: in the order of the rolls.
-        bases: everything but the threshold, by instrument; None for the defaults.
-        thresholds: the candidates.
-    """
-    if len(rolls) != len(references):
-        raise ValueError(
-            f"tune_thresholds: {len(rolls)} rolls do not fit {len(references)} references"
-        )
-    tuned = {}
-    for slot, name in enumerate(instruments):
-        base = (bases or {}).get(name, DecodingConfig())
-        pairs = [
-            (roll[slot], notes[name])
-            for roll, notes in zip(rolls, references, strict=True)
-            if len(notes[name])
-        ]
-        candidates = [replace(base, threshold=float(value)) for value in thresholds]
-        scores = [_mean_onset_f1(pairs, grid, config) for config in candidates]
-        best = np.flatnonzero(np.array(scores) >= max(scores) - 1e-9)
-        tuned[name] = candidates[best[len(best) // 2]] if pairs else base
-    return tuned
+def _by_metric(values) -> dict:
+    """{metric: value, or [low, high]}, None for NaN."""
+    return {
+        metric: None if np.isnan(value).any() else value.tolist()
+        for metric, value in zip(METRICS, values, strict=True)
+    }
+
+
+def _number(score: float | None) -> float:
+    return np.nan if score is None else score
 
 
 def _score_separation(estimate, reference, instruments) -> dict[str, Scores]:
@@ -249,15 +228,3 @@ def _frame_scores(estimate: Notes, reference: Notes, grid: FrameGrid, num_frames
     precision, recall = hits / max(np.count_nonzero(found), 1), hits / np.count_nonzero(wanted)
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
     return {"frame_precision": precision, "frame_recall": recall, "frame_f1": f1}
-
-
-def _mean_onset_f1(pairs, grid: FrameGrid, config: DecodingConfig) -> float:
-    scores = [
-        _match_scores("onset", decode(roll, grid, config=config), notes, offset_ratio=None)
-        for roll, notes in pairs
-    ]
-    return _mean([score["onset_f1"] for score in scores]) or 0.0
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if len(values) else None

@@ -1,34 +1,28 @@
 """Songs taken apart by a trained network: a wav per instrument, one MIDI file, a table of notes.
 
-A song's files are written into a hidden folder beside their place and moved when all of them are
-whole, so neither a full disk nor Ctrl-C leaves half a song.
+One song may fail, the others go on; song_files.py sees to it that neither a full disk nor Ctrl-C
+leaves half a song.
 """
 
-import csv
-import os
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-
-from cerberus_jax.inference import Prediction, Predictor
-from cerberus_jax.notes import Notes
-from data_pipeline.audio_io import read_audio, write_audio
-from data_pipeline.midi_io import Part, write_midi
+from cerberus_jax.inference import Predictor
+from data_pipeline.audio_stream import SUBTYPES, AudioInfo
 from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.song_files import (
+    MIDI_FILE,
+    NOTES_FILE,
+    SongOptions,
+    reference_notes,
+    write_song,
+)
+from experiments.song_progress import SongProgress
 
-MIDI_FILE = "transcription.mid"
-NOTES_FILE = "notes.csv"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
-
-# General MIDI program (from 0) that plays an instrument's track.
-PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
-DRUMS = ("drums",)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,6 +38,8 @@ def separate(
     predictor: Predictor,
     out: str | Path,
     overwrite: bool = False,
+    options: SongOptions | None = None,
+    references: str | Path = "",
 ) -> list[Path]:
     """Separate and transcribe files and the audio files of folders.
 
@@ -54,6 +50,9 @@ def separate(
         predictor: the network.
         out: gets one folder per song, named like it.
         overwrite: replace the files of an earlier call.
+        options: what is written, and how.
+        references: a folder with SONG.mid for the songs whose true notes are known: the page shows
+            them beside those found.
 
     Returns:
         the folders written.
@@ -62,29 +61,40 @@ def separate(
         FileNotFoundError: if a song or folder does not exist, before anything is done.
         OSError: if `out` cannot be written to.
         ValueError: at the end, if songs failed; and before anything is done if the network lacks
-            a head, if a folder has no audio files or two songs would share one output folder.
+            a head or an instrument that was asked for, if a folder has no audio files or two songs
+            would share one output folder.
     """
     _check_network(predictor)
+    options = options or SongOptions()
+    options.check_instruments(predictor.instruments)
     folders = _output_folders(find_songs(songs), Path(out))
     _check_writable(Path(out))
     written, failed = [], []
-    for number, (song, folder) in enumerate(folders.items(), 1):
-        print(f"[{number}/{len(folders)}] {song}", flush=True)
-        started = time.monotonic()
-        try:
-            _check_absent(folder, overwrite)
-            waveform, rate = _read_song(song)
-            prediction = predictor.predict(waveform, rate)
-        except (ValueError, OSError) as error:
-            print(f"  failed: {error}", file=sys.stderr, flush=True)
-            failed.append(str(song))
-            continue
-        _write_song(prediction, folder, sample_rate_hz=rate)
-        written.append(folder)
-        print(
-            f"  {_describe(waveform, rate)} -> {folder} ({time.monotonic() - started:.1f} s)",
-            flush=True,
-        )
+    with SongProgress(folders) as progress:
+        for number, (song, folder) in enumerate(folders.items(), 1):
+            progress.say(f"[{number}/{len(folders)}] {song}")
+            started = time.monotonic()
+            try:
+                _check_absent(folder, overwrite)
+                reference = (
+                    reference_notes(Path(references) / f"{song.stem}.mid") if references else {}
+                )
+                with progress.song(song) as advance:
+                    info = write_song(
+                        song,
+                        folder,
+                        predictor=predictor,
+                        options=options,
+                        reference=reference,
+                        on_progress=advance,
+                    )
+            except (ValueError, FileNotFoundError) as error:
+                progress.say(f"  failed: {error}", file=sys.stderr)
+                failed.append(str(song))
+                continue
+            written.append(folder)
+            spent = time.monotonic() - started
+            progress.say(f"  {_describe(info)} -> {folder} ({spent:.1f} s)")
     if failed:
         raise ValueError(
             f"{len(failed)} of {len(folders)} songs failed (messages above): {', '.join(failed)}"
@@ -114,50 +124,51 @@ def find_songs(paths: Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(songs))
 
 
-def write_notes(path: Path, notes: dict[str, Notes]) -> None:
-    """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
-    rows = [
-        (f"{onset:.4f}", f"{offset:.4f}", name, int(pitch), int(velocity))
-        for name, found in notes.items()
-        for (onset, offset), pitch, velocity in zip(
-            found.intervals, found.pitches, found.velocities, strict=True
-        )
-    ]
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("onset_seconds", "offset_seconds", "instrument", "pitch", "velocity"))
-        table.writerows(sorted(rows, key=lambda row: (float(row[0]), row[2], row[3])))
-
-
-def parts_of(notes: dict[str, Notes]) -> list[Part]:
-    """One MIDI track per instrument."""
-    return [
-        Part(name=name, program=PROGRAMS.get(name, 0), is_drum=name in DRUMS, notes=found)
-        for name, found in notes.items()
-    ]
-
-
 class _Flags(CommandFlags):
     """Flags, and the songs as the arguments without a name."""
 
     songs: tuple[str, ...] = ()
 
     def __call__(self, argv, known_only=False):
+        argv = [_with_underscores(argument) for argument in argv]
         command, *songs = super().__call__(argv, known_only)
         self.__dict__["songs"] = tuple(songs)
         return [command]
 
 
+def _with_underscores(argument: str) -> str:
+    """--no-highs is --no_highs."""
+    name, sign, value = argument.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + sign + value if (
+        name.startswith("--") and len(name) > 2
+    ) else argument  # fmt: skip
+
+
 def _flags() -> _Flags:
     flags = _Flags(
         "python -m experiments.separate --workdir=DIR --out=DIR SONG_OR_FOLDER ...",
-        "Take songs apart with a trained network. Each song gets a folder OUT/SONG with one wav\n"
+        "Take songs apart with a trained network. Each song gets a folder OUT/SONG with one file\n"
         f"per instrument (rate, length and channels of the song), {MIDI_FILE} (one track per\n"
-        f"instrument) and {NOTES_FILE}. Reads wav, flac, ogg, mp3 and aiff of any rate.",
+        f"instrument), {NOTES_FILE} and index.html, a page to listen and look. Reads wav, flac,\n"
+        "ogg, mp3, aiff and more, at any rate and of any length.",
     )
     flags.string("workdir", "", "The run's directory: the network to use.")
     flags.string("out", "", "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the number of a step.")
+    flags.string("only", "", "Write these instruments only, e.g. --only=bass,drums.")
+    flags.string("minus", "", "Also write the song without each of these, e.g. --minus=piano.")
+    flags.boolean(
+        "other", "Also write other.wav, what is left: all files together are the song, exactly."
+    )
+    flags.string("format", "wav", "Of the audio files: wav or flac.")
+    flags.string("subtype", "PCM_16", f"Bit depth: {', '.join(SUBTYPES['wav'])} (wav only).")
+    flags.string("bpm", "120", "Tempo of the MIDI file; the notes stay where they sound.")
+    flags.boolean("exact", "The whole song at once: no windows, memory grows with the song.")
+    flags.boolean(
+        "no_highs", "Drop what lies above half the network's rate instead of carrying masks on."
+    )
+    flags.boolean("no_page", "Write no page.")
+    flags.string("references", "", "A folder of SONG.mid with true notes, to show on the page.")
     flags.boolean("overwrite", "Replace the files of an earlier call.")
     return flags
 
@@ -171,9 +182,39 @@ def _separate(flags: _Flags) -> None:
     if not flags.songs:
         raise ValueError("no song given; name audio files or folders after the flags")
     find_songs(flags.songs)  # a mistyped name is told before the network is loaded
+    options = _options(flags)
     hide_gpus_from_tensorflow()
-    predictor = Predictor.load(flags.workdir, step=flags.step)
-    separate(flags.songs, predictor=predictor, out=flags.out, overwrite=flags.overwrite)
+    predictor = Predictor.load(
+        flags.workdir, step=flags.step, exact=flags.exact, highs=not flags.no_highs
+    )
+    separate(
+        flags.songs,
+        predictor=predictor,
+        out=flags.out,
+        overwrite=flags.overwrite,
+        options=options,
+        references=flags.references,
+    )
+
+
+def _options(flags: _Flags) -> SongOptions:
+    try:
+        bpm = float(flags.bpm)
+    except ValueError:
+        raise ValueError(f"bpm: a number expected, got {flags.bpm!r}") from None
+    return SongOptions(
+        form=flags.format,
+        subtype=flags.subtype,
+        only=_names(flags.only),
+        minus=_names(flags.minus),
+        other=flags.other,
+        bpm=bpm,
+        page=not flags.no_page,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _check_network(predictor: Predictor) -> None:
@@ -214,48 +255,11 @@ def _check_absent(folder: Path, overwrite: bool) -> None:
         raise ValueError(f"{folder} exists already; --overwrite replaces it")
 
 
-def _read_song(song: Path) -> tuple[Float[np.ndarray, "c n"], int]:
-    waveform, rate = read_audio(song)
-    if not waveform.shape[1]:
-        raise ValueError(f"{song}: holds no samples")
-    return waveform, rate
-
-
-def _write_song(prediction: Prediction, folder: Path, *, sample_rate_hz: int) -> None:
-    """All files of a song, or none of them."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-            part = Path(name) / folder.name
-            part.mkdir()
-            _write_files(prediction, part, sample_rate_hz=sample_rate_hz)
-            if folder.exists():
-                for file in sorted(part.iterdir()):
-                    os.replace(file, folder / file.name)
-            else:
-                shutil.move(part, folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        message = f"cannot write the files of a song ({reason})"
-        raise OSError(error.errno, message, str(folder)) from error
-
-
-def _write_files(prediction: Prediction, folder: Path, *, sample_rate_hz: int) -> None:
-    for name, source in zip(prediction.instruments, prediction.sources, strict=True):
-        too_loud = np.abs(source).max() > 1  # 16 bits would clip it
-        write_audio(
-            folder / f"{name}.wav",
-            source,
-            sample_rate_hz=sample_rate_hz,
-            subtype="FLOAT" if too_loud else "PCM_16",
-        )
-    write_midi(folder / MIDI_FILE, parts_of(prediction.notes))
-    write_notes(folder / NOTES_FILE, prediction.notes)
-
-
-def _describe(waveform: Float[np.ndarray, "c n"], rate: int) -> str:
-    minutes, seconds = divmod(waveform.shape[1] / rate, 60)
-    channels = {1: "mono", 2: "stereo"}.get(len(waveform), f"{len(waveform)} channels")
-    return f"{minutes:.0f}:{seconds:04.1f}, {channels}, {rate} Hz"
+def _describe(info: AudioInfo) -> str:
+    minutes, seconds = divmod(info.seconds, 60)
+    count = info.num_channels
+    channels = {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+    return f"{minutes:.0f}:{seconds:04.1f}, {channels}, {info.sample_rate_hz} Hz"
 
 
 if __name__ == "__main__":

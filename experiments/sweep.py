@@ -36,6 +36,11 @@ INTERRUPTED = "Stopped. The same command skips the finished points and continues
 _DECIBELS = ("si_sdr", "si_sir", "si_sar")
 _NOTES = ("frame", "onset", "onset_offset")
 
+STARRED = (
+    "\\* masks by k-means on the embedding; which cluster is which instrument is taken from the "
+    "reference (oracle assignment)"
+)
+
 Point = tuple[str, ConfigDict]
 
 
@@ -142,19 +147,22 @@ def table_row(name: str, config: ConfigDict, results: dict) -> dict:
         for kind in _NOTES
         for part in ("precision", "recall", "f1")
     }
-    return {"name": name} | {loss: config.loss[loss] for loss in LOSSES} | decibels | notes
+    weights = {loss: config.loss[loss] for loss in LOSSES}
+    return {"name": name, "assignment": results.get("assignment")} | weights | decibels | notes
 
 
 def table(rows: list[dict]) -> str:
     """The rows as a Markdown table in the paper's layout.
 
-    Blank = head absent; a dash = not scored, as masks that need clustering of the embedding.
+    Blank = head absent; a dash = not scored; a star = clusters of the embedding, which the
+    reference assigns to the instruments.
     """
     header = ["model", "wDC", "wMI", "wTR", "SI-SDR", "SI-SIR", "SI-SAR"]
     header += ["frame P/R/F1", "onset P/R/F1", "onset+offset P/R/F1"]
     cells = [header, ["---"] * len(header)]
     for row in rows:
-        line = [row["name"].replace("_", " ")]
+        is_oracle = row.get("assignment") == "oracle"
+        line = [row["name"].replace("_", " ") + "*" * is_oracle]
         line += [f"{row[loss]:g}" if row[loss] else "" for loss in LOSSES]
         absent = "–" if row["deep_clustering"] or row["mask_inference"] else ""
         line += [absent if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
@@ -165,7 +173,10 @@ def table(rows: list[dict]) -> str:
     padded = [
         [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells
     ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded) + "\n"
+    lines = [f"| {' | '.join(line)} |" for line in padded]
+    if any(row.get("assignment") == "oracle" for row in rows):
+        lines += ["", STARRED]
+    return "\n".join(lines) + "\n"
 
 
 def _precision_recall_f1(row: dict, kind: str) -> str:

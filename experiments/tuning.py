@@ -1,7 +1,7 @@
-"""Note thresholds of a finished run, chosen per instrument on validation excerpts.
+"""How the rolls of a finished run become notes, chosen per instrument on validation excerpts.
 
-They are written into the checkpoints, so that whoever loads a network has them; the weights stay as
-they are.
+The criterion is the mean of onset F1 and frame F1. The settings are written into the checkpoints,
+so that whoever loads a network has them; the weights stay as they are.
 """
 
 from dataclasses import asdict
@@ -15,14 +15,14 @@ from cerberus_jax.inference import Predictor
 from data_pipeline.plan import Planner
 from experiments import data
 from experiments.config import load_run_config
-from experiments.scoring import tune_thresholds
+from experiments.decoding_search import DecodingTask, search
 
 BATCH_SIZE = 8
 VALIDATION_SPLIT = "validation"
 
 
 def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
-    """Choose the thresholds of a run's best and last checkpoint and store them there.
+    """Choose the decoding of a run's best and last checkpoint and store it there.
 
     A network without a transcription head is left as it is.
 
@@ -53,14 +53,21 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
 def tune_decoding(
     predictor: Predictor, planner: Planner, *, count: int
 ) -> dict[str, DecodingConfig]:
-    """The decoding of each instrument with the best mean onset F1 on the first `count` excerpts.
+    """The decoding of each instrument with the best mean of onset F1 and frame F1.
 
     Args:
-        predictor: the network; what its decoding says beside thresholds is kept.
+        predictor: the network; the search begins at its decoding.
         planner: plans validation excerpts.
-        count: how many of them.
+        count: how many of them, from the first.
     """
-    instruments = predictor.instruments
+    tasks = decoding_tasks(predictor, planner, count=count)
+    return {name: search(task, predictor.decoding[name]) for name, task in tasks.items()}
+
+
+def decoding_tasks(
+    predictor: Predictor, planner: Planner, *, count: int
+) -> dict[str, DecodingTask]:
+    """The network's rolls of the first `count` excerpts with their notes, by instrument."""
     excerpts = list(planner.excerpts(count))
     rolls = []
     for start in range(0, count, BATCH_SIZE):
@@ -68,7 +75,11 @@ def tune_decoding(
         mixtures = [excerpt.sources.sum(0) for excerpt in group]
         mixtures += mixtures[-1:] * (BATCH_SIZE - len(group))  # one compiled shape
         rolls += list(predictor.predict_batch(np.stack(mixtures))[1][: len(group)])
-    references = [dict(zip(instruments, excerpt.notes, strict=True)) for excerpt in excerpts]
-    return tune_thresholds(
-        rolls, references, predictor.grid, instruments=instruments, bases=predictor.decoding
-    )
+    return {
+        name: DecodingTask(
+            [roll[slot] for roll in rolls],
+            [excerpt.notes[slot] for excerpt in excerpts],
+            predictor.grid,
+        )
+        for slot, name in enumerate(predictor.instruments)
+    }

@@ -43,7 +43,9 @@ TESTED_ELSEWHERE = {
     "experiments/command_line.py": "test_run.py",
     "experiments/config_rules.py": "test_config.py",
     "experiments/data.py": "test_experiments_data.py",
+    "experiments/pages": "test_song_page.py",
     "experiments/sets": "test_config.py",
+    "experiments/song_progress.py": "test_separate.py",
     "experiments/sweeps": "test_sweep.py",
 }
 

@@ -106,3 +106,25 @@ def test_a_full_disk_is_one_error_and_leaves_the_last_checkpoint(run, tmp_path, 
         with pytest.raises(OSError, match=r"No space for a checkpoint.*last"):
             writer.save("last", _state(6), METADATA)
     assert checkpoint.saved_steps(tmp_path / "run") == {"last": 5, "best": 3}
+
+
+def test_another_architecture_names_its_first_parameters(run, tmp_path):
+    wider = tiny_model(hidden=9, input_scaling="clip_db_affine", embedding_activation="tanh")
+    with pytest.raises(
+        ValueError,
+        match=r"run: .*: embedding_head/kernel \(\[16, 5, 65\] in the checkpoint.*and \d more",
+    ):
+        checkpoint.check_same_network(checkpoint.restore_model(run)[1], wider, "run")
+    other = checkpoint.model_to_json(tiny_model(heads=("transcription",)))
+    with pytest.raises(
+        ValueError, match=r"embedding_head/\w+ \(\[.*5, 65\] in the checkpoint, absent here"
+    ):
+        model = checkpoint.model_from_json(other)
+        checkpoint.check_same_network(_state(3).params, model, "run")
+    like = jax.eval_shape(
+        lambda: init_state(tiny_task(model=wider), jax.random.key(0), noise_batch(2))
+    )
+    with pytest.raises(
+        ValueError, match=r"cannot be read as this network: .*embedding_head/kernel"
+    ):
+        checkpoint.restore_state(run, like, replicated(make_mesh()))

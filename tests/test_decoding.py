@@ -5,7 +5,15 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from cerberus_jax.decoding import DecodingConfig, decode, decode_all
+from cerberus_jax.decoding import (
+    MIDDLE_VELOCITY,
+    DecodingConfig,
+    decode,
+    decode_all,
+    frame_levels,
+    segment,
+    with_levels,
+)
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 
@@ -129,6 +137,46 @@ def test_velocity_is_the_mean_probability():
     notes = decode(roll_of([0.0, 0.5, 0.7, 0.6, 0.0]), GRID)
     assert notes.velocities.tolist() == [round(127 * 0.6)]
     assert decode(roll_of([1.0]), GRID).velocities.tolist() == [127]
+
+
+def test_louder_notes_have_higher_velocities():
+    rate, amplitudes = 16000, np.array([0.1, 0.4, 0.2])
+    time = np.arange(3 * rate) / rate
+    source = (np.sin(2 * np.pi * 440 * time) * amplitudes[time.astype(int)])[None]
+    levels = frame_levels(source, rate, GRID)
+    np.testing.assert_allclose(levels[[30, 93, 155]], amplitudes / np.sqrt(2), rtol=0.02)
+    intervals = np.array([[0.2, 0.8], [1.2, 1.8], [2.2, 2.8]])
+    notes = Notes(intervals, np.full(3, 60), np.full(3, 100))
+    found = with_levels(notes, levels, GRID)
+    np.testing.assert_array_equal(found.intervals, notes.intervals)
+    expected = MIDDLE_VELOCITY * np.sqrt(amplitudes / 0.2)
+    np.testing.assert_allclose(found.velocities, expected, atol=1)
+    doubtful = Notes(intervals, np.full(3, 60), np.array([25, 100, 100]))
+    np.testing.assert_allclose(with_levels(doubtful, levels, GRID).velocities[0], 28, atol=1)
+
+
+def test_levels_know_the_rate_of_their_source():
+    source = np.repeat([[1.0, 0.0, 2.0]], 44100, axis=1)
+    levels = frame_levels(source, 44100, GRID)
+    assert len(levels) == GRID.num_frames(3 * 16000)
+    np.testing.assert_allclose(levels[[10, 100, 180]], [1, 0, 2])
+
+
+def test_velocities_without_a_level_stay():
+    notes = decode(roll_of([0.0, 0.5, 0.5]), GRID)
+    assert with_levels(notes, np.zeros(3), GRID) == notes
+    assert with_levels(notes, np.zeros(0), GRID) == notes
+    assert len(with_levels(Notes.empty(), np.ones(3), GRID)) == 0
+
+
+def test_segments_of_rows_are_those_of_each_row():
+    rows = np.random.default_rng(5).random((7, 40)).astype(np.float32)
+    config = DecodingConfig(dip=0.4, hysteresis=0.6)
+    row, first, end, confidence = segment(rows, config)
+    for k, values in enumerate(rows):
+        alone = segment(values[None], config)
+        for together, one in zip((first, end, confidence), alone[1:], strict=True):
+            np.testing.assert_allclose(together[row == k], one, atol=1e-9)
 
 
 def test_empty_rolls():

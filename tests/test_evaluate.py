@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from cerberus_jax.frames import FrameGrid
 from experiments import evaluate as module
-from experiments.evaluate import evaluate, main, oracle_sources
+from experiments import sweep, systems
+from experiments.config import save_config
+from experiments.evaluate import evaluate, main
 from experiments.scoring import METRICS
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 
@@ -30,7 +31,12 @@ def results(run):
 
 def test_the_file_holds_what_is_returned(results, run):
     assert json.loads((run / "results.json").read_text()) == results
-    assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "config.json", "results.json"]
+    assert sorted(p.name for p in run.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "results.json",
+        "results.md",
+    ]
 
 
 def test_the_schema(results):
@@ -74,26 +80,41 @@ def test_the_untrained_network_is_the_same_each_time(results, run):
     assert evaluate(run, step=3) == results
 
 
-def test_networks_without_a_head_have_no_scores_for_it(root, tmp_path):
-    config = tiny_config(root, **{"loss.transcription": 0.0, "data.num_test_excerpts": 1})
-    results = evaluate(write_run(tmp_path / "separator", config))
-    assert results["mean"]["si_sdr"] is not None
-    assert results["mean"]["onset_f1"] is None
-    assert results["baselines"]["oracle_mask"]["mean"]["onset_f1"] is None
-    config = tiny_config(
-        root,
-        **{"loss.mask_inference": 0.0, "loss.deep_clustering": 0.0, "data.num_test_excerpts": 1},
-    )
-    results = evaluate(write_run(tmp_path / "transcriber", config))
-    assert results["mean"]["si_sdr"] is None
-    assert results["mean"]["frame_f1"] is not None
+def test_intervals_hold_the_means(results):
+    for name in INSTRUMENTS:
+        low, high = results["interval_95"]["per_instrument"][name]["si_sdr"]
+        assert low <= results["per_instrument"][name]["si_sdr"] <= high
+    low, high = results["interval_95"]["mean"]["onset_f1"]
+    assert low <= results["mean"]["onset_f1"] <= high
+    assert results["interval_95"]["per_instrument"]["drums"]["onset_offset_f1"] is None
+
+
+POINTS = dict(sweep.load_points("sweeps/loss_weights.py", "sets/set1.py"))
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_all_seven_combinations_of_heads(root, tmp_path, point):
+    weights = {f"loss.{name}": POINTS[point].loss[name] for name in sweep.LOSSES}
+    config = tiny_config(root, **weights, **{"data.num_test_excerpts": 1})
+    results = evaluate(write_run(tmp_path, config), split="validation")
+    separates = point != "transcription"
+    clusters = separates and not config.loss.mask_inference
+    assert results["assignment"] == ("oracle" if clusters else "network" if separates else None)
+    oracle = results["baselines"]["oracle_mask"]["mean"]
+    for scores in (results["mean"], oracle):
+        assert (scores["si_sdr"] is not None) == separates
+        assert (scores["onset_f1"] is not None) == (config.loss.transcription > 0)
+    row = sweep.table_row(point, config, results)
+    assert (row["si_sdr"] is not None) == separates
+    assert ("oracle assignment" in (tmp_path / "results.md").read_text()) == clusters
 
 
 def test_more_excerpts_than_a_batch(root, tmp_path, monkeypatch):
     config = tiny_config(root, **{"data.num_test_excerpts": 5})
     run = write_run(tmp_path, config)
     whole = evaluate(run)
-    monkeypatch.setattr(module, "BATCH_SIZE", 2)
+    for part in (module, systems):
+        monkeypatch.setattr(part, "BATCH_SIZE", 2)
     halves = evaluate(run)
     assert halves["num_items"] == 5
     assert [i["id"] for i in halves["items"]] == [i["id"] for i in whole["items"]]
@@ -119,18 +140,6 @@ def test_moved_run_and_data(run, root, tmp_path):
     assert evaluate(moved, data_root=str(data))["num_items"] == 3
 
 
-def test_oracle_masks_are_those_of_the_definition():
-    rng = np.random.default_rng(0)
-    sources = rng.standard_normal((2, 3, 4000)).astype(np.float32)
-    grid = FrameGrid(window=256, hop=64)
-    found = np.asarray(oracle_sources(sources, grid))
-    assert found.shape == sources.shape
-    alone = sources * np.array([1, 0, 0], np.float32)[:, None]
-    found = np.asarray(oracle_sources(alone, grid))
-    np.testing.assert_allclose(found[:, 0], alone[:, 0], atol=1e-5)
-    np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
-
-
 def test_the_command_prints_a_table(run, capsys):
     assert main([f"--workdir={run}", "--split=validation"]) == 0
     out = capsys.readouterr().out
@@ -148,6 +157,8 @@ def test_the_command_prints_a_table(run, capsys):
         (["--workdir={run}", "--split=tset"], "tset"),
         (["--workdir={run}", "--data_root=nowhere"], "data.root"),
         (["--workdir={run}", "song.wav"], "unexpected argument"),
+        (["--workdir={run}", "--songs", "--estimates=x"], "--songs and --estimates do not go"),
+        (["--workdir={run}", "--estimates=nowhere"], "holds neither transcription.mid nor piano"),
     ],
 )
 def test_errors_of_the_command(run, capsys, arguments, message):
@@ -158,9 +169,52 @@ def test_errors_of_the_command(run, capsys, arguments, message):
         assert (run / "results.json").read_bytes() == before
 
 
-def test_a_config_of_another_network_is_refused(run, root, tmp_path):
-    from experiments.config import save_config
+def test_whole_songs(run, capsys):
+    assert main([f"--workdir={run}", "--songs"]) == 0
+    assert "this network (test, 2 songs, step 3)" in capsys.readouterr().out
+    results = json.loads((run / "results_songs.json").read_text())
+    assert [item["id"] for item in results["items"]] == ["Track00004", "Track00005"]
+    assert (results["unit"], results["excerpt_seconds"]) == ("songs", None)
+    assert set(results["baselines"]) == {"mixture", "oracle_mask"}
+    assert results["baselines"]["oracle_mask"]["mean"]["onset_f1"] == 1
+    assert results["baselines"]["mixture"]["mean"]["si_sdr_improvement"] == 0
 
+
+def test_files_of_another_tool(run, tmp_path, capsys):
+    excerpts, tool = tmp_path / "excerpts", tmp_path / "tool"
+    assert main([f"--workdir={run}", f"--export_excerpts={excerpts}"]) == 0
+    shutil.copytree(excerpts / "references", tool)
+    assert main([f"--workdir={run}", f"--estimates={tool}"]) == 0
+    assert "these estimates (test, 3 excerpts of 2 s)" in capsys.readouterr().out
+    results = json.loads((tool / "results.json").read_text())
+    assert results["mean"]["si_sdr"] == 100
+    assert results["mean"]["onset_f1"] == results["mean"]["frame_f1"] == 1
+    assert set(results["baselines"]) == {"mixture", "oracle_mask"}
+    assert (tool / "results.md").exists()
+    (tool / "0002" / "drums.wav").unlink()
+    assert main([f"--workdir={run}", f"--estimates={tool}"]) == 1
+    assert "0002: no drums.wav; every excerpt needs piano, drums" in capsys.readouterr().err
+
+
+def test_an_empty_test_split_is_named(tmp_path):
+    root = prepare_data(tmp_path / "data", splits=("train", "validation"))
+    run = write_run(tmp_path / "run", tiny_config(root))
+    with pytest.raises(ValueError, match=r"test: .* has no such split; it has train, validation"):
+        evaluate(run)
+    assert not (run / "results.json").exists()
+
+
+def test_a_checkpoint_of_another_architecture_names_its_parameters(run, root, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    save_config(tiny_config(root, **{"model.hidden": 9}), copy)
+    with pytest.raises(ValueError, match=r"another architecture.*embedding_head/kernel \(\[16, "):
+        evaluate(copy)
+    save_config(tiny_config(root, **{"loss.transcription": 0.0}), copy)
+    with pytest.raises(ValueError, match="differ in the heads of loss"):
+        evaluate(copy)
+
+
+def test_a_config_of_another_network_is_refused(run, root, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     save_config(tiny_config(root, instruments=("piano", "bass")), copy)
     with pytest.raises(ValueError, match="differ in instruments"):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cerberus_jax.checkpoint import CheckpointWriter, model_to_json
-from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.decoding import DecodingConfig, frame_levels, with_levels
 from cerberus_jax.inference import Predictor
+from cerberus_jax.stft import stft
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from tests.tiny_network import GRID, tiny_model
 
@@ -70,6 +71,33 @@ def test_windows_agree_with_the_whole_song_away_from_its_level(predictor):
     np.testing.assert_allclose(found.rolls[:, 90:-90], rolls[0, :, 90:-90], atol=1e-4)
 
 
+def test_the_level_of_the_song_is_that_of_its_loudest_bin(predictor):
+    song = _song(1, 30000) * np.linspace(0.1, 1, 30000, dtype=np.float32)
+    level = predictor.song_level(np.split(song, [100, 7000], axis=1))
+    np.testing.assert_allclose(level, np.abs(stft(jax.numpy.asarray(song), GRID)).max(), rtol=1e-6)
+    by_song = dataclasses.replace(predictor, level="song")
+    found = by_song.predict(song, 16000)
+    pieces = list(predictor.predict_stream([song], reference=level))
+    np.testing.assert_array_equal(found.rolls, np.concatenate([p[1] for p in pieces], 1))
+    assert not np.allclose(found.rolls, predictor.predict(song, 16000).rolls, atol=1e-3)
+    whole = dataclasses.replace(predictor, exact=True).predict(song, 16000)
+    middle = slice(100, -100)
+    by_window = np.abs(predictor.predict(song, 16000).rolls - whole.rolls)[:, middle].mean()
+    assert np.abs(found.rolls - whole.rolls)[:, middle].mean() < by_window
+    with pytest.raises(ValueError, match="level='song' needs that of song_level"):
+        next(by_song.predict_stream([song]))
+    with pytest.raises(ValueError, match="one of window, song expected, got 'loud'"):
+        dataclasses.replace(predictor, level="loud")
+
+
+def test_velocities_follow_the_sources(predictor):
+    found = predictor.predict(_song(2, 30000), 16000)
+    for name, source in zip(found.instruments, found.sources, strict=True):
+        notes = predictor.decode(found.rolls)[name]
+        levels = frame_levels(source, 16000, GRID)
+        assert found.notes[name] == with_levels(notes, levels, GRID)
+
+
 def test_silence_stays_silent(predictor):
     assert not predictor.predict(np.zeros(9000, np.float32), 16000).sources.any()
 
@@ -109,3 +137,18 @@ def test_a_network_without_masks_cannot_separate_a_song():
     predictor = Predictor.untrained(tiny_model(heads=("transcription",)))
     with pytest.raises(ValueError, match="has no mask_inference head"):
         predictor.predict(_song(100), 16000)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_sources_at_other_rates_sum_to_the_song(predictor, rate):
+    song = _song(2, rate)
+    found = predictor.predict(song, rate)
+    np.testing.assert_allclose(found.sources.sum(0), song, atol=3e-6)
+
+
+def test_the_whole_song_at_once(predictor):
+    song = _song(1, 24000)
+    exact = dataclasses.replace(predictor, exact=True).predict(song, 16000)
+    whole, rolls = predictor.predict_batch(song)
+    np.testing.assert_allclose(exact.sources[:, 0], whole[0], atol=2e-6)
+    np.testing.assert_allclose(exact.rolls, rolls[0], atol=1e-6)

@@ -129,3 +129,12 @@ def build(*, intervals=((0.0, 1.0),), pitches=(60,), velocities=(90,)):
 def test_bad_notes_are_refused(fields, message):
     with pytest.raises((ValueError, TypeError), match=message):
         build(**fields)
+
+
+def test_joined_parts_are_sorted_together():
+    early = Notes(np.array([[0.0, 1.0]]), np.array([60]), np.array([90]))
+    late = Notes(np.array([[0.5, 1.0], [2.0, 3.0]]), np.array([50, 61]), np.array([80, 70]))
+    found = Notes.joined([late, early])
+    assert found.pitches.tolist() == [60, 50, 61]
+    assert found.velocities.tolist() == [90, 80, 70]
+    assert Notes.joined([]) == Notes.empty()

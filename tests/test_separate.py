@@ -3,6 +3,7 @@
 import csv
 import errno
 import resource
+import tracemalloc
 import types
 
 import mido
@@ -11,15 +12,17 @@ import pretty_midi
 import pytest
 import soundfile
 
-from cerberus_jax.inference import Prediction, Predictor
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import read_audio, write_audio
-from experiments import separate as module
-from experiments.separate import MIDI_FILE, NOTES_FILE, find_songs, main, separate
+from experiments import song_files as module
+from experiments.separate import find_songs, main, separate
+from experiments.song_files import MIDI_FILE, NOTES_FILE
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
 NAMES = ("piano", "drums")
-FILES = ["drums.wav", NOTES_FILE, "piano.wav", MIDI_FILE]
+FILES = ["drums.wav", "index.html", NOTES_FILE, "page", "piano.wav", MIDI_FILE]
 NOTES = {
     "piano": Notes(np.array([[0.1, 0.5], [0.5, 1.0]]), np.array([60, 64]), np.array([90, 80])),
     "drums": Notes(np.array([[0.25, 0.26]]), np.array([36]), np.array([100])),
@@ -30,12 +33,16 @@ class HalfAndHalf:
     """Stands for a network: each source is half the song."""
 
     instruments = NAMES
+    grid = FrameGrid()
     model = types.SimpleNamespace(heads=("mask_inference", "transcription"))
+    share = 0.5
 
-    def predict(self, waveform, sample_rate_hz):
-        if np.abs(waveform).max() == 0:
-            raise ValueError("waveform: nothing but silence")
-        return Prediction(NAMES, np.stack([waveform / 2] * 2), np.zeros((2, 1, 88)), NOTES)
+    def predict_stream(self, blocks, sample_rate_hz):
+        for block in blocks:
+            yield np.stack([self.share * block] * 2), np.zeros((2, 0, 88), np.float32)
+
+    def decode(self, rolls):
+        return NOTES
 
 
 def song(path, *, channels=2, rate=48000, seconds=1.0, level=0.3):
@@ -65,6 +72,8 @@ def test_the_command_with_a_real_network(run, tmp_path, capsys):
         waveform, rate = read_audio(folder / f"{name}.wav")
         assert (waveform.shape, rate) == ((2, 48000), 48000)
     assert "[1/1]" in capsys.readouterr().out
+    page = (folder / "index.html").read_text()
+    assert "my song" in page and "http" not in page
 
 
 @pytest.mark.parametrize(
@@ -86,9 +95,7 @@ def test_stems_add_up_to_the_song(tmp_path):
 
 def test_stems_beyond_full_scale_are_not_clipped(tmp_path):
     class Loud(HalfAndHalf):
-        def predict(self, waveform, sample_rate_hz):
-            found = super().predict(waveform, sample_rate_hz)
-            return Prediction(NAMES, 8 * found.sources, found.rolls, found.notes)
+        share = 4.0
 
     path = song(tmp_path / "a.wav", level=0.9)
     (folder,) = separate([path], predictor=Loud(), out=tmp_path / "out")
@@ -187,7 +194,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     blocked.touch()
 
     class NeverAsked(HalfAndHalf):
-        def predict(self, waveform, sample_rate_hz):
+        def predict_stream(self, blocks, sample_rate_hz):
             pytest.fail("computed before the folder was tried")
 
     for out in (blocked, blocked / "below", "/proc/nowhere"):
@@ -241,3 +248,43 @@ def test_songs_beside_flags_on_the_command_line(tmp_path, capsys):
     assert "holds no checkpoint" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert "--overwrite" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--format=mp3", "format: one of wav, flac expected"),
+        ("--subtype=PCM_8", "subtype: wav files can be"),
+        ("--bpm=fast", "bpm: a number expected, got 'fast'"),
+        ("--bpm=0", "bpm: must lie in 4..1000"),
+        ("--only=kazoo", "only: kazoo asked for; the network knows piano, drums"),
+        ("--minus=kazoo", "minus: kazoo asked for"),
+    ],
+)
+def test_wishes_that_cannot_be_met(run, tmp_path, capsys, flag, message):
+    path = song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    assert main([f"--workdir={run}", f"--out={out}", flag, str(path)]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_flags_may_have_hyphens(run, tmp_path):
+    path = song(tmp_path / "a-b.wav")
+    flags = ["--no-highs", "--no-page", "--exact", "--other"]
+    assert main([f"--workdir={run}", f"--out={tmp_path / 'out-put'}", *flags, str(path)]) == 0
+    folder = tmp_path / "out-put" / "a-b"
+    assert "other.wav" in names_in(folder) and "page" not in names_in(folder)
+    other, _ = read_audio(folder / "other.wav")
+    assert np.abs(other).mean() > 0.05  # the highs
+
+
+def test_memory_does_not_grow_with_the_song(tmp_path):
+    """Ten minutes of stereo are 100 MB as floats, once for the song and once for each stem."""
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros((600 * 22050, 2), np.int16), 22050)
+    tracemalloc.start()
+    separate([path], predictor=HalfAndHalf(), out=tmp_path / "out")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6

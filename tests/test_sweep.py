@@ -129,6 +129,19 @@ def test_a_head_that_is_there_but_not_scored_is_a_dash():
     assert sweep.table([row]).count("–") == 3
 
 
+def test_clusters_assigned_by_the_reference_are_starred():
+    configs = dict(sweep.load_points(SWEEP, SET))
+    rows = [
+        sweep.table_row(name, configs[name], {"mean": MEAN, "assignment": assignment})
+        for name, assignment in (("deep_clustering", "oracle"), ("cerberus", "network"))
+    ]
+    assert rows[0]["assignment"] == "oracle"
+    text = sweep.table(rows)
+    assert "| deep clustering* | 1 " in text and "| cerberus  " in text
+    assert text.endswith(sweep.STARRED + "\n")
+    assert sweep.STARRED not in sweep.table(rows[1:])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

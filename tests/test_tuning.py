@@ -7,7 +7,7 @@ import pytest
 from cerberus_jax.checkpoint import locate
 from cerberus_jax.inference import Predictor
 from experiments import tuning
-from experiments.scoring import THRESHOLD_GRID
+from experiments.decoding_search import CANDIDATES
 from experiments.tuning import tune_run
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 
@@ -23,7 +23,7 @@ def test_thresholds_are_stored_with_both_checkpoints(root, tmp_path):
     assert set(tuned) == {"best", "last"}
     for kind, decoding in tuned.items():
         assert set(decoding) == set(INSTRUMENTS)
-        assert all(config.threshold in THRESHOLD_GRID for config in decoding.values())
+        assert all(config.threshold in CANDIDATES["threshold"] for config in decoding.values())
         assert Predictor.load(run, step=kind).decoding == decoding
         assert json.loads((locate(run, kind) / "decoding.json").read_text())
     assert tune_run(run) == tuned

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,26 +108,41 @@ class Renderer:
 
     def render(self, part: Part, *, soundfont: str, num_samples: int) -> Float[np.ndarray, " n"]:
         """The sound of one part, mono, cut at `num_samples`."""
+        blocks = self.blocks(part, soundfont=soundfont, num_samples=num_samples, size=num_samples)
+        return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+    def blocks(
+        self, part: Part, *, soundfont: str, num_samples: int, size: int = 1 << 20
+    ) -> Iterator[Float[np.ndarray, " m"]]:
+        """The same in blocks of `size`; only one part at a time."""
         synth, font = self._synths[soundfont]
         channel = DRUM_CHANNEL if part.is_drum else 0
         synth.program_select(
             channel, font, DRUM_BANK if part.is_drum else 0, part.program, part.is_drum
         )
-        stereo = np.zeros((num_samples, 2), np.float32)
-        view = memoryview(stereo).cast("B")
-        now = 0
-        for sample, is_onset, pitch, velocity in self._events(part, num_samples):
-            if sample > now:
-                synth.generate_simple(sample - now, view[8 * now : 8 * sample])
-                now = sample
-            if is_onset:
-                synth.noteon(channel, pitch, velocity)
-            else:
-                synth.noteoff(channel, pitch)
-        if now < num_samples:
-            synth.generate_simple(num_samples - now, view[8 * now :])
+        events = iter([*self._events(part, num_samples), (num_samples, None, 0, 0)])
+        event = next(events)
+        for start in range(0, num_samples, max(size, 1)):
+            stereo = np.zeros((min(size, num_samples - start), 2), np.float32)
+            view, now, end = memoryview(stereo).cast("B"), start, start + len(stereo)
+            while now < end:
+                until = min(event[0], end)
+                if until > now:
+                    synth.generate_simple(
+                        until - now, view[8 * (now - start) : 8 * (until - start)]
+                    )
+                    now = until
+                while event[0] == now and event[1] is not None:
+                    self._play(synth, channel, *event[1:])
+                    event = next(events)
+            yield 0.5 * (stereo[:, 0] + stereo[:, 1])
         self._silence(synth)
-        return 0.5 * (stereo[:, 0] + stereo[:, 1])
+
+    def _play(self, synth, channel, is_onset, pitch, velocity):
+        if is_onset:
+            synth.noteon(channel, pitch, velocity)
+        else:
+            synth.noteoff(channel, pitch)
 
     def _events(self, part: Part, num_samples: int) -> list[tuple[int, int, int, int]]:
         """(sample, 1 onset or 0 offset, pitch, velocity) in order, ends before beginnings."""

@@ -1,0 +1,196 @@
+"""The network's masks applied to a song at the song's own rate, block by block.
+
+Frames at the song's rate lie on the same moments as the network's, though their distance in samples
+need not be whole (705.6 at 44.1 kHz); dividing by the summed squares of the windows that were
+really laid makes the parts add up to the song all the same.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from jaxtyping import Float, Int
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.stft import LEAST_NORM, hann
+
+_FRAMES_AT_ONCE = 64
+# Above the network's highest bin the mean mask of this part of its band is carried on. The very
+# top is left out: it is where resampling a song to the network's rate fades the song out.
+_TOP_BAND = (0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class NativeGrid:
+    """The frames of `network`, for audio of another rate.
+
+    Args:
+        network: the grid of the masks.
+        sample_rate_hz: of the song.
+        highs: keep what lies above half the network's rate; otherwise it belongs to no source.
+    """
+
+    network: FrameGrid
+    sample_rate_hz: int
+    highs: bool = True
+
+    @functools.cached_property
+    def window(self) -> int:
+        """Samples of a frame: an even number with a fast Fourier transform."""
+        return _fast_even(self.network.window * self.sample_rate_hz / self.network.sample_rate_hz)
+
+    def centres(self, first: int, count: int) -> Int[np.ndarray, " count"]:
+        """The samples in the middle of `count` frames, from frame number `first`."""
+        rate = self.network.sample_rate_hz
+        frames = np.arange(first, first + count, dtype=np.int64)
+        return (frames * self.network.hop * self.sample_rate_hz + rate // 2) // rate
+
+    def carry(self, mask: Float[np.ndarray, "s t f"]) -> Float[np.ndarray, "s t g"]:
+        """The mask at the frequencies of the song's spectra."""
+        network = self.network
+        if self.sample_rate_hz == network.sample_rate_hz:
+            return mask
+        hertz = np.arange(self.window // 2 + 1) * self.sample_rate_hz / self.window
+        position = hertz * network.window / network.sample_rate_hz
+        top = network.num_bins - 1
+        below = np.minimum(position.astype(np.int64), top - 1)
+        weight = np.minimum(position - below, 1).astype(np.float32)
+        carried = mask[..., below] * (1 - weight) + mask[..., below + 1] * weight
+        above = hertz > network.sample_rate_hz / 2
+        low, high = (round(part * top) for part in _TOP_BAND)
+        band = mask[..., low : high + 1].mean(-1, keepdims=True)
+        carried[..., above] = band if self.highs else 0
+        return carried
+
+
+class SongSeparator:
+    """Takes the samples of a song and the masks of its frames, both in order; gives the sources.
+
+    Masks may come as soon as the samples of their frames have been fed, or at any time later.
+    """
+
+    def __init__(self, grid: NativeGrid):
+        self.grid = grid
+        self._half = grid.window // 2
+        self._taper = hann(grid.window).astype(np.float32)
+        self._buffer, self._start = None, 0  # samples still needed; where they begin in the song
+        self._num_samples, self._ended = 0, False
+        self._frame = 0
+        self._sums, self._norm, self._done = None, None, -self._half
+
+    def feed(self, samples: Float[np.ndarray, "c _"]) -> None:
+        """The next samples of the song."""
+        if self._buffer is None:
+            self._buffer, self._start = (
+                np.zeros((len(samples), self._half), np.float32),
+                -self._half,
+            )
+        self._num_samples += samples.shape[1]
+        self._buffer = np.concatenate([self._buffer, samples], axis=1, dtype=np.float32)
+
+    def end(self) -> None:
+        """No samples follow."""
+        self._ended = True
+        tail = np.zeros((len(self._buffer), self._half), np.float32)
+        if self._num_samples > self._half:
+            tail = self._buffer[:, -self._half - 1 : -1][:, ::-1]
+        # Rounded centres may reach past the reflection by a sample or two.
+        self._buffer = np.pad(np.concatenate([self._buffer, tail], axis=1), ((0, 0), (0, 2)))
+
+    def apply(self, mask: Float[np.ndarray, "s t f"]) -> Float[np.ndarray, "s c m"]:
+        """The samples of the sources that are complete once the frames of `mask` are in."""
+        if self._frame == 0 and self._num_samples > self._half:
+            first = self._buffer[:, self._half + 1 : 2 * self._half + 1]
+            self._buffer[:, : self._half] = first[:, ::-1]
+        pieces = []
+        for first in range(0, mask.shape[1], _FRAMES_AT_ONCE):
+            pieces.append(self._add(mask[:, first : first + _FRAMES_AT_ONCE]))
+        return np.concatenate(pieces, axis=2)
+
+    def rest(self) -> Float[np.ndarray, "s c m"]:
+        """The last samples, once all masks were given."""
+        return self._emit(self._num_samples)
+
+    def _add(self, mask):
+        window, count = self.grid.window, mask.shape[1]
+        begins = self.grid.centres(self._frame, count + 1) - self._half
+        frames = sliding_window_view(self._buffer, window, axis=1)[:, begins[:-1] - self._start]
+        spectra = np.fft.rfft(frames * self._taper)
+        masked = self.grid.carry(mask)[:, None] * spectra
+        sounds = np.fft.irfft(masked, window).astype(np.float32) * self._taper
+        self._reserve(sounds.shape[:2], int(begins[-2]) + window - self._done)
+        for k, begin in enumerate(begins[:-1] - self._done):
+            self._sums[..., begin : begin + window] += sounds[:, :, k]
+            self._norm[begin : begin + window] += self._taper**2
+        self._frame += count
+        following = int(begins[-1])
+        self._buffer = self._buffer[:, max(following - self._start, 0) :]
+        self._start = max(following, self._start)
+        return self._emit(min(following, self._num_samples))
+
+    def _reserve(self, lead, length):
+        if self._sums is None:
+            self._sums, self._norm = np.zeros((*lead, 0), np.float32), np.zeros(0, np.float32)
+        missing = max(length - len(self._norm), 0)
+        self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, missing)))
+        self._norm = np.pad(self._norm, (0, missing))
+
+    def _emit(self, end):
+        """Samples up to `end` of the song leave; those before its beginning are dropped."""
+        count = max(end - self._done, 0)
+        self._reserve(self._sums.shape[:2], count)
+        norm = np.maximum(self._norm[:count], LEAST_NORM)
+        finished = (self._sums[..., :count] / norm)[..., max(-self._done, 0) :]
+        self._sums, self._norm = self._sums[..., count:], self._norm[count:]
+        self._done += count
+        return finished
+
+
+def mono_blocks(
+    blocks: Iterable[Float[np.ndarray, "c _"]],
+    separator: SongSeparator | None,
+    *,
+    from_hz: int,
+    to_hz: int,
+) -> Iterator[Float[np.ndarray, "1 _"]]:
+    """The mean of the channels at the network's rate; a `separator` is fed the song itself.
+
+    Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
+    """
+    stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    total, seen = 0, 0
+    for block in blocks:
+        if separator:
+            separator.feed(block)
+        mono = np.ascontiguousarray(block.mean(0), np.float32)
+        seen += len(mono)
+        mono = mono if stream is None else stream.resample_chunk(mono)
+        total += len(mono)
+        yield mono[None]
+    if not seen:
+        return
+    if separator:
+        separator.end()
+    if stream is not None:
+        mono = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield mono[None] if total + len(mono) else np.zeros((1, 1), np.float32)
+
+
+def _fast_even(length: float) -> int:
+    """The even number nearest to `length` that only 2, 3, 5, 7 and 11 divide; at least 4."""
+    nearest = max(2 * round(length / 2), 4)
+    for distance in range(0, nearest, 2):
+        for candidate in (nearest - distance, nearest + distance):
+            if candidate >= 4 and _is_smooth(candidate):
+                return candidate
+    return nearest
+
+
+def _is_smooth(number: int) -> bool:
+    for prime in (2, 3, 5, 7, 11):
+        while number % prime == 0:
+            number //= prime
+    return number == 1

@@ -1,0 +1,243 @@
+"""Songs of any length in blocks: read them, write them, in memory that does not grow.
+
+What is written has been put on the levels of the output format before (`quantise`), so sums and
+differences of files are exact. A PCM wav that meets a sample beyond full scale goes on as 32-bit
+floats, the same levels unclipped.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from jaxtyping import Float, Num
+
+# Levels per unit of amplitude; FLOAT has none worth the name.
+SCALES = {"PCM_16": 2**15, "PCM_24": 2**23, "FLOAT": 0}
+SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
+_WAV_LIMIT = 2**32 - 2**16  # bytes of samples; RF64 goes on from there
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of an audio file says."""
+
+    sample_rate_hz: int
+    num_channels: int
+    num_samples: int
+
+    @property
+    def seconds(self) -> float:
+        """The length."""
+        return self.num_samples / self.sample_rate_hz
+
+
+def audio_info(path: str | os.PathLike) -> AudioInfo:
+    """What an audio file holds.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not audio or holds no samples.
+    """
+    with _open(Path(path)) as file:
+        info = AudioInfo(file.samplerate, file.channels, file.frames)
+    if info.num_samples == 0:
+        raise ValueError(f"{path}: holds no samples")
+    return info
+
+
+def read_blocks(
+    path: str | os.PathLike, *, block_seconds: float = 5.0
+) -> Iterator[Float[np.ndarray, "c _"]]:
+    """The samples of an audio file in order.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not audio, is cut short or damaged, or holds NaN or infinity.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        size, seen = max(round(block_seconds * file.samplerate), 1), 0
+        while True:
+            try:
+                block = file.read(size, dtype="float32", always_2d=True).T
+            except (soundfile.SoundFileError, AssertionError) as error:
+                raise ValueError(f"{path}: cannot be read as audio ({error})") from error
+            if not block.shape[1]:
+                break
+            if not np.isfinite(block).all():
+                raise ValueError(f"{path}: holds samples that are not finite (NaN or infinity)")
+            seen += block.shape[1]
+            yield np.ascontiguousarray(block)
+        if seen < file.frames:
+            raise ValueError(
+                f"{path}: damaged or cut short: {file.frames} samples announced, {seen} read"
+            )
+
+
+def check_format(form: str, subtype: str) -> None:
+    """ValueError unless files of this format can have this subtype."""
+    if form not in SUBTYPES:
+        raise ValueError(f"format: one of {', '.join(SUBTYPES)} expected, got {form!r}")
+    if subtype not in SUBTYPES[form]:
+        raise ValueError(
+            f"subtype: {form} files can be {', '.join(SUBTYPES[form])}, got {subtype!r}"
+        )
+
+
+def quantise(samples: Float[np.ndarray, "*a n"], subtype: str) -> Num[np.ndarray, "*a n"]:
+    """Amplitudes in levels of a PCM subtype (whole numbers, not clipped); FLOAT as they are."""
+    scale = SCALES[subtype]
+    if not scale:
+        return np.asarray(samples, np.float32)
+    return np.rint(samples.astype(np.float64) * scale).astype(np.int64)
+
+
+class AudioWriter:
+    """Writes one audio file block by block; a full disk is an OSError that names the file.
+
+    Args:
+        path: the file; its suffix, .wav or .flac, is the format.
+        num_samples: how long it will be (wav files beyond 4 GB need another header).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        sample_rate_hz: int,
+        num_channels: int,
+        subtype: str = "PCM_16",
+        num_samples: int = 0,
+    ):
+        self.path, self.subtype, self.num_clipped = Path(path), subtype, 0
+        self._rate, self._channels, self._length = sample_rate_hz, num_channels, num_samples
+        self._form = self.path.suffix[1:].lower()
+        check_format(self._form, subtype)
+        self._stored = subtype
+        self._file, self._sound = self._create(self.path)
+
+    def __enter__(self) -> "AudioWriter":
+        return self
+
+    def __exit__(self, *error):
+        self.close(check=error[0] is None)
+
+    def write(self, levels: Num[np.ndarray, "c _"]) -> None:
+        """The next samples, as `quantise` gives them for this file's subtype."""
+        scale = SCALES[self.subtype]
+        beyond = (levels < -scale) | (levels > scale - 1) if scale else np.zeros(1, bool)
+        if beyond.any() and self._stored != "FLOAT":
+            if self._form == "wav":
+                self._go_on_in_floats()
+            else:
+                self.num_clipped += int(beyond.sum())
+                levels = np.clip(levels, -scale, scale - 1)
+        self._write(levels)
+
+    def close(self, *, check: bool = True) -> None:
+        """End the file; with `check`, what could not be written is an OSError."""
+        if not self._sound.closed:
+            _close(self._sound)
+            self._file.close()
+        if check:
+            self._file.check()
+
+    def _create(self, path):
+        size = self._length * self._channels * {"PCM_16": 2, "PCM_24": 3}.get(self._stored, 4)
+        form = "RF64" if self._form == "wav" and size > _WAV_LIMIT else self._form.upper()
+        file = _CheckedFile(path)
+        try:
+            return file, soundfile.SoundFile(
+                file, "w", self._rate, self._channels, self._stored, format=form
+            )
+        except (soundfile.SoundFileError, ValueError) as error:
+            file.close()
+            file.check()
+            raise ValueError(
+                f"{path}: {self._form} {self._stored} cannot hold {self._channels} channels at "
+                f"{self._rate} Hz ({error}); try another --format"
+            ) from error
+
+    def _write(self, levels):
+        scale = SCALES[self.subtype]
+        if self._stored == "FLOAT":
+            data = np.asarray(levels / scale if scale else levels, np.float32)
+        elif self._stored == "PCM_16":
+            data = levels.astype(np.int16)
+        else:
+            data = levels.astype(np.int32) << 8
+        try:
+            self._sound.write(np.ascontiguousarray(data.T))
+        except (soundfile.SoundFileError, AssertionError):
+            self._file.check()
+            raise
+
+    def _go_on_in_floats(self):
+        """The same file anew in 32-bit floats, with what it holds so far."""
+        self.close()
+        written = self.path.with_name(f".pcm.{self.path.name}")
+        os.replace(self.path, written)
+        self._stored = "FLOAT"
+        self._file, self._sound = self._create(self.path)
+        with soundfile.SoundFile(written) as before:
+            for block in before.blocks(_BLOCK, dtype="float64", always_2d=True):
+                self._write(quantise(block.T, self.subtype))
+        written.unlink()
+
+
+class _CheckedFile:
+    """A file that remembers why it could not be written: libsndfile would not tell."""
+
+    def __init__(self, path: Path):
+        self._path, self._error = path, None
+        self._file = path.open("w+b")
+
+    def write(self, data):
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self._error = self._error or error
+            return 0
+
+    def read(self, size=-1):
+        return self._file.read(size)
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:  # seeking writes what is buffered
+            self._error = self._error or error
+            return 0
+
+    def tell(self):
+        return self._file.tell()
+
+    def close(self):
+        try:
+            self._file.close()
+        except OSError as error:
+            self._error = self._error or error
+
+    def check(self):
+        if self._error:
+            raise OSError(self._error.errno, self._error.strerror, str(self._path))
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such audio file")
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:
+        raise ValueError(f"{path}: cannot be read as audio ({error})") from error
+
+
+def _close(sound):
+    try:
+        sound.close()
+    except (soundfile.SoundFileError, AssertionError):
+        return  # the file knows the reason

@@ -1,0 +1,152 @@
+"""Excerpts as files, for other tools, and other tools' files as estimates.
+
+    DIR/mixtures/0000.wav                       what a tool hears
+    DIR/references/0000/piano.wav ...           the sources, and their notes in transcription.mid
+    DIR/excerpts.json                           which song and moment each number is
+
+Estimates lie in folders like those of `references`, which is what experiments.separate makes of
+DIR/mixtures. They may lack the MIDI file, or all wav files, but then in every folder. Audio is
+32-bit float, so that no level is clipped.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cerberus_jax.notes import Notes
+from data_pipeline.audio_io import read_audio, whole_file, write_audio
+from data_pipeline.midi_io import Part, read_midi, write_midi
+from data_pipeline.plan import Excerpt, Planner
+from data_pipeline.slakh_index import instrument_of
+from experiments.scoring import Estimate
+
+MIDI_FILE = "transcription.mid"
+_PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
+
+
+def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
+    """Write the first `count` excerpts of the planner into `out`."""
+    out, config = Path(out), planner.config
+    rate = config.grid.sample_rate_hz
+    (out / "mixtures").mkdir(parents=True, exist_ok=True)
+    ids = []
+    for number, excerpt in enumerate(planner.excerpts(count)):
+        name = excerpt_name(number)
+        folder = out / "references" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        sound = {"sample_rate_hz": rate, "subtype": "FLOAT"}
+        write_audio(out / "mixtures" / f"{name}.wav", excerpt.sources.sum(0), **sound)
+        parts = []
+        for slot, instrument in enumerate(config.instruments):
+            write_audio(folder / f"{instrument}.wav", excerpt.sources[slot], **sound)
+            program, drums = _PROGRAMS.get(instrument, 0), instrument == "drums"
+            parts.append(Part(instrument, program, drums, excerpt.notes[slot]))
+        write_midi(folder / MIDI_FILE, parts)
+        ids.append(excerpt.id)
+    heading = {"instruments": list(config.instruments), "sample_rate_hz": rate}
+    heading |= {"split": config.split, "excerpt_seconds": config.num_samples / rate, "ids": ids}
+    with whole_file(out / "excerpts.json") as part:
+        part.write_text(json.dumps(heading, indent=1) + "\n")
+
+
+def excerpt_name(number: int) -> str:
+    """The name of an excerpt's folder and mixture."""
+    return f"{number:04d}"
+
+
+@dataclass
+class EstimateFiles:
+    """A tool's files, read excerpt by excerpt in the order in which they were exported.
+
+    Args:
+        folder: holds a folder per excerpt.
+        instruments: what each must have.
+        sample_rate_hz: of the excerpts.
+        has_audio, has_notes: which kinds of file the tool has written.
+    """
+
+    folder: Path
+    instruments: tuple[str, ...]
+    sample_rate_hz: int
+    has_audio: bool
+    has_notes: bool
+    num_read: int = 0
+
+    @classmethod
+    def find(
+        cls, folder: str | Path, instruments: tuple[str, ...], sample_rate_hz: int
+    ) -> "EstimateFiles":
+        """The files in a folder; the first excerpt's tell what there is.
+
+        Raises:
+            FileNotFoundError: if the first excerpt has no file.
+        """
+        first = Path(folder) / excerpt_name(0)
+        audio = [name for name in instruments if (first / f"{name}.wav").is_file()]
+        notes = (first / MIDI_FILE).is_file()
+        if not audio and not notes:
+            wanted = ", ".join(f"{name}.wav" for name in instruments)
+            raise FileNotFoundError(
+                f"--estimates={folder}: {first} holds neither {MIDI_FILE} nor {wanted}; a folder "
+                "per excerpt is expected, named by the mixtures of --export_excerpts"
+            )
+        return cls(Path(folder), instruments, sample_rate_hz, bool(audio), notes)
+
+    def read(self, excerpts: Sequence[Excerpt]) -> list[Estimate]:
+        """The estimates of the next excerpts.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if one has another rate or length, or a MIDI part that fits no instrument.
+        """
+        found = []
+        for excerpt in excerpts:
+            folder = self.folder / excerpt_name(self.num_read)
+            num_samples = excerpt.sources.shape[-1]
+            sources = self._sources(folder, num_samples) if self.has_audio else None
+            notes = self._notes(folder / MIDI_FILE) if self.has_notes else None
+            found.append(Estimate(sources, notes))
+            self.num_read += 1
+        return found
+
+    def _sources(self, folder: Path, num_samples: int) -> np.ndarray:
+        missing = [name for name in self.instruments if not (folder / f"{name}.wav").is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{folder}: no {', '.join(f'{name}.wav' for name in missing)}; every excerpt needs "
+                f"{', '.join(self.instruments)}"
+            )
+        sources = []
+        for name in self.instruments:
+            path = folder / f"{name}.wav"
+            samples, rate = read_audio(path)
+            if rate != self.sample_rate_hz:
+                raise ValueError(
+                    f"{path}: {self.sample_rate_hz} Hz expected, the rate of the excerpts, "
+                    f"got {rate} Hz; resample the estimates"
+                )
+            if samples.shape[1] != num_samples:
+                raise ValueError(
+                    f"{path}: {num_samples} samples expected, the length of the excerpt, "
+                    f"got {samples.shape[1]}"
+                )
+            sources.append(samples.mean(0))
+        return np.stack(sources)
+
+    def _notes(self, path: Path) -> dict[str, Notes]:
+        """An instrument without a part has no notes."""
+        parts = {name: [] for name in self.instruments}
+        for part in read_midi(path):
+            name = part.name.lower()
+            if name not in parts:
+                name = instrument_of(part.program, is_drum=part.is_drum)
+            if name not in parts:
+                raise ValueError(
+                    f"{path}: part {part.name!r} (program {part.program}) is none of "
+                    f"{', '.join(self.instruments)}; name its track after the instrument"
+                )
+            parts[name].append(part.notes)
+        return {name: Notes.joined(found) for name, found in parts.items()}

@@ -1,0 +1,272 @@
+"""The files of one separated song: stems, what is left of them, MIDI, a table of notes, the page.
+
+Everything is written block by block into a hidden folder beside its place and moved when all of it
+is whole. Stems, minus-one mixes and `other` are whole numbers of the format's levels: together they
+give the song back to the last bit.
+"""
+
+import contextlib
+import csv
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from cerberus_jax.inference import Predictor
+from cerberus_jax.note_stream import NoteStream
+from cerberus_jax.notes import Notes
+from data_pipeline.audio_stream import (
+    AudioInfo,
+    AudioWriter,
+    audio_info,
+    check_format,
+    quantise,
+    read_blocks,
+)
+from data_pipeline.midi_io import Part, read_midi, write_midi
+from data_pipeline.slakh_index import instrument_of
+from experiments.song_page import SongPage
+
+MIDI_FILE = "transcription.mid"
+NOTES_FILE = "notes.csv"
+OTHER = "other"
+
+# General MIDI program (from 0) that plays an instrument's track.
+PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
+DRUMS = ("drums",)
+
+
+@dataclass(frozen=True)
+class SongOptions:
+    """What is written of a song, and how.
+
+    Args:
+        form, subtype: of the audio files: wav or flac; PCM_16, PCM_24 or FLOAT.
+        only: the instruments to write; none for all.
+        minus: instruments of which to write the song without them.
+        other: also write what is left of the song without the written stems.
+        bpm: tempo of the MIDI file; moves the beat grid, not the notes.
+        page: also write the page.
+
+    Raises:
+        ValueError: on a format that does not exist or a tempo MIDI cannot hold.
+    """
+
+    form: str = "wav"
+    subtype: str = "PCM_16"
+    only: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+    other: bool = False
+    bpm: float = 120.0
+    page: bool = True
+
+    def __post_init__(self):
+        check_format(self.form, self.subtype)
+        if not 4 <= self.bpm <= 1000:
+            raise ValueError(f"bpm: must lie in 4..1000, got {self.bpm}")
+
+    def check_instruments(self, known: Sequence[str]) -> None:
+        """ValueError if an instrument is asked for that the network does not know."""
+        for name, wanted in (("only", self.only), ("minus", self.minus)):
+            if unknown := [instrument for instrument in wanted if instrument not in known]:
+                raise ValueError(
+                    f"{name}: {', '.join(unknown)} asked for; the network knows {', '.join(known)}"
+                )
+
+
+def write_song(
+    song: Path,
+    folder: Path,
+    *,
+    predictor: Predictor,
+    options: SongOptions,
+    reference: dict[str, Notes] | None = None,
+    on_progress: Callable[[float], None] = lambda seconds: None,
+) -> AudioInfo:
+    """All files of a song, or none of them.
+
+    Raises:
+        FileNotFoundError, ValueError: if the song cannot be read.
+        OSError: if its files cannot be written; names the folder.
+    """
+    info = audio_info(song)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+            part = Path(name) / folder.name
+            part.mkdir()
+            _write_files(song, part, info, predictor, options, reference, on_progress)
+            _move(part, folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"cannot write the files of a song ({reason})"
+        raise OSError(error.errno, message, str(folder)) from error
+    return info
+
+
+def write_notes(path: Path, notes: dict[str, Notes]) -> None:
+    """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
+    rows = [
+        (f"{onset:.4f}", f"{offset:.4f}", name, int(pitch), int(velocity))
+        for name, found in notes.items()
+        for (onset, offset), pitch, velocity in zip(
+            found.intervals, found.pitches, found.velocities, strict=True
+        )
+    ]
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("onset_seconds", "offset_seconds", "instrument", "pitch", "velocity"))
+        table.writerows(sorted(rows, key=lambda row: (float(row[0]), row[2], row[3])))
+
+
+def parts_of(notes: dict[str, Notes]) -> list[Part]:
+    """One MIDI track per instrument."""
+    return [
+        Part(name=name, program=PROGRAMS.get(name, 0), is_drum=name in DRUMS, notes=found)
+        for name, found in notes.items()
+    ]
+
+
+def reference_notes(file: Path) -> dict[str, Notes]:
+    """The notes of a MIDI file by instrument; nothing where there is no such file."""
+    if not file.is_file():
+        return {}
+    found = {}
+    for part in read_midi(file):
+        if name := instrument_of(part.program, is_drum=part.is_drum):
+            found.setdefault(name, []).append(part.notes)
+    fields = ("intervals", "pitches", "velocities")
+    return {
+        name: Notes(*(np.concatenate([getattr(n, field) for n in notes]) for field in fields))
+        for name, notes in found.items()
+    }
+
+
+class StemFiles:
+    """The audio files of a song, while it is being separated."""
+
+    def __init__(
+        self, folder: Path, instruments: Sequence[str], info: AudioInfo, options: SongOptions
+    ):
+        self.instruments = tuple(instruments)
+        self.written = tuple(name for name in instruments if name in (options.only or instruments))
+        self._subtype = options.subtype
+        self._minus = [name for name in instruments if name in options.minus]
+        names = [*self.written, *(f"minus_{name}" for name in self._minus)]
+        names += [OTHER] * options.other
+        self._writers = {
+            name: AudioWriter(
+                folder / f"{name}.{options.form}",
+                sample_rate_hz=info.sample_rate_hz,
+                num_channels=info.num_channels,
+                subtype=options.subtype,
+                num_samples=info.num_samples,
+            )
+            for name in names
+        }
+
+    @property
+    def files(self) -> dict[str, str]:
+        """File names of the stems, and of `other`."""
+        return {
+            name: writer.path.name
+            for name, writer in self._writers.items()
+            if not name.startswith("minus_")
+        }
+
+    @property
+    def clipped(self) -> dict[str, int]:
+        """How many samples of a file had to be clipped, where any."""
+        return {name: w.num_clipped for name, w in self._writers.items() if w.num_clipped}
+
+    def __enter__(self) -> "StemFiles":
+        return self
+
+    def __exit__(self, *error):
+        for writer in self._writers.values():
+            writer.close(check=False)
+        if error[0] is None:
+            for writer in self._writers.values():
+                writer.close()
+
+    def add(
+        self, mixture: Float[np.ndarray, "c n"], sources: Float[np.ndarray, "s c n"]
+    ) -> dict[str, Float[np.ndarray, "c n"]]:
+        """The next samples of the song and of its sources; returns those of every stem."""
+        levels = quantise(mixture, self._subtype)
+        stems = dict(zip(self.instruments, quantise(sources, self._subtype), strict=True))
+        sounds = dict(zip(self.instruments, sources, strict=True))
+        sounds = {name: sounds[name] for name in self.written}
+        for name in self.written:
+            self._writers[name].write(stems[name])
+        for name in self._minus:
+            self._writers[f"minus_{name}"].write(levels - stems[name])
+        if OTHER in self._writers:
+            self._writers[OTHER].write(levels - sum(stems[name] for name in self.written))
+            sounds[OTHER] = mixture - sum(sounds.values())
+        return sounds
+
+
+def _write_files(song, folder, info, predictor, options, reference, on_progress):
+    mixture = _Tee(_readable(song))
+    notes = NoteStream(predictor.decode, predictor.grid)
+    with StemFiles(folder, predictor.instruments, info, options) as stems:
+        page = SongPage(folder, info, stems.files) if options.page else None
+        with page or contextlib.nullcontext():
+            for sources, rolls in predictor.predict_stream(mixture, info.sample_rate_hz):
+                samples = mixture.take(sources.shape[-1])
+                sounds = stems.add(samples, sources)
+                if page:
+                    page.add(samples, sounds)
+                notes.add(rolls)
+                on_progress(samples.shape[1] / info.sample_rate_hz)
+        written = stems.written
+    found = notes.finish()
+    found = {name: found[name] for name in written}
+    write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
+    write_notes(folder / NOTES_FILE, found)
+    if page:
+        truth = {name: kept.window(0.0, info.seconds) for name, kept in (reference or {}).items()}
+        page.finish(song.stem, parts_of(found), reference=truth)
+    for name, count in stems.clipped.items():
+        print(f"  {name}.{options.form}: {count} samples beyond full scale were clipped; "
+              "--format=wav keeps them", flush=True)  # fmt: skip
+
+
+class _Tee:
+    """Hands blocks on and keeps their samples until they are taken."""
+
+    def __init__(self, blocks: Iterator[np.ndarray]):
+        self._blocks, self._kept = blocks, []
+
+    def __iter__(self):
+        for block in self._blocks:
+            self._kept.append(block)
+            yield block
+
+    def take(self, count: int) -> Float[np.ndarray, "c n"]:
+        joined = np.concatenate(self._kept, axis=1)
+        self._kept = [joined[:, count:]]
+        return joined[:, :count]
+
+
+def _readable(song: Path) -> Iterator[np.ndarray]:
+    """The song's blocks; that it cannot be read must not look like a full disk."""
+    try:
+        yield from read_blocks(song)
+    except OSError as error:
+        raise ValueError(f"{song}: cannot be read ({error.strerror or error})") from error
+
+
+def _move(part: Path, folder: Path) -> None:
+    if not folder.exists():
+        shutil.move(part, folder)
+        return
+    for file in sorted(path for path in part.rglob("*") if path.is_file()):
+        target = folder / file.relative_to(part)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(file, target)

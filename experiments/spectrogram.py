@@ -1,0 +1,100 @@
+"""A picture of a song of any length: a fixed number of columns, each a short spectrum.
+
+Of a long song a column shows the loudest of a few frames in its span, so that a picture of an hour
+takes no more memory or time than one of a minute; rows are spaced like pitches.
+"""
+
+import struct
+import zlib
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+NUM_ROWS = 160
+MOST_COLUMNS = 3000
+RANGE_DB = 70.0
+_FRAMES_PER_COLUMN = 3
+_LOWEST_HZ, _HIGHEST_HZ = 40.0, 16000.0
+
+
+class Spectrogram:
+    """Collects the columns from consecutive samples.
+
+    Args:
+        sample_rate_hz: of the samples.
+        num_samples: how many will come.
+    """
+
+    def __init__(self, sample_rate_hz: int, num_samples: int):
+        self._window = max(round(0.085 * sample_rate_hz / 2) * 2, 16)
+        self._taper = np.hanning(self._window + 1)[:-1].astype(np.float32)
+        columns = int(np.clip(num_samples / (0.02 * sample_rate_hz), 1, MOST_COLUMNS))
+        count = columns * _FRAMES_PER_COLUMN
+        centres = ((np.arange(count) + 0.5) * num_samples / count).astype(np.int64)
+        self._begins = centres - self._window // 2
+        self._power = np.zeros((count, NUM_ROWS), np.float32)
+        self._next, self._buffer = 0, np.zeros(self._window, np.float32)
+        self._start = -self._window
+        top = min(_HIGHEST_HZ, sample_rate_hz / 2)
+        edges = np.geomspace(min(_LOWEST_HZ, top / 4), top, NUM_ROWS + 1)
+        bins = np.clip(edges * self._window / sample_rate_hz, 0, self._window // 2 - 1e-3)
+        self._low = bins[:-1].astype(np.int64)
+        self._high = np.maximum(bins[1:].astype(np.int64), self._low)
+
+    def add(self, mono: Float[np.ndarray, " n"]) -> None:
+        """The next samples."""
+        self._buffer = np.concatenate([self._buffer, mono])
+        self._take(self._start + len(self._buffer))
+
+    def decibels(self) -> Float[np.ndarray, "rows columns"]:
+        """The picture so far, lowest frequency first."""
+        end = self._start + len(self._buffer)
+        self._buffer = np.pad(self._buffer, (0, self._window))
+        self._take(end + self._window)
+        columns = self._power.reshape(-1, _FRAMES_PER_COLUMN, NUM_ROWS).max(1)
+        return 10 * np.log10(np.maximum(columns.T, 1e-12))
+
+    def _take(self, end):
+        """Spectra of the frames that lie before sample `end`."""
+        ready = int(np.searchsorted(self._begins, end - self._window, side="right"))
+        for first in range(self._next, ready, 256):
+            begins = self._begins[first : min(first + 256, ready)] - self._start
+            frames = self._buffer[begins[:, None] + np.arange(self._window)]
+            power = np.abs(np.fft.rfft(frames * self._taper)) ** 2
+            sums = np.pad(np.cumsum(power, axis=1), ((0, 0), (1, 0)))
+            widths = self._high - self._low + 1
+            rows = (sums[:, self._high + 1] - sums[:, self._low]) / widths
+            self._power[first : first + len(rows)] = rows
+        self._next = max(ready, self._next)
+        following = self._begins[self._next] if self._next < len(self._begins) else end
+        drop = max(int(following) - self._start, 0)
+        self._buffer, self._start = self._buffer[drop:], self._start + drop
+
+
+def png(
+    decibels: Float[np.ndarray, "rows columns"], *, top_db: float, colours: UInt8[np.ndarray, "n 3"]
+) -> bytes:
+    """The picture as a PNG file, high frequencies above; `top_db` gets the last colour."""
+    last = len(colours) - 1
+    level = (decibels[::-1] - top_db) / RANGE_DB + 1
+    indices = np.clip(np.rint(level * last), 0, last).astype(np.uint8)
+    rows, columns = indices.shape
+    lines = np.pad(indices, ((0, 0), (1, 0))).tobytes()  # filter 0 before every line
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)),
+        (b"PLTE", colours.tobytes()),
+        (b"IDAT", zlib.compress(lines, 9)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def magma(count: int = 64) -> UInt8[np.ndarray, "n 3"]:
+    """Matplotlib's colours from dark to light."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["magma"](np.linspace(0, 1, count))[:, :3]
+    return np.rint(255 * colours).astype(np.uint8)

@@ -1,0 +1,69 @@
+"""Rolls in pieces give the notes of the whole, and are not kept."""
+
+import numpy as np
+import pytest
+
+from cerberus_jax.decoding import decode_all
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.note_stream import NoteStream
+
+GRID = FrameGrid()
+NAMES = ("piano", "drums")
+
+
+def decoder(rolls):
+    return decode_all(rolls, GRID, instruments=NAMES)
+
+
+def random_rolls(seconds, *, seed=0):
+    """Held notes of many lengths, ragged and noisy."""
+    rng = np.random.default_rng(seed)
+    num_frames = round(seconds * GRID.frame_rate_hz)
+    rolls = rng.uniform(0, 0.3, (2, num_frames, 88)).astype(np.float32)
+    for slot, pitch, start in zip(
+        rng.integers(0, 2, 900), rng.integers(0, 88, 900), rng.integers(0, num_frames, 900),
+        strict=True,
+    ):  # fmt: skip
+        length = int(rng.exponential(60)) + 1
+        rolls[slot, start : start + length, pitch] = rng.uniform(0.3, 1, 1)
+    return rolls
+
+
+@pytest.mark.parametrize("size", [1, 37, 1250, 10**6])
+def test_pieces_do_not_matter(size):
+    rolls = random_rolls(90, seed=size)
+    rolls = rolls if size > 1 else rolls[:, :2000]
+    stream = NoteStream(decoder, GRID)
+    for start in range(0, rolls.shape[1], size):
+        stream.add(rolls[:, start : start + size])
+    found, whole = stream.finish(), decoder(rolls)
+    for name in NAMES:
+        assert len(whole[name]) > 50
+        np.testing.assert_allclose(found[name].intervals, whole[name].intervals, atol=1e-9)
+        np.testing.assert_array_equal(found[name].pitches, whole[name].pitches)
+        assert np.abs(found[name].velocities - whole[name].velocities).max() <= 1  # rounding
+
+
+def test_a_note_that_lasts_is_kept_whole():
+    rolls = np.zeros((2, 5000, 88), np.float32)
+    rolls[0, 100:4900, 40] = 0.9
+    stream = NoteStream(decoder, GRID)
+    for start in range(0, 5000, 500):
+        stream.add(rolls[:, start : start + 500])
+    (interval,) = stream.finish()["piano"].intervals
+    np.testing.assert_allclose(interval, (1.6, 78.4))
+
+
+def test_memory_does_not_grow_with_the_song():
+    rolls = random_rolls(60)
+    stream, kept = NoteStream(decoder, GRID), []
+    for _ in range(8):
+        for start in range(0, rolls.shape[1], 500):
+            stream.add(rolls[:, start : start + 500])
+            kept.append(sum(piece.shape[1] for piece in stream._pieces))
+    assert max(kept) < 45 * GRID.frame_rate_hz
+
+
+def test_no_frames_give_no_notes():
+    stream = NoteStream(lambda rolls: decoder(np.zeros((2, 0, 88), np.float32)), GRID)
+    assert not len(stream.finish()["piano"])

@@ -1,0 +1,66 @@
+"""The excerpts beside the report are those that were scored, and a browser can play them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from data_pipeline.audio_io import read_audio
+from experiments.evaluate import evaluate
+from experiments.report import main, write_report
+from experiments.report_excerpts import choose
+from tests.browser import chromium, console_errors, wait_for
+from tests.tiny_run import prepare_data, tiny_config, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = prepare_data(tmp_path_factory.mktemp("prepared"))
+    workdir = write_run(tmp_path_factory.mktemp("run"), tiny_config(root))
+    evaluate(workdir)
+    return workdir
+
+
+def test_the_ends_of_the_list():
+    values = [1.0, None, -3.0, 8.0, 2.0]
+    items = [{"id": "x", "metrics": {"piano": {"si_sdr_improvement": v}}} for v in values]
+    assert choose({"items": items}, 1) == [(3, "best", 8.0), (2, "worst", -3.0)]
+    assert [index for index, _, _ in choose({"items": items}, 9)] == [3, 4, 2, 0]
+    assert choose({"items": items[:2]}, 3) == []
+
+
+def test_files_of_the_page(run):
+    page = write_report(run, excerpts=1)
+    text = page.read_text()
+    files = re.findall(r'src="([^"]*)"', text)
+    assert len(files) == 2 * (1 + 2 * 2) and all((page.parent / file).is_file() for file in files)
+    assert "best:" in text and "worst:" in text and "bootstrap" in text
+    mixture, rate = read_audio(page.parent / files[0])
+    true = [read_audio(page.parent / file)[0] for file in files[1:5] if "_true" in file]
+    assert rate == 16000
+    np.testing.assert_allclose(sum(true), mixture, atol=3 / 32768)
+
+
+def test_the_page_in_a_browser(run):
+    page = write_report(run, excerpts=1)
+    with chromium() as browser:
+        browser.get(page.as_uri())
+        browser.execute_script("document.querySelector('audio').play()")
+        moved = "return document.querySelector('audio').currentTime"
+        wait_for(lambda: browser.execute_script(moved) > 0.2)
+        assert not console_errors(browser)
+
+
+def test_without_the_data_the_page_comes_without_sounds(run, tmp_path, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["root"] = str(tmp_path / "gone")
+    kept = (run / "config.json").read_text()
+    (run / "config.json").write_text(json.dumps(config))
+    try:
+        assert main([f"--workdir={run}"]) == 0
+    finally:
+        (run / "config.json").write_text(kept)
+    assert "no excerpts to listen to" in capsys.readouterr().err
+    assert "<audio" not in (run / "report" / "index.html").read_text()
+    assert main([f"--workdir={run}", "--excerpts=few"]) == 1
