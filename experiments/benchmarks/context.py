@@ -3,8 +3,8 @@
     python -m experiments.benchmarks.context --workdir=RUN
 
 Validation songs are joined into longer ones; each is separated whole and in windows. The default
-context is the shortest that loses at most 0.05 dB and 0.002 against the song at once, or against
-the longest context where windows as such cost more.
+context is the shortest that loses at most 0.05 dB and 0.002 of onset F1, and whose difference to
+the whole song is no more than 3 dB larger near borders than elsewhere.
 """
 
 import sys
