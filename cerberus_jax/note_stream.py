@@ -1,4 +1,4 @@
-"""Notes of a song whose rolls come in pieces, in memory that does not grow with the song.
+"""Notes and levels of a song that comes in pieces, in memory that hardly grows with the song.
 
 Decoding looks a few frames around a note and no further, so notes that ended a while ago are final;
 the roll is kept from the first note that is not.
@@ -63,6 +63,49 @@ class NoteStream:
             first = max(int((keep_from - _GUARD_SECONDS) * rate), self._first)
             self._pieces = [roll[:, first - self._first :]]
             self._first = first
+
+
+class LevelStream:
+    """decoding.frame_levels of sources that come in pieces: one number per frame is kept.
+
+    Args:
+        sample_rate_hz: of the sources.
+        grid: the frames.
+    """
+
+    def __init__(self, sample_rate_hz: int, grid: FrameGrid):
+        self._rate, self._grid = sample_rate_hz, grid
+        self._num_samples = 0
+        self._power = 0.0  # of all samples so far, [s]
+        self._at_middles = []  # power up to the boundaries of the frames, pieces of [s k]
+
+    def add(self, sources: Float[np.ndarray, "s c n"]) -> None:
+        """The next samples."""
+        power = np.cumsum(np.mean(np.square(sources, dtype=np.float64), axis=1), axis=1)
+        power = np.concatenate([np.zeros((len(power), 1)), power], axis=1)
+        power += np.reshape(self._power, (-1, 1))
+        known = sum(piece.shape[1] for piece in self._at_middles)
+        end = self._num_samples + sources.shape[2]
+        middles = _middles(known, int(end * self._grid.frame_rate_hz / self._rate) + 2, self)
+        middles = middles[middles <= end]
+        self._at_middles.append(power[:, middles - self._num_samples])
+        self._power, self._num_samples = power[:, -1], end
+
+    def finish(self) -> Float[np.ndarray, "s t"]:
+        """Root mean square of each source in each frame of the song."""
+        seconds = self._num_samples / self._rate
+        num_frames = self._grid.num_frames(round(seconds * self._grid.sample_rate_hz))
+        power = np.concatenate(self._at_middles, axis=1)[:, : num_frames + 1]
+        middles = np.minimum(_middles(0, num_frames + 1, self), self._num_samples)
+        missing = num_frames + 1 - power.shape[1]
+        power = np.concatenate([power, np.repeat(self._power[:, None], missing, axis=1)], axis=1)
+        return np.sqrt(np.diff(power).clip(0) / np.maximum(np.diff(middles), 1))
+
+
+def _middles(first: int, last: int, stream: LevelStream) -> np.ndarray:
+    """First samples of frames first..last - 1, as in decoding.frame_levels."""
+    frames = np.arange(first, max(last, first))
+    return np.rint(frames * stream._rate / stream._grid.frame_rate_hz).astype(np.int64)
 
 
 def _joined(parts: list[Notes]) -> Notes:

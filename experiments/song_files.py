@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from cerberus_jax.decoding import with_levels
 from cerberus_jax.inference import Predictor
-from cerberus_jax.note_stream import NoteStream
+from cerberus_jax.note_stream import LevelStream, NoteStream
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_stream import (
     AudioInfo,
@@ -214,6 +215,7 @@ class StemFiles:
 def _write_files(song, folder, info, predictor, options, reference, on_progress):
     mixture = _Tee(_readable(song))
     notes = NoteStream(predictor.decode, predictor.grid)
+    levels = LevelStream(info.sample_rate_hz, predictor.grid)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
@@ -223,10 +225,12 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
                 if page:
                     page.add(samples, sounds)
                 notes.add(rolls)
+                levels.add(sources)
                 on_progress(samples.shape[1] / info.sample_rate_hz)
         written = stems.written
+    loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
     found = notes.finish()
-    found = {name: found[name] for name in written}
+    found = {name: with_levels(found[name], loudness[name], predictor.grid) for name in written}
     write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
     write_notes(folder / NOTES_FILE, found)
     if page:

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cerberus_jax.decoding import decode_all
+from cerberus_jax.decoding import decode_all, frame_levels
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.note_stream import NoteStream
+from cerberus_jax.note_stream import LevelStream, NoteStream
 
 GRID = FrameGrid()
 NAMES = ("piano", "drums")
@@ -67,3 +69,19 @@ def test_memory_does_not_grow_with_the_song():
 def test_no_frames_give_no_notes():
     stream = NoteStream(lambda rolls: decoder(np.zeros((2, 0, 88), np.float32)), GRID)
     assert not len(stream.finish()["piano"])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(1, 5000),
+    st.lists(st.floats(0, 1), max_size=4),
+    st.sampled_from([16000, 44100, 8000]),
+)
+def test_levels_in_pieces_equal_those_of_the_whole(num_samples, cuts, rate):
+    sources = np.random.default_rng(num_samples).standard_normal((2, 1, num_samples))
+    sources = sources.astype(np.float32)
+    stream = LevelStream(rate, GRID)
+    for piece in np.split(sources, sorted(round(c * num_samples) for c in cuts), axis=2):
+        stream.add(piece)
+    whole = np.stack([frame_levels(source, rate, GRID) for source in sources])
+    np.testing.assert_allclose(stream.finish(), whole, atol=1e-9)

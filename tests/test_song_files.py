@@ -93,4 +93,4 @@ def test_true_notes_beside_those_found(tmp_path):
     assert [row["name"] for row in data["rows"]] == list(NAMES)
     assert [note[2] for note in data["rows"][0]["reference"]] == [60, 72, 64, 76]
     assert data["rows"][1]["reference"] is None
-    assert data["rows"][1]["notes"] == [[0.25, 0.26, 36, 100]]
+    assert data["rows"][1]["notes"] == [[0.25, 0.26, 36, 80]]
