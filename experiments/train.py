@@ -30,6 +30,8 @@ LONG_RUN_SECONDS = 3600
 # Steps handed to the devices before the loop waits for them: enough that they never idle, few
 # enough that batches do not pile up in memory and the progress shown is true.
 STEPS_AHEAD = 2
+# Steps after the first, which compiles, from which the length of a run can be told.
+STEPS_TO_JUDGE = 5
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
 CPU_FRAMES_PER_TURN = 400
 
@@ -162,7 +164,7 @@ class _Loop:
         self.metrics, self.logged = None, {}
         self.in_flight = collections.deque()
         self.waited, self.since, self.since_step = 0.0, time.monotonic(), None
-        self.warned = False
+        self.began = None  # when the first step was done, and its number
 
     def start(self, batch) -> TrainState:
         """The last checkpoint's state, or a fresh one, on all devices."""
@@ -192,10 +194,12 @@ class _Loop:
         if self.since_step is None:  # the first step compiles; the pace is that of the others
             jax.block_until_ready(self.metrics)
             self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
+            self.began = (self.since, step)
         return state
 
     def after_step(self, state, step, bar, writer, log) -> TrainState:
         """Logs, validates and saves where the config says so, and always at the end."""
+        self._warn_if_long(step, bar)
         train, last = self.config.train, step == self.config.train.num_steps
         scheduled = step % train.log_every == 0 or step % train.eval_every == 0
         save = step % train.checkpoint_every == 0 or last
@@ -217,28 +221,34 @@ class _Loop:
         return state
 
     def _log(self, step, entry, only_here, bar, log):
-        time_fields = self._pace(step, bar)
+        time_fields = self._pace(step)
         extra = {"off_schedule": only_here} if only_here else {}
         log.write(step, {**entry, **extra, "time": time_fields})
         self.logged = entry
         bar.set_postfix_str(_postfix(entry, time_fields))
         self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
 
-    def _pace(self, step, bar) -> dict:
+    def _pace(self, step) -> dict:
         seconds = max(time.monotonic() - self.since, 1e-9)
         steps = max(step - self.since_step, 1)
-        remaining = (self.config.train.num_steps - step) * seconds / steps
-        if remaining > LONG_RUN_SECONDS and not self.warned and jax.process_index() == 0:
-            self.warned = True
-            bar.write(
-                f"This run will take about {remaining / 3600:.0f} hours more on this machine. "
-                "For a network in minutes: python -m experiments.run --config=sets/demo.py"
-            )
         return {
             "seconds_per_step": round(seconds / steps, 6),
             "examples_per_second": round(self.config.batch_size * steps / seconds, 3),
             "input_wait_percent": round(100 * self.waited / seconds, 2),
         }
+
+    def _warn_if_long(self, step, bar):
+        """Says once, a few steps into the run, that it will take more than an hour."""
+        began, first = self.began
+        if step != first + STEPS_TO_JUDGE:
+            return
+        seconds_per_step = (time.monotonic() - began) / STEPS_TO_JUDGE
+        remaining = (self.config.train.num_steps - step) * seconds_per_step
+        if remaining > LONG_RUN_SECONDS and jax.process_index() == 0:
+            bar.write(
+                f"This run will take about {remaining / 3600:.1f} hours more on this machine. "
+                "For a network in minutes: python -m experiments.run --config=sets/demo.py"
+            )
 
     def _validate(self, state) -> dict:
         """Means over all validation examples of all processes."""

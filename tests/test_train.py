@@ -154,11 +154,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert train.start_step(tmp_path) == 0
 
 
-def test_a_long_run_says_so_once(tmp_path, monkeypatch, capsys):
+def test_a_long_run_says_so_once_and_early(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "LONG_RUN_SECONDS", 0)
-    config = _config(train__num_steps=4)
+    config = _config(train__num_steps=14, train__log_every=14)
     train.train(config, _batches(), workdir=tmp_path)
-    assert capsys.readouterr().out.count("--config=sets/demo.py") == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("--config=sets/demo.py") == 1
+
+
+def test_a_short_run_says_nothing(through, tmp_path, capsys):
+    train.train(_config(train__num_steps=8), _batches(), workdir=tmp_path)
+    assert "sets/demo.py" not in capsys.readouterr().out
 
 
 def test_turns_divide_the_batch_of_a_device():

@@ -42,11 +42,13 @@ LEAST_FRAME_F1 = 0.95
 
 OVERRIDES = {
     "model.dropout": 0.0,
+    "loss.mask_inference": 0.3,
     "optimizer.schedule": "cosine",
-    "optimizer.warmup_steps": 50,
+    "optimizer.learning_rate": 2e-3,
+    "optimizer.warmup_steps": 100,
     "batch_size": 3,
     "excerpt_seconds": 1.6,
-    "train.num_steps": 3000,
+    "train.num_steps": 2400,
 }
 
 
