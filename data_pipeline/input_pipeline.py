@@ -1,20 +1,23 @@
-"""The tf.data pipeline: indices of steps -> planned batches -> PCM out of the memory map.
+"""The tf.data pipeline: planned batches -> PCM out of the memory map, read by several threads.
 
-The map enters the graph through dlpack without a copy; tf.data's default optimisations must stay
-off, because they would copy the captured tensor, that is the whole data set, into memory. Only
-excerpts shifted by semitones are read and resampled by Python functions, which hold the
-interpreter's lock.
+The plan is made in Python, a few dozen steps at a time, and handed to tf.data as tensors; nothing
+inside the graph calls back into Python. A callback would need the interpreter's lock, which whoever
+drops an unfinished iterator holds while it waits for the callbacks to end. The map enters the graph
+through dlpack without a copy; tf.data's default optimisations must stay off, because they would
+copy the captured tensor, that is the whole data set, into memory.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from data_pipeline.fetch import process_rows, read_sources
-from data_pipeline.plan import Planner
+from data_pipeline.fetch import numpy_batches, process_rows
+from data_pipeline.plan import PlannedBatch, Planner
 
-_UNBOUNDED = np.iinfo(np.int64).max
+# Steps planned at a time: their plans wait in memory, about 0.2 MB each.
+_STEPS_PLANNED = 32
 
 
 def batches(
@@ -28,6 +31,9 @@ def batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches of steps first_step, first_step + 1, ... as dicts of numpy arrays.
 
+    Excerpts shifted by semitones are resampled in Python: with that option it is the numpy fetcher
+    that reads, in one thread.
+
     Args:
         planner: what to fetch.
         first_step: the first batch.
@@ -36,73 +42,58 @@ def batches(
         process_count: how many shares.
         num_threads: threads that read; the batches do not depend on it.
     """
-    pipeline = dataset(
-        planner,
-        first_step=first_step,
-        num_steps=num_steps,
-        process_index=process_index,
-        process_count=process_count,
-        num_threads=num_threads,
-    )
-    return iter(pipeline.as_numpy_iterator())
-
-
-def dataset(
-    planner: Planner,
-    *,
-    first_step: int = 0,
-    num_steps: int | None = None,
-    process_index: int = 0,
-    process_count: int = 1,
-    num_threads: int = 2,
-) -> tf.data.Dataset:
-    """What `batches` iterates over, as a tf.data.Dataset."""
     if num_threads < 1:
         raise ValueError(f"num_threads must be positive, got {num_threads}")
+    share = {"process_index": process_index, "process_count": process_count}
+    rows = process_rows(planner.config.batch_size, **share)
+    if planner.config.augment_semitones:
+        return numpy_batches(planner, first_step=first_step, num_steps=num_steps, **share)
     _keep_off_accelerators()
-    config = planner.config
-    rows = process_rows(config.batch_size, process_index=process_index, process_count=process_count)
-    num_rows, num_slots = rows.stop - rows.start, len(config.instruments)
-    length = config.num_samples
-    maps = planner.catalogue.pcm()
-    pcm = [_as_tensor(array) for array in maps]
+    steps = itertools.count(first_step)
+    steps = steps if num_steps is None else itertools.islice(steps, num_steps)
+    return _read_planned(planner, steps, rows, num_threads)
 
-    def plan(k):
-        planned = planner.batch(int(k), rows=rows)
-        return planned.corpora.astype(np.int32), planned.starts, planned.gains, planned.notes
 
-    def fetch(k):
-        dtypes = (tf.int32, tf.int64, tf.float32, tf.int16)
-        corpora, starts, gains, notes = tf.numpy_function(plan, [k], dtypes, stateful=False)
-        corpora = tf.reshape(tf.ensure_shape(corpora, (num_rows, num_slots)), [-1])
-        starts = tf.reshape(tf.ensure_shape(starts, (num_rows, num_slots)), [-1])
-        windows = [_window(pcm, corpora[i], starts[i], length) for i in range(num_rows * num_slots)]
-        return {
-            "sources": tf.reshape(tf.stack(windows), (num_rows, num_slots, length)),
-            "gains": tf.ensure_shape(gains, (num_rows, num_slots)),
-            "notes": tf.ensure_shape(notes, (num_rows, num_slots, planner.num_notes, 3)),
-        }
+def _read_planned(
+    planner: Planner, steps: Iterable[int], rows: slice, num_threads: int
+) -> Iterator[dict[str, np.ndarray]]:
+    shape = (rows.stop - rows.start, len(planner.config.instruments))
+    read = _reader(planner, shape)
+    steps = iter(steps)
+    while some := list(itertools.islice(steps, _STEPS_PLANNED)):
+        planned = [planner.batch(k, rows=rows) for k in some]
+        yield from _dataset(planned, read, num_threads).as_numpy_iterator()
 
-    def plan_and_read(k):
-        planned = planner.batch(int(k), rows=rows)
-        return read_sources(planned, maps, length), planned.gains, planned.notes
 
-    def fetch_shifted(k):
-        dtypes = (tf.int16, tf.float32, tf.int16)
-        sources, gains, notes = tf.numpy_function(plan_and_read, [k], dtypes, stateful=False)
-        return {
-            "sources": tf.ensure_shape(sources, (num_rows, num_slots, length)),
-            "gains": tf.ensure_shape(gains, (num_rows, num_slots)),
-            "notes": tf.ensure_shape(notes, (num_rows, num_slots, planner.num_notes, 3)),
-        }
+def _reader(planner: Planner, shape: tuple[int, int]) -> Callable:
+    """A graph (corpora, starts) -> sources [b s n], traced once for all data sets of a run."""
+    pcm = [_as_tensor(array) for array in planner.catalogue.pcm()]
+    length = planner.config.num_samples
 
-    last = _UNBOUNDED if num_steps is None else first_step + num_steps
-    found = tf.data.Dataset.range(first_step, last)
-    found = found.map(
-        fetch_shifted if config.augment_semitones else fetch,
-        num_parallel_calls=num_threads,
-        deterministic=True,
-    )
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.int64)])
+    def read(corpora, starts):
+        corpora, starts = tf.reshape(corpora, [-1]), tf.reshape(starts, [-1])
+        windows = [_window(pcm, corpora[i], starts[i], length) for i in range(shape[0] * shape[1])]
+        return tf.reshape(tf.stack(windows), (*shape, length))
+
+    return read
+
+
+def _dataset(planned: list[PlannedBatch], read: Callable, num_threads: int) -> tf.data.Dataset:
+    """The batches of some plans, in their order, read by `num_threads` threads."""
+    plans = {
+        "corpora": np.stack([p.corpora for p in planned]).astype(np.int32),
+        "starts": np.stack([p.starts for p in planned]),
+        "gains": np.stack([p.gains for p in planned]),
+        "notes": np.stack([p.notes for p in planned]),
+    }
+
+    def fetch(plan):
+        sources = read(plan["corpora"], plan["starts"])
+        return {"sources": sources, "gains": plan["gains"], "notes": plan["notes"]}
+
+    found = tf.data.Dataset.from_tensor_slices(plans)
+    found = found.map(fetch, num_parallel_calls=num_threads, deterministic=True)
     found = found.prefetch(num_threads)
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False

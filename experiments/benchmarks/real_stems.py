@@ -26,9 +26,10 @@ from data_pipeline.transforms import PCM_SCALE
 from experiments import data
 from experiments.command_line import CommandFlags, Overrides, hide_gpus_from_tensorflow, run_command
 from experiments.config import load_config
-from experiments.evaluate import RESULTS_FILE, oracle_sources
+from experiments.evaluate import RESULTS_FILE
 from experiments.metric_log import read_metrics
 from experiments.scoring import Estimate, Reference, score_item
+from experiments.systems import oracle_sources
 
 TRACK, SPLIT = "Track01501", "validation"
 WITHOUT_AUDIO = "drums"
