@@ -129,4 +129,6 @@ def write_audio(
             f"{path.suffix or 'a file without suffix'} ({error})"
         ) from error
     with whole_file(path) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
+        # Not getbuffer: an error here would leave its view in a traceback, and CPython 3.12.1
+        # crashes when it collects a BytesIO that is being looked at.
+        temporary.write_bytes(encoded.getvalue())
