@@ -44,11 +44,10 @@ OVERRIDES = {
     "model.dropout": 0.0,
     "loss.mask_inference": 0.3,
     "optimizer.schedule": "cosine",
-    "optimizer.learning_rate": 2e-3,
     "optimizer.warmup_steps": 100,
     "batch_size": 3,
-    "excerpt_seconds": 1.6,
-    "train.num_steps": 2400,
+    "excerpt_seconds": 1.28,
+    "train.num_steps": 4000,
 }
 
 
