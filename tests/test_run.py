@@ -173,3 +173,14 @@ def test_a_batch_that_three_devices_cannot_share_is_refused(tmp_path):
     assert "by the 3 devices, got 4; try --config.batch_size=6" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    """A file where a folder is wanted: permissions would not stop a superuser."""
+    (tmp_path / "file").write_text("kept")
+    arguments = ["--config=sets/set1.py", f"--workdir={tmp_path / 'file' / 'run'}"]
+    assert run.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and str(tmp_path / "file") in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "kept"
