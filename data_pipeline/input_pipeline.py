@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
+from data_pipeline.cpu_tensorflow import tf
 from data_pipeline.fetch import numpy_batches, process_rows
 from data_pipeline.plan import PlannedBatch, Planner
 
@@ -48,7 +48,6 @@ def batches(
     rows = process_rows(planner.config.batch_size, **share)
     if planner.config.augment_semitones:
         return numpy_batches(planner, first_step=first_step, num_steps=num_steps, **share)
-    _keep_off_accelerators()
     steps = itertools.count(first_step)
     steps = steps if num_steps is None else itertools.islice(steps, num_steps)
     return _read_planned(planner, steps, rows, num_threads)
@@ -112,12 +111,3 @@ def _window(pcm: list[tf.Tensor], corpus: tf.Tensor, start: tf.Tensor, length: i
 
 def _as_tensor(array: np.ndarray) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(np.asarray(array).__dlpack__())
-
-
-def _keep_off_accelerators() -> None:
-    """Leave all accelerators to JAX; without effect once TensorFlow has started its runtime."""
-    for kind in ("GPU", "TPU"):
-        try:
-            tf.config.set_visible_devices([], kind)
-        except RuntimeError:
-            return
