@@ -89,9 +89,11 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     import jax
 
     from cerberus_jax import parallel
+    from cerberus_jax.precision_check import check_precision
     from experiments import train
 
     parallel.check_batch_size(config.batch_size, jax.device_count())
+    check_precision(config.model.precision)
     first_step = train.start_step(workdir)
     say = print if jax.process_index() == 0 else _silent
     if first_step >= config.train.num_steps:

@@ -22,6 +22,7 @@ from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.joint_loss import choose_clips_per_turn
 from cerberus_jax.model import Cerberus
+from cerberus_jax.precision_check import check_precision
 from cerberus_jax.steps import Task, init_state
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from experiments.config import grid_of, heads_of
@@ -100,12 +101,13 @@ def train(
         `step`, and the last values logged.
 
     Raises:
-        ValueError: if the batch cannot be divided over the devices, the batches end early, or a
-            loss is not finite.
+        ValueError: if the batch cannot be divided over the devices, the backend lacks the
+            precision, the batches end early, or a loss is not finite.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved.
     """
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.batch_size, mesh.size)
+    check_precision(config.model.precision)
     loop = _Loop(config, mesh, Path(workdir), list(validation_batches))
     first, last = start_step(workdir), config.train.num_steps
     if first >= last:

@@ -62,16 +62,18 @@ def test_the_second_start_compiles_nothing_and_finds_the_same(started):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[::-1]])
-def test_damaged_programs_are_compiled_anew(started, tmp_path, damage):
+def test_damaged_programs_are_compiled_anew(started, damage):
     cache, (first, _), _ = started
-    for file in cache.rglob("*-cache"):
-        copy = tmp_path / file.relative_to(cache)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(damage(file.read_bytes()))
-    found, error = _start(tmp_path)
+    programs = {file: file.read_bytes() for file in cache.rglob("*-cache")}
+    for file, content in programs.items():
+        file.write_bytes(damage(content))
+    found, error = _start(cache)
+    for file, content in programs.items():
+        file.write_bytes(content)
     assert found["sum"] == first["sum"]
     assert found["cache_hits"] == 0
-    assert "compilation cache" in error
+    assert "Error reading persistent compilation cache entry" in error
+    assert "Traceback" not in error
 
 
 def test_a_place_that_cannot_be_written_is_said_and_costs_only_time(started, tmp_path):
