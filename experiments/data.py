@@ -122,22 +122,20 @@ def batches(
     """
     plan = planner(config, split)
     process = {"process_index": process_index, "process_count": process_count}
+    if num_steps == 0:
+        return iter(())
     first = numpy_batches(plan, first_step=first_step, num_steps=1, **process)
-    return itertools.islice(
-        itertools.chain(first, _after_first(plan, config, first_step + 1, process)), num_steps
-    )
+    rest = process | {"first_step": first_step + 1, "num_steps": num_steps and num_steps - 1}
+    return itertools.chain(first, _after_first(plan, config, rest))
 
 
-def _after_first(plan, config, first_step, process) -> Iterator[dict]:
+def _after_first(plan, config, rest) -> Iterator[dict]:
     try:
         from data_pipeline import input_pipeline
     except ImportError:
-        yield from numpy_batches(plan, first_step=first_step, **process)
+        yield from numpy_batches(plan, **rest)
     else:
-        threads = config.data.num_threads
-        yield from input_pipeline.batches(
-            plan, first_step=first_step, num_threads=threads, **process
-        )
+        yield from input_pipeline.batches(plan, num_threads=config.data.num_threads, **rest)
 
 
 def describe(config: ConfigDict) -> str:
