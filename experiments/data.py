@@ -122,11 +122,9 @@ def batches(
     """
     plan = planner(config, split)
     process = {"process_index": process_index, "process_count": process_count}
-    if num_steps == 0:
-        return iter(())
     first = numpy_batches(plan, first_step=first_step, num_steps=1, **process)
     rest = process | {"first_step": first_step + 1, "num_steps": num_steps and num_steps - 1}
-    return itertools.chain(first, _after_first(plan, config, rest))
+    return itertools.islice(itertools.chain(first, _after_first(plan, config, rest)), num_steps)
 
 
 def _after_first(plan, config, rest) -> Iterator[dict]:

@@ -29,7 +29,7 @@ class Prefetch:
         self._put = put
         self._free = threading.Semaphore(ahead)
         self._ready = queue.SimpleQueue()  # of (batch, None), or (None, what ended the reading)
-        self._stopped = False
+        self._stopped = self._ended = False
         # No daemon: the interpreter must not end while TensorFlow reads. The iterator goes along as
         # an argument, which the thread drops when it ends, and the data set with it.
         self._thread = threading.Thread(target=self._read, args=(iter(batches),), name="prefetch")
@@ -47,14 +47,19 @@ class Prefetch:
         return self
 
     def __next__(self):
+        if self._ended:
+            raise StopIteration
         began = time.monotonic()
         batch, end = self._ready.get()
         self.waited += time.monotonic() - began
-        if end is not None:
-            self._ready.put((None, end))  # asked again, it ends again
+        if end is None:
+            self._free.release()
+            return batch
+        self._ended = True
+        try:
             raise end
-        self._free.release()
-        return batch
+        finally:
+            del end  # or its traceback, which has this frame, would keep the batches alive
 
     def _read(self, batches: Iterator) -> None:
         try:

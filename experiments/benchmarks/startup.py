@@ -27,7 +27,13 @@ from experiments.compile_cache import JAX_VARIABLE
 SET = "sets/set4.py"
 SONGS = 20  # training songs; the time to open prepared data hardly depends on their number
 SHAPE = {"batch_size": 8, "excerpt_seconds": 5.0}  # the step that the other benchmarks time
-SMALL = {"model.layers": 1, "model.hidden": 16, "data.num_validation_excerpts": 8}
+SMALL = {
+    "excerpt_seconds": 1.0,
+    "data.minislakh_songs": 4,
+    "data.num_validation_excerpts": 8,
+    "model.layers": 1,
+    "model.hidden": 16,
+}
 STAGES = {
     "interpreter": "Python, until the command begins",
     "imports": "config checked; JAX and its backend",
