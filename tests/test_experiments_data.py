@@ -1,8 +1,11 @@
 """From a config to batches: where the embedded data go, when they are made, what a split holds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import data_pipeline
 from data_pipeline import minislakh, prepare
 from experiments import data
 from experiments.cache_folder import CACHE_VARIABLE, cache_folder
@@ -99,6 +102,18 @@ def test_batches_have_the_shape_of_the_config_and_continue(root):
     assert len(whole) == 3
     for name, array in whole[2].items():
         np.testing.assert_array_equal(rest[0][name], array)
+
+
+def test_the_first_batch_is_read_without_tensorflow(root, monkeypatch):
+    asked = []
+    reader = SimpleNamespace(batches=lambda plan, **which: asked.append(which) or iter(()))
+    monkeypatch.setattr(data_pipeline, "input_pipeline", reader, raising=False)
+    batches = data.batches(_config(root), "train", first_step=7, num_steps=3)
+    assert next(batches)["sources"].shape == (2, 5, 16000)
+    assert asked == []
+    assert list(batches) == []
+    (which,) = asked
+    assert (which["first_step"], which["num_steps"]) == (8, 2)
 
 
 def test_held_out_excerpts_are_unscaled_and_coherent(root):

@@ -1,7 +1,6 @@
 """The benchmark of the start: its stages add up, its table shows them, a bad request is refused."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.benchmarks import startup
+from tests.tiny_run import INSTRUMENTS, prepare_data
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,13 +40,10 @@ def test_rounds_that_are_no_number_are_refused(rounds, capsys):
 
 def test_a_tiny_start_compiles_once_and_then_nothing(tmp_path):
     out = tmp_path / "figures.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.benchmarks.startup", "--small", f"--out={out}"],
-        cwd=ROOT,
-        env=os.environ | {"CERBERUS_JAX_CACHE": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-    )
+    root = prepare_data(tmp_path / "data")
+    command = [sys.executable, "-m", "experiments.benchmarks.startup", "--small", f"--out={out}"]
+    fields = [f"--config.data.root={root}", f"--config.instruments={','.join(INSTRUMENTS)}"]
+    done = subprocess.run([*command, *fields], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads(out.read_text())
     cold, warm = figures["starts"]

@@ -8,7 +8,6 @@ and prepared beforehand. The files of Python and of the packages have been read 
 from memory.
 """
 
-import contextlib
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.command_line import CommandFlags, run_command
+from experiments.command_line import CommandFlags, Overrides, run_command
 from experiments.compile_cache import JAX_VARIABLE
 
 SET = "sets/set4.py"
@@ -29,6 +28,7 @@ SONGS = 20  # training songs; the time to open prepared data hardly depends on t
 SHAPE = {"batch_size": 8, "excerpt_seconds": 5.0}  # the step that the other benchmarks time
 SMALL = {
     "excerpt_seconds": 1.0,
+    "batch_size": 2,
     "data.minislakh_songs": 4,
     "data.num_validation_excerpts": 8,
     "model.layers": 1,
@@ -46,7 +46,8 @@ STAGES = {
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     flags = CommandFlags(
-        "python -m experiments.benchmarks.startup [--rounds=3] [--out=FILE.json]",
+        "python -m experiments.benchmarks.startup [--rounds=3] [--out=FILE.json] "
+        "[--config.FIELD=VALUE ...]",
         "Print the seconds from the start of experiments.run to the end of its first step, by\n"
         "stages, with nothing compiled before (cold) and on the next start (warm).",
     )
@@ -54,16 +55,17 @@ def main(argv: list[str] | None = None) -> int:
     flags.string("out", "", "JSON file that gets all figures; a .md with the table beside it.")
     flags.boolean("small", "A tiny network and one round, to try the command.")
     flags.string("start", "", "Used internally: what a subprocess starts, as JSON.")
-    return run_command(_benchmark, flags, argv=argv)
+    return run_command(_benchmark, flags, argv=argv, with_config=True)
 
 
-def _benchmark(flags: CommandFlags) -> None:
+def _benchmark(flags: CommandFlags, overrides: Overrides) -> None:
     if flags.start:
         _start(**json.loads(flags.start))
         return
     if not flags.rounds.isdigit() or int(flags.rounds) < 1:
         raise ValueError(f"--rounds must be a whole number from 1 on, got {flags.rounds!r}")
     fields = SHAPE | {"data.minislakh_songs": SONGS} | (SMALL if flags.small else {})
+    fields |= dict(overrides)
     _render(fields)
     starts = []
     for _ in range(1 if flags.small else int(flags.rounds)):
@@ -104,10 +106,6 @@ def one_start(fields: dict, folder: Path, name: str) -> dict:
     return {"name": name} | json.loads(done.stdout.splitlines()[-1])
 
 
-class _FirstStepDone(Exception):
-    """Ends a start that has been measured."""
-
-
 def _start(began: float, fields: dict, workdir: str) -> None:
     """Run experiments.run until it logs its first step, and print how long each stage took."""
     ends = {"interpreter": time.time()}
@@ -133,17 +131,17 @@ def _start(began: float, fields: dict, workdir: str) -> None:
 
     def first_step_done(*_):
         ends["first step"] = time.time()
-        raise _FirstStepDone
+        seconds = dict(zip(ends, np.diff([began, *ends.values()]).tolist(), strict=True))
+        seconds["compile"] = compiler.pop("seconds")
+        seconds["first step"] -= seconds["compile"]
+        found = {"seconds": seconds, "total": ends["first step"] - began} | compiler
+        print(json.dumps(found), flush=True)
+        os._exit(0)  # does not wait for the reader, which imports TensorFlow
 
     run.train_run = watched
     schedule = {"train.log_every": 1, "train.eval_every": 1000, "train.num_steps": 1000}
     arguments = [f"--config.{name}={value}" for name, value in (fields | schedule).items()]
-    with contextlib.suppress(_FirstStepDone):
-        run.main([f"--config={SET}", f"--workdir={workdir}", *arguments])
-    seconds = dict(zip(ends, np.diff([began, *ends.values()]).tolist(), strict=True))
-    seconds["compile"] = compiler.pop("seconds")
-    seconds["first step"] -= seconds["compile"]
-    print(json.dumps({"seconds": seconds, "total": ends["first step"] - began} | compiler))
+    sys.exit(run.main([f"--config={SET}", f"--workdir={workdir}", *arguments]))
 
 
 def _watch_compiler(found: dict) -> None:
