@@ -22,12 +22,17 @@ _CPU_INFO = Path("/proc/cpuinfo")
 def keep_compiled() -> Path | None:
     """Have JAX keep what it compiles in `compiled/` of the project's cache folder.
 
-    A folder named by JAX_COMPILATION_CACHE_DIR is left to JAX and the user, settings included. One
-    that cannot be written to is not used: that costs time, and is said in one line.
+    A folder named by JAX_COMPILATION_CACHE_DIR is left to JAX and the user, settings included;
+    JAX_ENABLE_COMPILATION_CACHE=false turns it all off. A folder that cannot be written to is not
+    used: that costs time, and is said in one line.
 
     Returns:
         the folder in use; None where there is none.
     """
+    import jax
+
+    if not jax.config.jax_enable_compilation_cache:
+        return None
     if own := os.environ.get(JAX_VARIABLE):
         return Path(own)
     folder = cache_folder() / "compiled" / processor_key()
@@ -43,8 +48,6 @@ def keep_compiled() -> Path | None:
             file=sys.stderr,
         )
         return None
-    import jax
-
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder

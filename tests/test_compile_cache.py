@@ -98,6 +98,17 @@ def test_a_folder_named_by_the_user_is_left_alone(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_can_be_turned_off(monkeypatch, tmp_path):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        assert keep_compiled() is None
+    finally:
+        jax.config.update("jax_enable_compilation_cache", True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_processors_have_other_folders(monkeypatch, tmp_path):
     """A program may use instructions, and as many threads, as only its own machine has."""
     info = tmp_path / "cpuinfo"
