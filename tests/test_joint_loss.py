@@ -31,7 +31,6 @@ def _inputs(seed=0):
     notes = np.zeros((B, len(INSTRUMENTS), 4, 3), np.int16)
     notes[:, :, 0], notes[:, :, 1] = (3, 9, 60), (9, 12, 60)
     targets = make_targets(
-        jnp.asarray(sources.sum(1)),
         jnp.asarray(sources),
         jnp.asarray(notes),
         grid=GRID,

@@ -119,16 +119,19 @@ def _gradients(inputs, weights, kept, cotangent, settings):
     input_grads = [
         product(gate_grads[d], input_kernel[d].T, precision).reshape(inputs.shape) for d in range(2)
     ]
-    ordered = _rows_in_scan_order(inputs)
+    kernel_grads = []
+    for d, rows in enumerate(_rows_in_scan_order(inputs)):
+        # One product for both kernels: what came in and what came round.
+        seen = jnp.concatenate([rows, _rows(scan.previous(kept[d].hidden))], axis=1)
+        kernel_grads.append(transposed_product(seen, gate_grads[d], precision))
+    kernel_grads = jnp.stack(kernel_grads)
+    num_inputs = inputs.shape[-1]
     weight_grads = (
-        [transposed_product(ordered[d], gate_grads[d], precision) for d in range(2)],
-        [
-            transposed_product(_rows(scan.previous(kept[d].hidden)), gate_grads[d], precision)
-            for d in range(2)
-        ],
-        [grad.sum(0) for grad in gate_grads],
+        kernel_grads[:, :num_inputs],
+        kernel_grads[:, num_inputs:],
+        jnp.stack([grad.sum(0) for grad in gate_grads]),
     )
-    return input_grads[0] + input_grads[1][::-1], tuple(map(jnp.stack, weight_grads))
+    return input_grads[0] + input_grads[1][::-1], weight_grads
 
 
 def _rows_in_scan_order(inputs):
