@@ -3,8 +3,6 @@
 The flags themselves, --help and the short errors are data_pipeline.command_line's.
 """
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 
 from data_pipeline import command_line
@@ -59,13 +57,3 @@ def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:
         else:
             rest.append(argument)
     return overrides, rest
-
-
-def hide_gpus_from_tensorflow() -> None:
-    """Leave the GPUs to JAX: TensorFlow, used for reading only, would reserve their memory."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # announces itself, and reading needs none
-    with contextlib.suppress(ImportError):
-        import tensorflow as tf
-
-        tf.config.set_visible_devices([], "GPU")
