@@ -77,8 +77,7 @@ def test_a_wrong_command_would_be_noticed(command):
 def test_every_command_of_the_project_is_shown():
     shown = {command.split()[2] for command in COMMANDS}
     assert shown == {
-        "data_pipeline.prepare",
-        "data_pipeline.minislakh",
+        *(f"data_pipeline.{name}" for name in ("prepare", "minislakh", "inspect", "excerpts")),
         *(f"experiments.{name}" for name in ("run", "evaluate", "separate", "sweep", "report")),
     }
 
