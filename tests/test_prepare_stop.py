@@ -11,6 +11,7 @@ import pytest
 
 from data_pipeline import convert, prepare
 from data_pipeline.catalogue import Catalogue
+from tests.test_minislakh_stop import hear_ctrl_c
 from tests.test_prepare import content, prepare_quietly
 from tests.tiny_slakh import make_tree
 
@@ -77,7 +78,12 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path):
     command = [sys.executable, "-m", "data_pipeline.prepare", "--num_workers=2"]
     command += [f"--{name}={place}" for name, place in places.items()]
     process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     part = tmp_path / "out/slakh2100"
     deadline = time.monotonic() + 60
