@@ -34,18 +34,13 @@ def batches(
     process_count: int = 1,
     num_threads: int = 2,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of steps first_step, first_step + 1, ... as dicts of numpy arrays.
+    """The batches of `fetch.numpy_batches`, with its arguments, read by `num_threads` threads.
 
     Excerpts shifted by semitones are resampled in Python: with that option it is the numpy fetcher
     that reads, in one thread.
 
-    Args:
-        planner: what to fetch.
-        first_step: the first batch.
-        num_steps: how many batches; None: without end.
-        process_index: which share of each batch.
-        process_count: how many shares.
-        num_threads: threads that read; the batches do not depend on it.
+    Raises:
+        ValueError: if `num_threads` is not positive, or the batch cannot be divided so.
     """
     if num_threads < 1:
         raise ValueError(f"num_threads must be positive, got {num_threads}")
