@@ -2,25 +2,27 @@
 
 One cluster of blocks works on one direction of one group of examples for the whole sequence. Block
 k owns 64 hidden units: their recurrent weights stay in its shared memory, their cell states in its
-registers. Nothing is launched and no weight is read again between two steps; all that is left is
-to hand the hidden state (backward: its gradient) from block to block once per step.
+registers. Nothing is launched and no weight is fetched again between two steps; what remains is to
+pass the hidden states (backward: their gradients) from block to block once per step.
 
 wgmma takes 64 rows at least, so the weights are its rows and the examples its columns: groups of 8
 examples cost no more than the weights they meet, and small groups fill more of the chip. Arrays
-that only one block reads and writes therefore lie as [units, examples], the order of the
-accumulator; loads and stores then go straight between registers and global memory. The factor that
-the blocks share lies as [examples, units], the order in which wgmma wants the sum's axis.
+that a single block reads or writes therefore lie as [units, examples], the order of wgmma's result,
+and go straight between registers and global memory, the next step's while the blocks exchange.
+What all blocks multiply by lies as [examples, units], the order wgmma sums in.
 
-The exchange goes through global memory, that is through L2, by TMA: a block copies its part out,
-waits until the copy has been performed (not only read), and then arrives at the barrier of every
-block of the cluster, itself included; a block that has seen all arrivals copies all parts in. TMA
-goes past L1, so what it reads cannot be stale. A block waits for the arrivals of the last step too,
-hence none ends while others still signal it.
+The exchange (`_hand_over`, `_take_over`, and nothing else) goes by TMA through global memory, which
+here means L2. A block copies its part out, waits until the copy is performed, not only read, and
+arrives at the barrier of every block of its cluster, its own included; a block that has seen all
+arrivals copies in what it needs. TMA passes by L1, so nothing it reads is stale. All wait for the
+arrivals of the last step too: none ends while another still signals it.
 
-Automatic barriers around every store are off. They are not needed here: a buffer in shared memory
-that threads write is next read by TMA or wgmma, and `commit_smem` (fence and barrier of the
-warpgroup) stands between; every buffer's next writer comes after another such barrier.
+The barriers that Pallas puts around every store are off. Where threads write shared memory, TMA or
+wgmma read it next, after `commit_smem` (proxy fence and barrier of the warpgroup); and whoever
+writes a buffer again has passed another `commit_smem` since it was read.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +34,7 @@ from jaxtyping import Array, Float
 from cerberus_jax.lstm.persistent_plan import UNITS
 
 _SWIZZLE = 128
-"""Bytes; rows of shared memory that wgmma reads are mixed in pieces of this length."""
+"""Bytes: wgmma reads rows of shared memory whose 16-byte pieces are permuted within this length."""
 
 
 def forward(
@@ -46,7 +48,7 @@ def forward(
     [2 t n 4 u r] in float32.
 
     Args:
-        gate_inputs: float32; n groups of r examples, u hidden units (multiple of 64).
+        gate_inputs: in float32, of n groups of r examples and u hidden units (a multiple of 64).
         weights: block k's rows are its 4 gates of 64 units each, in the type of the products.
         interpret: on the CPU, with the search for races.
     """
@@ -54,41 +56,43 @@ def forward(
     dtype = weights.dtype
     out_type = [jax.ShapeDtypeStruct((2, steps, groups * rows, hidden), dtype)]
     if keep:
-        out_type += [
-            jax.ShapeDtypeStruct((2, steps, groups, hidden, rows), jnp.float32),
-            jax.ShapeDtypeStruct(gate_inputs.shape, jnp.float32),
-        ]
+        cells = jax.ShapeDtypeStruct((2, steps, groups, hidden, rows), jnp.float32)
+        out_type += [cells, jax.ShapeDtypeStruct(gate_inputs.shape, jnp.float32)]
 
-    def body(gate_inputs, weights, *refs):
-        (hidden_out, *kept), (weights_s, all_s, own_s, copied, handed) = refs[:-5], refs[-5:]
-        place, units, examples = _place(rows)
-        _resident(weights, weights_s, copied)
+    def body(gate_inputs, weights, states, *refs):
+        *kept, weights_s, all_s, own_s, copied, handed = refs
+        direction, group, block = _place()
+        examples, units = pl.ds(group * rows, rows), _units_of(block)
+        _copy_in(weights.at[direction, block], weights_s, copied)
 
         def inputs_of(step):
-            return _load_gates(gate_inputs, step, units)
+            return _load_gates(gate_inputs.at[direction, step, group], units)
 
         def run(step, carry):
-            cell, pre = carry
-            in_gate, forget, out_gate = (jax.nn.sigmoid(pre[gate]) for gate in (0, 1, 3))
-            update = jnp.tanh(pre[2])
+            cell, inputs = carry
+            in_gate, forget, out_gate = (jax.nn.sigmoid(inputs[gate]) for gate in (0, 1, 3))
+            update = jnp.tanh(inputs[2])
             cell = forget * cell + in_gate * update
-            hidden = out_gate * jnp.tanh(cell)
-            plgpu.store(own_s.T, hidden.astype(dtype), optimized=False)
-            _hand_over(handed, (own_s, hidden_out.at[place[0], step, examples, units]))
-            # While the others' parts are on their way: write what is kept, read the next inputs.
-            if kept:
-                _store(kept[0].at[place[0], step, place[1], units], cell)
-                _store_gates(kept[1], step, units, (in_gate, forget, update, out_gate))
-            next_inputs = inputs_of(jnp.minimum(step + 1, steps - 1))
-            _take_over(hidden_out.at[place[0], step, examples], all_s, handed, copied)
+            _store(own_s.T, (out_gate * jnp.tanh(cell)).astype(dtype))
+            _hand_over(handed, (own_s, states.at[direction, step, examples, units]))
+            if keep:
+                cells, gates = kept
+                _store(cells.at[direction, step, group, units], cell)
+                values = (in_gate, forget, update, out_gate)
+                _store_gates(gates.at[direction, step, group], units, values)
+            # After the last step its own inputs again: a product that nobody uses.
+            following = inputs_of(jnp.minimum(step + 1, steps - 1))
+            _take_over(handed, states.at[direction, step, examples], all_s, copied)
             sums = _product(weights_s, all_s)
-            pre = [next_inputs[gate] + _part(sums, gate) for gate in range(4)]
-            return cell, pre
+            return cell, [following[gate] + sums[_rows_of(gate)] for gate in range(4)]
 
         lax.fori_loop(0, steps, run, (_zeros(rows), inputs_of(0)))
 
-    shared = [(rows, hidden), (rows, UNITS)]
-    return _kernel(body, out_type, weights, groups, shared, [], interpret)(gate_inputs, weights)
+    shared = [_operand(weights.shape[2:], dtype), _operand((rows, hidden), dtype)]
+    shared += [_operand((rows, UNITS), dtype)]
+    return _kernel(body, out_type, shared, groups, weights.shape[1], interpret)(
+        gate_inputs, weights
+    )
 
 
 def backward(
@@ -101,95 +105,86 @@ def backward(
 ) -> Float[Array, "2 t n 4 u r"]:
     """Gradients of the gate inputs.
 
-    Every block multiplies the gradients of its own gates by the same weights as in `forward` and
-    gets a part of the sum for every hidden unit; the parts are then added by the units' owners,
-    always in the order of the blocks. The other way, every block fetching the gradients of all
-    gates, would send half as much but keep four times a hidden state in shared memory: room for
-    groups of 16 examples where this has room for 32.
+    A block multiplies the gradients of its own gates by the weights it has in `forward` too, which
+    gives its part of the gradient of every hidden unit; the units' owners add the parts, always in
+    the same order. Otherwise all blocks would fetch the gradients of all gates: four times a hidden
+    state in shared memory, room for 16 examples where this way has room for 32.
 
     Args:
         weights: block k's columns are its 4 gates of 64 units each, in the type of the products.
         cells, gates: what `forward` kept.
-        cotangent: gradient of the hidden states, in the order of `cells`.
+        cotangent: gradients of the hidden states from outside the recurrence, in float32.
+        interpret: on the CPU, with the search for races.
     """
     _, steps, groups, _, hidden, rows = gates.shape
-    blocks = hidden // UNITS
-    # Blocks write into one half of `parts` while a slower one still reads the other.
-    parts_type = jax.ShapeDtypeStruct((2 * groups * 2, blocks, hidden, rows), jnp.float32)
+    blocks, dtype = weights.shape[1], weights.dtype
+    # Two of each: a block already writes into one while a slower one still reads the other.
+    parts = jax.ShapeDtypeStruct((2 * groups * 2, blocks, hidden, rows), jnp.float32)
 
-    def body(weights, cells, gates, cotangent, grads, parts, weights_s, grads_s, parts_s, *bars):
-        copied, handed = bars
-        place, units, _ = _place(rows)
-        block = lax.axis_index("block")
-        _resident(weights, weights_s, copied)
+    def body(weights, cells, gates, cotangent, grads, parts, *scratch):
+        weights_s, grads_s, parts_s, copied, handed = scratch
+        direction, group, block = _place()
+        units = _units_of(block)
+        _copy_in(weights.at[direction, block], weights_s, copied)
 
         def cells_of(step):
-            kept = _load(cells.at[place[0], jnp.maximum(step, 0), place[1], units])
-            return kept * (step >= 0).astype(jnp.float32)
+            found = _load(cells.at[direction, jnp.maximum(step, 0), group, units])
+            return found * (step >= 0).astype(jnp.float32)
 
-        def kept_of(step):
-            """A step's gates, the cells before it, and the gradient its hidden state gets from
-            outside the recurrence."""
+        def inputs_of(step):
+            """A step's gates, the cells before it, the gradient from outside."""
             present = jnp.maximum(step, 0)
-            outside = _load(cotangent.at[place[0], present, place[1], units])
-            return _load_gates(gates, present, units), cells_of(step - 1), outside
+            outside = _load(cotangent.at[direction, present, group, units])
+            found = _load_gates(gates.at[direction, present, group], units)
+            return found, cells_of(step - 1), outside
 
         def run(iteration, carry):
+            hidden_grad, cell_grad, cell, (kept, previous, outside) = carry
             step = steps - 1 - iteration
-            hidden_grad, cell_grad, cell, ((in_gate, forget, update, out_gate), before, outside) = carry
+            in_gate, forget, update, out_gate = kept
             hidden_grad = hidden_grad + outside
             squashed = jnp.tanh(cell)
             cell_grad = cell_grad + hidden_grad * out_gate * (1 - squashed * squashed)
             gate_grads = (
                 cell_grad * update * in_gate * (1 - in_gate),
-                cell_grad * before * forget * (1 - forget),
+                cell_grad * previous * forget * (1 - forget),
                 cell_grad * in_gate * (1 - update * update),
                 hidden_grad * squashed * out_gate * (1 - out_gate),
             )
             for gate, grad in enumerate(gate_grads):
-                own = grads_s.at[:, pl.ds(gate * UNITS, UNITS)].T
-                plgpu.store(own, grad.astype(weights.dtype), optimized=False)
+                _store(grads_s.at[:, _units_of(gate)].T, grad.astype(dtype))
             plgpu.commit_smem()
-            sums = _product(
-                weights_s, grads_s, lambda: _store_gates(grads, step, units, gate_grads)
-            )
-            for other in range(blocks):
-                _store(parts_s.at[_of(other)], _part(sums, other))
-            half = (place[0] * groups + place[1]) * 2 + lax.rem(iteration, 2)
-            copies = [
-                (parts_s.at[_of(other)], parts.at[half, other, units]) for other in range(blocks)
-            ]
+            target = grads.at[direction, step, group]
+            write = functools.partial(_store_gates, target, units, gate_grads)
+            sums = _product(weights_s, grads_s, meanwhile=write)
+            turn = (direction * groups + group) * 2 + lax.rem(iteration, 2)
+            copies = []
+            for owner in range(blocks):
+                _store(parts_s.at[_units_of(owner)], sums[_rows_of(owner)])
+                copies.append((parts_s.at[_units_of(owner)], parts.at[turn, owner, units]))
             _hand_over(handed, *copies)
-            following = kept_of(step - 1)
-            _take_over(parts.at[half, block], parts_s, handed, copied)
-            hidden_grad = sum(_load(parts_s.at[_of(other)]) for other in range(blocks))
-            return hidden_grad, cell_grad * forget, before, following
+            following = inputs_of(step - 1)
+            _take_over(handed, parts.at[turn, block], parts_s, copied)
+            hidden_grad = sum(_load(parts_s.at[_units_of(other)]) for other in range(blocks))
+            return hidden_grad, cell_grad * forget, previous, following
 
-        last = jnp.int32(steps - 1)
-        zeros = _zeros(rows)
-        lax.fori_loop(0, steps, run, (zeros, zeros, cells_of(last), kept_of(last)))
+        last, zeros = jnp.int32(steps - 1), _zeros(rows)
+        lax.fori_loop(0, steps, run, (zeros, zeros, cells_of(last), inputs_of(last)))
 
-    out_type = [jax.ShapeDtypeStruct(gates.shape, jnp.float32), parts_type]
-    shared, plain = [(rows, 4 * UNITS)], [(hidden, rows)]
-    kernel = _kernel(body, out_type, weights, groups, shared, plain, interpret)
+    out_type = [jax.ShapeDtypeStruct(gates.shape, jnp.float32), parts]
+    shared = [_operand(weights.shape[2:], dtype), _operand((rows, 4 * UNITS), dtype)]
+    shared += [plgpu.SMEM((hidden, rows), jnp.float32)]
+    kernel = _kernel(body, out_type, shared, groups, blocks, interpret)
     return kernel(weights, cells, gates, cotangent)[0]
 
 
-def _kernel(body, out_type, weights, groups, mixed, plain, interpret):
-    """`body` over both directions and all groups, with the shared memory of a block: its weights,
-    the `mixed` shapes in the type of the products, the `plain` shapes in float32; then a barrier
-    for copies into shared memory and one for what the cluster's blocks hand to each other."""
-    blocks, dtype = weights.shape[1], weights.dtype
-    piece = _SWIZZLE // dtype.itemsize
-    transforms = (plgpu.TilingTransform((8, piece)), plgpu.SwizzleTransform(_SWIZZLE))
-    buffers = [
-        plgpu.SMEM(shape, dtype, transforms=transforms) for shape in (weights.shape[2:], *mixed)
-    ]
-    buffers += [plgpu.SMEM(shape, jnp.float32) for shape in plain]
+def _kernel(body, out_type, shared, groups, blocks, interpret):
+    """`body` for both directions and every group, by a cluster of `blocks` each. Its scratch: what
+    is `shared` by a block's threads, a barrier for copies into that, and one for the cluster."""
     return plgpu.kernel(
         body,
         out_type=out_type,
-        scratch_types=[*buffers, plgpu.Barrier(), plgpu.ClusterBarrier(collective_axes=("block",))],
+        scratch_types=[*shared, plgpu.Barrier(), plgpu.ClusterBarrier(collective_axes=("block",))],
         grid=(2, groups),
         grid_names=("direction", "group"),
         cluster=(blocks,),
@@ -199,55 +194,56 @@ def _kernel(body, out_type, weights, groups, mixed, plain, interpret):
     )
 
 
-def _place(rows):
-    """(direction, group), this block's hidden units, and its group's examples."""
-    place = lax.axis_index("direction"), lax.axis_index("group")
-    return place, _of(lax.axis_index("block")), pl.ds(place[1] * rows, rows)
+def _operand(shape, dtype):
+    """Shared memory in the order wgmma wants its factors."""
+    tile = plgpu.TilingTransform((8, _SWIZZLE // dtype.itemsize))
+    return plgpu.SMEM(shape, dtype, transforms=(tile, plgpu.SwizzleTransform(_SWIZZLE)))
 
 
-def _resident(weights, weights_s, copied):
-    """The block's weights into its shared memory, once."""
-    here = weights.at[lax.axis_index("direction"), lax.axis_index("block")]
-    plgpu.copy_gmem_to_smem(here, weights_s, copied)
-    plgpu.barrier_wait(copied)
+def _place():
+    return tuple(lax.axis_index(name) for name in ("direction", "group", "block"))
 
 
-def _product(weights_s, factor_s, meanwhile=None):
-    """weights [m k] @ factor.T [k r] in float32; `meanwhile` runs beside the product."""
+def _product(weights_s, factor_s, meanwhile=lambda: None):
+    """weights [m k] times factor [r k], in float32 [m r]; `meanwhile` is done beside it."""
 
     def run(sums):
         plgpu.wgmma(sums, weights_s, factor_s.T)
-        if meanwhile is not None:
-            meanwhile()
+        meanwhile()
         return sums[...]
 
     shape = weights_s.shape[0], factor_s.shape[0]
     return pl.run_scoped(run, plgpu.ACC(shape, jnp.float32))
 
 
-def _of(block):
-    """The units of a block."""
-    return pl.ds(block * UNITS, UNITS)
-
-
-def _part(sums, index):
-    return sums[index * UNITS : (index + 1) * UNITS]
-
-
 def _hand_over(handed, *copies):
-    """Parts of this block, pairs of (where they lie, where they go), to the cluster's blocks."""
+    """What this block gives to its cluster: pairs of (place in shared memory, place in global)."""
     plgpu.commit_smem()
-    for own_s, target in copies:
-        plgpu.copy_smem_to_gmem(own_s, target)
+    for source, target in copies:
+        plgpu.copy_smem_to_gmem(source, target)
     plgpu.wait_smem_to_gmem(0)
     plgpu.barrier_arrive(handed)
 
 
-def _take_over(source, all_s, handed, copied):
-    """All blocks' parts into this block's shared memory."""
+def _take_over(handed, source, target_s, copied):
+    """What this block gets from its cluster, once all have handed over."""
     plgpu.barrier_wait(handed)
-    plgpu.copy_gmem_to_smem(source, all_s, copied)
+    _copy_in(source, target_s, copied)
+
+
+def _copy_in(source, target_s, copied):
+    plgpu.copy_gmem_to_smem(source, target_s, copied)
     plgpu.barrier_wait(copied)
+
+
+def _rows_of(index):
+    """Rows of a product that belong to gate (or block) number `index`."""
+    return slice(index * UNITS, (index + 1) * UNITS)
+
+
+def _units_of(index):
+    """The same, for a number that may be traced."""
+    return pl.ds(index * UNITS, UNITS)
 
 
 def _zeros(rows):
@@ -255,7 +251,6 @@ def _zeros(rows):
 
 
 def _load(ref):
-    """Into registers, in the order of wgmma's accumulator."""
     return plgpu.load(ref, layout=plgpu.Layout.WGMMA, optimized=False)
 
 
@@ -263,14 +258,10 @@ def _store(ref, value):
     plgpu.store(ref, value, optimized=False)
 
 
-def _load_gates(ref, step, units):
-    return [_load(_gate(ref, step, gate, units)) for gate in range(4)]
+def _load_gates(ref, units):
+    return [_load(ref.at[gate, units]) for gate in range(4)]
 
 
-def _store_gates(ref, step, units, gates):
-    for gate, value in enumerate(gates):
-        _store(_gate(ref, step, gate, units), value)
-
-
-def _gate(ref, step, gate, units):
-    return ref.at[lax.axis_index("direction"), step, lax.axis_index("group"), gate, units]
+def _store_gates(ref, units, values):
+    for gate, value in enumerate(values):
+        _store(ref.at[gate, units], value)
