@@ -31,8 +31,8 @@ needs_tested_jax = pytest.mark.skipif(
 def _arrays(batch, hidden=H, seed=0):
     rng = np.random.default_rng(seed)
     shapes = (2, T, batch, 4 * hidden), (2, hidden, 4 * hidden), (2, T, batch, hidden)
-    inputs, kernel, cotangent = (rng.standard_normal(s).astype(np.float32) for s in shapes)
-    return inputs, kernel / np.sqrt(hidden), cotangent
+    inputs, kernel, cotangent = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in shapes)
+    return inputs, kernel / hidden**0.5, cotangent
 
 
 def _scan(inputs, kernel, precision):
@@ -48,7 +48,7 @@ def _scan_transpose(inputs, kernel, cotangent):
         pair = scan.recur(tuple(inputs), kernel, precision="float32", together=False, keep=False)
         return jnp.stack(pair)
 
-    return jax.vjp(hidden, jnp.asarray(inputs))[1](cotangent)[0]
+    return jax.vjp(hidden, inputs)[1](cotangent)[0]
 
 
 def _persistent(inputs, kernel, cotangent, precision):
@@ -80,7 +80,7 @@ def test_bfloat16_kernels_stay_within_its_rounding():
     np.testing.assert_allclose(states, expected_states, rtol=2**-8, atol=1e-5)
     for ours, theirs in zip((cells, gates), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    kept = [scan.Kept(*direction) for direction in zip(expected_states, *expected, strict=True)]
+    kept = tuple(scan.Kept(*kept) for kept in zip(expected_states, *expected, strict=True))
     expected_grads = scan.transpose(
         kernel, kept, tuple(cotangent), precision="bfloat16", together=False
     )
@@ -99,8 +99,8 @@ def test_inference_gives_the_same_hidden_states():
 @pytest.mark.parametrize("mapped", [(0, None), (0, 0)], ids=["inputs", "inputs and weights"])
 def test_vmap(mapped):
     pairs = [_arrays(batch=2, seed=seed)[:2] for seed in range(2)]
-    inputs = np.stack([pair[0] for pair in pairs])
-    kernels = np.stack([pair[1] for pair in pairs]) if mapped[1] == 0 else pairs[0][1]
+    inputs = jnp.stack([pair[0] for pair in pairs])
+    kernels = jnp.stack([pair[1] for pair in pairs]) if mapped[1] == 0 else pairs[0][1]
 
     def states(inputs, kernel):
         return persistent.recur_hidden(inputs, kernel, precision="float32", interpret=True)

@@ -11,6 +11,8 @@ only `model.recurrence = 'persistent'` does.
 All functions work under vmap: a mapped axis becomes one more axis of the kernel's grid.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -31,7 +33,7 @@ def supported(
     hidden: int,
     batch: int,
     precision: str,
-    device: jax.Device | None = None,
+    device: Any = None,
     jax_version: str = jax.__version__,
 ) -> str | None:
     """Why the kernels cannot run, or None if they can.
@@ -40,7 +42,7 @@ def supported(
         hidden: units of one direction.
         batch: examples on one device.
         precision: that of the products.
-        device: where they would run; None for the default backend's first.
+        device: the jax.Device where they would run; None for the default backend's first.
         jax_version: the JAX that would compile them.
     """
     device = device or jax.devices()[0]
@@ -122,7 +124,7 @@ def transpose(
 
 def ungrouped(
     gates: Float[Array, "2 t n k u r"], batch: int, hidden: int
-) -> Float[Array, "2 t b k*h"]:
+) -> Float[Array, "2 t b g"]:
     """Gates (or cells, k = 1) in the order of `recur`'s inputs, without what filled them up."""
     directions, steps, groups, kinds, units, rows = gates.shape
     examples = gates.transpose(0, 1, 2, 5, 3, 4).reshape(
