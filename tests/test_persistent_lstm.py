@@ -1,7 +1,7 @@
 """The persistent recurrence: its kernels in interpret mode against the scan, and lowered for CUDA.
 
 Interpret mode stops at a race, at a barrier nobody waited for and at memory never written, so every
-run here looks for those too. None of this is a run on a GPU.
+run there looks for those too. Only the last test runs the kernels themselves, on a Hopper GPU.
 """
 
 import re
@@ -19,6 +19,8 @@ T, H = 4, 70
 """More than one block of hidden units, the second one not full."""
 
 HOPPER = SimpleNamespace(platform="gpu", compute_capability="9.0", device_kind="NVIDIA H100")
+AMPERE = SimpleNamespace(platform="gpu", compute_capability="8.0", device_kind="NVIDIA A100")
+CPU = SimpleNamespace(platform="cpu", device_kind="cpu")
 REAL_SIZE = {"hidden": 300, "batch": 64, "precision": "bfloat16"}
 TESTED = {"device": HOPPER, "jax_version": persistent.TESTED_JAX[-1]}
 
@@ -128,6 +130,13 @@ def test_kernels_lower_for_cuda_at_full_size(batch, monkeypatch):
     assert lowered.out_info[1].shape == shapes[0]
 
 
+@pytest.mark.parametrize("shape", [(0, 2), (2, 0)])
+def test_nothing_to_compute_is_an_error(shape):
+    inputs, kernel = jnp.zeros((2, *shape, 4 * H)), jnp.zeros((2, H, 4 * H))
+    with pytest.raises(ValueError, match="gate_inputs: at least one step of one example"):
+        persistent.recur(inputs, kernel, precision="bfloat16")
+
+
 def test_a_hopper_with_a_tested_jax_is_supported():
     assert persistent.supported(**REAL_SIZE, **TESTED) is None
 
@@ -136,15 +145,8 @@ def test_a_hopper_with_a_tested_jax_is_supported():
     ("changed", "reason"),
     [
         ({"jax_version": "0.10.2"}, r"tested with JAX 0\.12\.0\.1 only, this is 0\.10\.2"),
-        ({"device": jax.devices("cpu")[0]}, r"needs an NVIDIA Hopper GPU .* found cpu"),
-        (
-            {
-                "device": SimpleNamespace(
-                    platform="gpu", compute_capability="8.0", device_kind="NVIDIA A100"
-                )
-            },
-            r"found NVIDIA A100 \(compute capability 8\.0\)",
-        ),
+        ({"device": CPU}, r"needs an NVIDIA Hopper GPU .* found cpu"),
+        ({"device": AMPERE}, r"found NVIDIA A100 \(compute capability 8\.0\)"),
         ({"precision": "float32"}, "bfloat16 only on a GPU, precision is float32"),
         ({"hidden": 600}, "hidden size 600 needs a cluster of 10 blocks, Hopper has 8"),
         (
@@ -179,3 +181,23 @@ def test_shared_memory_adds_up():
 
 def test_every_batch_of_the_published_network_fits():
     assert all(plan.size_reason(300, batch, 2) is None for batch in range(1, 600))
+
+
+@pytest.mark.parametrize("batch", [5, 64, 200])
+def test_on_a_gpu_the_published_size_agrees_with_float32_on_the_cpu(batch):
+    if reason := persistent.supported(**REAL_SIZE):
+        pytest.skip(f"the kernel {reason}")
+    steps, hidden = 313, 300
+    keys = jax.random.split(jax.random.key(batch), 3)
+    inputs = jax.random.normal(keys[0], (2, steps, batch, 4 * hidden))
+    kernel = jax.random.normal(keys[1], (2, hidden, 4 * hidden)) / hidden**0.5
+    cotangent = jax.random.normal(keys[2], (2, steps, batch, hidden))
+    states, cells, gates = persistent.recur(inputs, kernel, precision="bfloat16")
+    grads = persistent.transpose(kernel, cells, gates, cotangent, precision="bfloat16")
+    with jax.default_device(jax.devices("cpu")[0]):
+        inputs, kernel, cotangent = jax.device_get((inputs, kernel, cotangent))
+        inputs, kernel, cotangent = map(jnp.asarray, (inputs, kernel, cotangent))
+        expected = _scan(inputs, kernel, "float32")[0], _scan_transpose(inputs, kernel, cotangent)
+    for ours, theirs in zip((states, grads), expected, strict=True):
+        error = np.linalg.norm(np.asarray(ours) - theirs) / np.linalg.norm(theirs)
+        assert error < 5e-3

@@ -4,9 +4,9 @@ A scan reads the recurrent weights and launches kernels anew at every step; here
 chip (persistent_kernels.py). Both directions are computed at once, each in scan order: index 1
 runs from the end of the song to its beginning.
 
-Checked in Pallas' interpret mode (values, gradients, races) and by lowering for CUDA at full size;
-NOT YET RUN ON A GPU. `PROVEN` says so in code: until it is true 'auto' must not choose this path,
-only `model.recurrence = 'persistent'` does.
+Checked in Pallas' interpret mode (values, gradients, races), and lowered for CUDA and assembled for
+sm_90a at full size; NOT YET RUN ON A GPU. `PROVEN` says so in code: until it is true 'auto' must
+not choose this path, only `model.recurrence = 'persistent'` does.
 
 All functions work under vmap: a mapped axis becomes one more axis of the kernel's grid.
 """
@@ -80,8 +80,8 @@ def recur(
         interpret: run on the CPU, slowly and with the search for races; for tests.
 
     Raises:
-        ValueError: if JAX is not a tested version, the hidden size does not fit or, on a GPU,
-            the precision is not bfloat16.
+        ValueError: if there is no step or no example, or for what `supported` says; interpret mode
+            asks for a tested JAX only.
     """
     return tuple(_forward(gate_inputs, recurrent_kernel, precision, interpret, keep=True))
 
@@ -135,6 +135,8 @@ def ungrouped(
 
 def _forward(gate_inputs, recurrent_kernel, precision, interpret, *, keep):
     _, steps, batch, _ = gate_inputs.shape
+    if not steps * batch:
+        raise ValueError(f"gate_inputs: at least one step of one example, got {steps} of {batch}")
     hidden = recurrent_kernel.shape[1]
     kernels = _kernels(hidden, batch, precision, interpret)
     states, *kept = kernels.forward(
