@@ -20,7 +20,6 @@ from cerberus_jax.products import batched_product, product
 class Kept(NamedTuple):
     """What the backward pass needs of one direction; gates after their nonlinearity."""
 
-    hidden: Float[Array, "t b h"]
     cells: Float[Array, "t b h"]
     gates: Float[Array, "t b g"]
 
@@ -32,8 +31,8 @@ def recur(
     precision: str,
     together: bool,
     keep: bool,
-) -> tuple:
-    """Hidden states of both directions, or with `keep` all that the backward pass needs (Kept).
+) -> tuple[tuple[Float[Array, "t b h"], Float[Array, "t b h"]], tuple[Kept, Kept] | None]:
+    """Hidden states of both directions, and with `keep` what the backward pass needs.
 
     The state begins at zero.
     """
@@ -43,13 +42,14 @@ def recur(
         hidden = multiply([state[0] for state in states])
         found = [cell(inputs[d] + hidden[d], states[d][1]) for d in range(2)]
         outputs = tuple(
-            Kept(hidden, state, jnp.concatenate(gates, -1)) if keep else hidden
+            (hidden, Kept(state, jnp.concatenate(gates, -1)) if keep else None)
             for hidden, state, gates in found
         )
         return [(hidden, state) for hidden, state, _ in found], outputs
 
     zero = jnp.zeros((gate_inputs[0].shape[1], recurrent_kernel.shape[1]), gate_inputs[0].dtype)
-    return lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1]
+    hidden, kept = zip(*lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1], strict=True)
+    return hidden, kept if keep else None
 
 
 def transpose(
