@@ -182,7 +182,10 @@ class _Loop:
         return parallel.put_batch(batch, self.mesh)
 
     def update(self, state, batch, step) -> TrainState:
-        state, self.metrics = self.step_fn(state, batch, self.dropout_key, self.weights)
+        args = (state, batch, self.dropout_key, self.weights)
+        if self.since_step is None:
+            self.step_fn = parallel.compile_step(self.step_fn, *args)
+        state, self.metrics = self.step_fn(*args)
         self.in_flight.append(self.metrics["loss"])
         if len(self.in_flight) > STEPS_AHEAD:
             self.in_flight.popleft().block_until_ready()

@@ -31,6 +31,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 from jaxtyping import Array, Float
 
+from cerberus_jax.lstm.cell import cell_transpose
 from cerberus_jax.lstm.persistent_plan import UNITS
 
 _SWIZZLE = 128
@@ -141,15 +142,8 @@ def backward(
         def run(iteration, carry):
             hidden_grad, cell_grad, cell, (kept, previous, outside) = carry
             step = steps - 1 - iteration
-            in_gate, forget, update, out_gate = kept
-            hidden_grad = hidden_grad + outside
-            squashed = jnp.tanh(cell)
-            cell_grad = cell_grad + hidden_grad * out_gate * (1 - squashed * squashed)
-            gate_grads = (
-                cell_grad * update * in_gate * (1 - in_gate),
-                cell_grad * previous * forget * (1 - forget),
-                cell_grad * in_gate * (1 - update * update),
-                hidden_grad * squashed * out_gate * (1 - out_gate),
+            gate_grads, cell_grad = cell_transpose(
+                hidden_grad + outside, cell_grad, cell, previous, kept
             )
             for gate, grad in enumerate(gate_grads):
                 _store(grads_s.at[:, _units_of(gate)].T, grad.astype(dtype))
@@ -166,7 +160,7 @@ def backward(
             following = inputs_of(step - 1)
             _take_over(handed, parts.at[turn, block], parts_s, copied)
             hidden_grad = sum(_load(parts_s.at[_units_of(other)]) for other in range(blocks))
-            return hidden_grad, cell_grad * forget, previous, following
+            return hidden_grad, cell_grad, previous, following
 
         last, zeros = jnp.int32(steps - 1), _zeros(rows)
         lax.fori_loop(0, steps, run, (zeros, zeros, cells_of(last), inputs_of(last)))

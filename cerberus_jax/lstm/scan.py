@@ -70,10 +70,14 @@ def transpose(
 
     def step(carry, items):
         gate_grads, state_grads = [], []
-        for (hidden_grad, state_grad), (cotangent, *rest) in zip(carry, items, strict=True):
-            found = cell_transpose(hidden_grad + cotangent, state_grad, *rest)
-            gate_grads.append(found[0])
-            state_grads.append(found[1])
+        for (hidden_grad, state_grad), (cotangent, *states, gates) in zip(
+            carry, items, strict=True
+        ):
+            grads, state_grad = cell_transpose(
+                hidden_grad + cotangent, state_grad, *states, jnp.split(gates, 4, axis=-1)
+            )
+            gate_grads.append(jnp.concatenate(grads, axis=-1))
+            state_grads.append(state_grad)
         return list(zip(multiply(gate_grads), state_grads, strict=True)), tuple(gate_grads)
 
     zero = jnp.zeros_like(kept[0].cells[0])
