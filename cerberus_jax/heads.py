@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.nn import initializers
 from jaxtyping import Array, Float
 
-from cerberus_jax.lstm import product
+from cerberus_jax.products import product
 
 EMBEDDING_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
 MASK_ACTIVATIONS = {"softmax": lambda x: jax.nn.softmax(x, axis=-2), "sigmoid": jax.nn.sigmoid}
@@ -38,13 +38,18 @@ def linear(
     return flat.reshape(*features.shape[:-1], *kernel.shape[1:]) + bias
 
 
+def unit_vectors(raw: Float[Array, "*a d f"], *, activation: str) -> Float[Array, "*a d f"]:
+    """The embedding layer's output, activated and brought to unit length along d."""
+    raw = EMBEDDING_ACTIVATIONS[activation](raw)
+    squares = jnp.sum(raw * raw, axis=-2, keepdims=True)
+    return raw * jax.lax.rsqrt(squares + LEAST_SQUARE)
+
+
 def embed(
     params, features: Float[Array, "*a h"], *, activation: str, precision: str = "float32"
 ) -> Float[Array, "*a d f"]:
     """Embeddings of unit length along d."""
-    raw = EMBEDDING_ACTIVATIONS[activation](linear(params, features, precision=precision))
-    squares = jnp.sum(raw * raw, axis=-2, keepdims=True)
-    return raw * jax.lax.rsqrt(squares + LEAST_SQUARE)
+    return unit_vectors(linear(params, features, precision=precision), activation=activation)
 
 
 def masks(

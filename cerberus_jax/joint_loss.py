@@ -2,38 +2,40 @@
 
 Deep clustering needs only small sums over a clip, so the gradient of a clip is known as soon as the
 clip has been looked at. The forward pass therefore takes it there and then, and no array of
-embeddings outlives its turn: memory does not grow with the batch.
+embeddings outlives its turn: memory does not grow with the batch. The linear layers of the heads
+are transposed by hand, so that their kernels are brought into the type of the products once and
+not every turn.
 """
 
 import functools
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from cerberus_jax import heads, losses
+from cerberus_jax.clip_losses import HeadOptions, clip_losses, strided
+from cerberus_jax.heads import HEAD_OF_LOSS
 from cerberus_jax.per_device import ALIKE, examples, per_device
-from cerberus_jax.targets import Targets, bin_weights
+from cerberus_jax.products import product, transposed_product
+from cerberus_jax.targets import Targets
+
+# Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
+CPU_FRAMES_PER_TURN = 400
+# Clips elsewhere: enough that a turn fills the chip.
+CLIPS_PER_TURN = 16
+
+DEFAULT_OPTIONS = HeadOptions()
 
 
-@dataclass(frozen=True)
-class HeadOptions:
-    """How heads and losses are computed; all static.
-
-    `deep_clustering_stride` and `mask_inference_stride`: the loss looks at one frame in so many,
-    from a random first one. `mesh`: the devices the clips are spread over, None for one device.
-    """
-
-    embedding_activation: str = "sigmoid"
-    mask_activation: str = "softmax"
-    transcription_kind: str = "mse"
-    transcription_normaliser: str = "cells"
-    deep_clustering_stride: int = 1
-    mask_inference_stride: int = 1
-    precision: str = "float32"
-    mesh: jax.sharding.Mesh | None = None
+def choose_clips_per_turn(batch: int, num_frames: int, *, most: int = 0) -> int:
+    """How many of a device's clips to look at together: the largest divisor of its batch that is
+    at most `most`, or for 0 what suits the backend."""
+    if not most:
+        on_cpu = jax.default_backend() == "cpu"
+        most = max(CPU_FRAMES_PER_TURN // num_frames, 1) if on_cpu else CLIPS_PER_TURN
+    return max(k for k in range(1, min(batch, most) + 1) if batch % k == 0)
 
 
 def head_losses(
@@ -43,7 +45,7 @@ def head_losses(
     loss_weights: dict[str, Array],
     *,
     clips_per_turn: int,
-    options: HeadOptions = HeadOptions(),
+    options: HeadOptions = DEFAULT_OPTIONS,
     phase: Array | int = 0,
 ) -> tuple[Float[Array, " b"], dict[str, Float[Array, " b"]]]:
     """Weighted sum of the losses of the heads in `head_params`, per example.
@@ -64,21 +66,28 @@ def head_losses(
         raise ValueError(
             f"clips_per_turn: must divide the batch of {features.shape[0]}, got {clips_per_turn}"
         )
-    weights = {name: loss_weights[name] for name in heads.HEAD_OF_LOSS if _has(head_params, name)}
+    weights = {
+        name: loss_weights[name] for name, head in HEAD_OF_LOSS.items() if head in head_params
+    }
     settings = (options, clips_per_turn)
     total, parts = _head_losses(settings, features, head_params, weights, targets, phase)
     return total, jax.tree.map(lax.stop_gradient, parts)
 
 
-def _has(head_params, loss):
-    return heads.HEAD_OF_LOSS[loss] in head_params
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _head_losses(settings, features, head_params, weights, targets, phase):
+    options = settings[0]
+
     def body(features, targets, head_params, weights, phase, _):
+        linears = _linears(head_params, options)
+
         def turn(_, items):
-            parts = _parts(settings[0], items[0], head_params, items[1], phase)
+            clip_features, clip_targets = items
+            outputs = {
+                name: _apply(linear, strided(clip_features, options.stride(name), phase, 1))
+                for name, linear in linears.items()
+            }
+            parts = clip_losses(outputs, clip_targets, options, phase)
             return None, (_weighted(parts, weights), parts)
 
         turns = _turns(settings, (features, targets))
@@ -121,25 +130,41 @@ _head_losses.defvjp(_forward, _backward)
 def _with_gradients(settings):
     """A function of a batch and of one weight per example that gives
     (summed head gradients, (totals, parts, feature gradients))."""
+    options = settings[0]
 
     def body(features, targets, head_params, weights, phase, example_weights):
+        linears = _linears(head_params, options)
+
         def turn(grads, items):
             clip_features, clip_targets, clip_weights = items
 
-            def loss(head_params, clip_features):
-                parts = _parts(settings[0], clip_features, head_params, clip_targets, phase)
+            def loss(outputs):
+                parts = clip_losses(outputs, clip_targets, options, phase)
                 total = _weighted(parts, weights)
                 return (total * clip_weights).sum(), (total, parts)
 
-            found, (head_grads, feature_grad) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
-                head_params, clip_features
-            )
-            return jax.tree.map(jnp.add, grads, head_grads), (*found[1], feature_grad)
+            seen = {
+                name: jax.vjp(
+                    lambda a, n=name: strided(a, options.stride(n), phase, 1), clip_features
+                )
+                for name in linears
+            }
+            outputs = {name: _apply(linears[name], frames) for name, (frames, _) in seen.items()}
+            output_grads, found = jax.grad(loss, has_aux=True)(outputs)
+            feature_grad = jnp.zeros_like(clip_features)
+            for name, grad in output_grads.items():
+                frames, put_back = seen[name]
+                head_grad, frames_grad = _transpose(linears[name], frames, grad)
+                grads[HEAD_OF_LOSS[name]] = jax.tree.map(
+                    jnp.add, grads[HEAD_OF_LOSS[name]], head_grad
+                )
+                feature_grad += put_back(frames_grad)[0]
+            return grads, (*found, feature_grad)
 
         zeros = jax.tree.map(jnp.zeros_like, head_params)
         turns = _turns(settings, (features, targets, example_weights))
         grads, found = lax.scan(turn, zeros, turns)
-        if settings[0].mesh is not None:
+        if options.mesh is not None:
             grads = lax.psum(grads, "data")
         return grads, _clips(found)
 
@@ -166,87 +191,49 @@ def _weighted(parts, weights):
     return sum(jnp.where(weights[name] > 0, weights[name] * parts[name], 0) for name in parts)
 
 
-def _parts(options, features, head_params, targets, phase):
-    """The losses of the heads that exist, each [clips]."""
-    computed = {
-        "deep_clustering": _deep_clustering,
-        "mask_inference": _mask_inference,
-        "transcription": _transcription,
-    }
+class _Linear(NamedTuple):
+    """The linear layer of a head as the turns multiply with it."""
+
+    kernel: Float[Array, "h n"]
+    transposed: Float[Array, "n h"]
+    bias: Float[Array, "k m"]
+    precision: str
+
+
+def _linears(head_params, options):
+    """By the name of the loss; kernels are rounded and transposed here, before the turns."""
+
+    def prepare(params):
+        kernel = params["kernel"].reshape(params["kernel"].shape[0], -1)
+        if options.precision == "bfloat16":
+            kernel = lax.optimization_barrier(kernel.astype(jnp.bfloat16))
+            return _Linear(kernel, lax.optimization_barrier(kernel.T), params["bias"], "bfloat16")
+        return _Linear(kernel, kernel.T, params["bias"], options.precision)
+
     return {
-        name: function(options, features, head_params[heads.HEAD_OF_LOSS[name]], targets, phase)
-        for name, function in computed.items()
-        if _has(head_params, name)
+        loss: prepare(head_params[head])
+        for loss, head in HEAD_OF_LOSS.items()
+        if head in head_params
     }
 
 
-def _strided(array, stride, phase, axis):
-    """Every stride-th frame from `phase` on; the same number of frames whatever the phase."""
-    if stride == 1:
-        return array
-    num_frames = max(array.shape[axis] // stride, 1)
-    frames = phase % stride + stride * jnp.arange(num_frames)
-    return jnp.take(array, frames, axis=axis, mode="clip")
+def _apply(linear, features):
+    """[c t h] -> [c t k m]."""
+    flat = product(_rows(features), linear.kernel, linear.precision)
+    return flat.reshape(*features.shape[:-1], *linear.bias.shape) + linear.bias
 
 
-def _deep_clustering(options, features, params, targets, phase):
-    stride = options.deep_clustering_stride
-    pick = functools.partial(_strided, stride=stride, phase=phase, axis=1)
-    vectors = heads.embed(
-        params,
-        pick(features),
-        activation=options.embedding_activation,
-        precision=options.precision,
-    )
-    share = losses.normalised_weights(bin_weights(pick(targets.mixture_magnitude)))
-    num_sources = targets.target_magnitude.shape[1]
-    labels = pick(targets.assignment)[:, :, None] == jnp.arange(num_sources)[:, None]
-    return _clustering(vectors, labels.astype(vectors.dtype), share[:, :, None])
+def _transpose(linear, features, output_grad):
+    """Gradients of the layer's parameters and of its features."""
+    rows = output_grad.reshape(-1, linear.bias.size)
+    kernel = transposed_product(_rows(features), rows, linear.precision)
+    grads = {
+        "kernel": kernel.reshape(-1, *linear.bias.shape),
+        "bias": rows.sum(0).reshape(linear.bias.shape),
+    }
+    features_grad = product(rows, linear.transposed, linear.precision)
+    return grads, features_grad.reshape(features.shape)
 
 
-@jax.custom_vjp
-def _clustering(vectors, labels, share):
-    """Deep clustering of vectors [b t d f] and one-hot labels [b t s f]; share [b t 1 f] is the
-    normalised weight of each bin."""
-    return _clustering_forward(vectors, labels, share)[0]
-
-
-def _clustering_forward(vectors, labels, share):
-    weighted = vectors * share
-    vv = jnp.einsum("btdf,btef->btde", weighted, vectors).sum(1)
-    vy = jnp.einsum("btdf,btsf->btds", weighted, labels).sum(1)
-    counts = (labels * share).sum((1, 3))
-    loss = (vv * vv).sum((1, 2)) - 2 * (vy * vy).sum((1, 2)) + (counts * counts).sum(1)
-    return loss, (vectors, labels, share, vv, vy)
-
-
-def _clustering_backward(kept, cotangent):
-    """dL/dV = 4 w^2 (V (V'V) - Y (Y'V)), one product each; labels and weights are data."""
-    vectors, labels, share, vv, vy = kept
-    scale = 4 * cotangent[:, None, None]
-    inner = jnp.matmul((scale * vv)[:, None], vectors) - jnp.matmul((scale * vy)[:, None], labels)
-    return inner * share, jnp.zeros_like(labels), jnp.zeros_like(share)
-
-
-_clustering.defvjp(_clustering_forward, _clustering_backward)
-
-
-def _mask_inference(options, features, params, targets, phase):
-    stride = options.mask_inference_stride
-    pick = functools.partial(_strided, stride=stride, phase=phase, axis=1)
-    mask = heads.masks(
-        params, pick(features), activation=options.mask_activation, precision=options.precision
-    )
-    target = _strided(targets.target_magnitude, stride, phase, 2)
-    return losses.mask_inference_loss(mask.swapaxes(1, 2), pick(targets.mixture_magnitude), target)
-
-
-def _transcription(options, features, params, targets, phase):
-    del phase
-    logits = heads.linear(params, features, precision=options.precision)
-    return losses.transcription_loss(
-        logits.swapaxes(1, 2),
-        targets.roll,
-        kind=options.transcription_kind,
-        normaliser=options.transcription_normaliser,
-    )
+def _rows(array):
+    return array.reshape(-1, array.shape[-1])

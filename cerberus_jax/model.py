@@ -22,8 +22,9 @@ from cerberus_jax.heads import (
     linear,
     masks,
 )
-from cerberus_jax.lstm import PRECISIONS
+from cerberus_jax.lstm import PATHS
 from cerberus_jax.notes import NUM_PITCHES
+from cerberus_jax.products import PRECISIONS
 from cerberus_jax.trunk import Trunk
 
 FLOOR_DB = 80.0
@@ -77,6 +78,7 @@ class Cerberus(nn.Module):
         input_scaling: 'clip_db' (relative_db), 'clip_db_affine' (the same, then scale and shift
             per bin), 'db_affine' (absolute dB above -80, then scale and shift), 'linear'.
         precision: of the products, 'float32' (the type of the parameters) or 'bfloat16'.
+        recurrence: how the trunk's loop is computed (`lstm.PATHS`); 'auto' goes by the backend.
         mesh: devices the examples are spread over when it trains on several, else None.
 
     Raises:
@@ -94,6 +96,7 @@ class Cerberus(nn.Module):
     heads: tuple[str, ...] = tuple(HEAD_OF_LOSS)
     input_scaling: str = "clip_db"
     precision: str = "float32"
+    recurrence: str = "auto"
     mesh: Mesh | None = None
 
     def head_shapes(self) -> dict[str, tuple[int, int]]:
@@ -108,7 +111,9 @@ class Cerberus(nn.Module):
 
     def setup(self):
         _check(self)
-        self.trunk = Trunk(self.layers, self.hidden, self.dropout, self.precision, self.mesh)
+        self.trunk = Trunk(
+            self.layers, self.hidden, self.dropout, self.precision, self.recurrence, self.mesh
+        )
         if self.input_scaling.endswith("affine"):
             self.input_affine = InputAffine()
         for name, shape in self.head_shapes().items():
@@ -177,6 +182,7 @@ def _check(model):
         "mask_activation": MASK_ACTIVATIONS,
         "input_scaling": INPUT_SCALINGS,
         "precision": PRECISIONS,
+        "recurrence": PATHS,
     }
     for name, values in known.items():
         if getattr(model, name) not in values:

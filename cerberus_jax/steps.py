@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.heads import HEAD_OF_LOSS
-from cerberus_jax.joint_loss import HeadOptions, head_losses
+from cerberus_jax.joint_loss import head_losses
 from cerberus_jax.model import Cerberus, relative_db
 from cerberus_jax.per_device import examples, per_device
 from cerberus_jax.stft import istft, stft

@@ -21,6 +21,7 @@ class Layer(nn.Module):
 
     hidden: int
     precision: str = "float32"
+    recurrence: str = "auto"
     mesh: Mesh | None = None
 
     @nn.compact
@@ -36,6 +37,7 @@ class Layer(nn.Module):
             recurrent_kernel,
             bias,
             precision=self.precision,
+            recurrence=self.recurrence,
             mesh=self.mesh,
         )
 
@@ -47,6 +49,7 @@ class Trunk(nn.Module):
     hidden: int
     dropout: float = 0.0
     precision: str = "float32"
+    recurrence: str = "auto"
     mesh: Mesh | None = None
 
     @nn.compact
@@ -56,5 +59,5 @@ class Trunk(nn.Module):
         for k in range(self.layers):
             if k:
                 x = nn.Dropout(self.dropout, name=f"dropout_{k}")(x, deterministic=not train)
-            x = Layer(self.hidden, self.precision, self.mesh, name=f"layer_{k}")(x)
+            x = Layer(self.hidden, self.precision, self.recurrence, self.mesh, name=f"layer_{k}")(x)
         return x.swapaxes(0, 1)

@@ -69,6 +69,7 @@ _RULES: dict[str, Rule] = {
     "model.mask_activation": _one_of("softmax", "sigmoid"),
     "model.input_scaling": _one_of("clip_db", "clip_db_affine", "db_affine", "linear"),
     "model.precision": _one_of("float32", "bfloat16"),
+    "model.recurrence": _one_of("auto", "scan", "scan_together", "persistent"),
     "loss.deep_clustering": _at_least(0),
     "loss.mask_inference": _at_least(0),
     "loss.transcription": _at_least(0),

@@ -17,8 +17,9 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cerberus_jax import checkpoint, parallel
+from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.decoding import DecodingConfig
-from cerberus_jax.joint_loss import HeadOptions
+from cerberus_jax.joint_loss import choose_clips_per_turn
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task, init_state
 from cerberus_jax.train_state import OptimizerConfig, TrainState
@@ -32,8 +33,6 @@ LONG_RUN_SECONDS = 3600
 STEPS_AHEAD = 2
 # Steps after the first, which compiles, from which the length of a run can be told.
 STEPS_TO_JUDGE = 5
-# Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
-CPU_FRAMES_PER_TURN = 400
 
 
 def model_of(config: ConfigDict) -> Cerberus:
@@ -49,6 +48,7 @@ def model_of(config: ConfigDict) -> Cerberus:
 def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
     """Model, losses and optimiser of a config."""
     loss, model = config.loss, model_of(config)
+    num_frames = model.grid.num_frames(round(config.excerpt_seconds * config.audio.sample_rate_hz))
     return Task(
         model=model,
         optimizer=OptimizerConfig(**config.optimizer.to_dict(), num_steps=config.train.num_steps),
@@ -62,19 +62,10 @@ def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
             precision=model.precision,
         ),
         mask_target=loss.mask_target,
-        clips_per_turn=_clips_per_turn(config, num_devices),
+        clips_per_turn=choose_clips_per_turn(
+            config.batch_size // num_devices, num_frames, most=config.loss.clips_per_turn
+        ),
     )
-
-
-def _clips_per_turn(config, num_devices):
-    """The largest divisor of a device's batch that the config, or the backend, allows."""
-    local = config.batch_size // num_devices
-    num_frames = grid_of(config).num_frames(
-        round(config.excerpt_seconds * config.audio.sample_rate_hz)
-    )
-    on_cpu = jax.default_backend() == "cpu"
-    wanted = config.loss.clips_per_turn or (CPU_FRAMES_PER_TURN // num_frames if on_cpu else 16)
-    return max(k for k in range(1, local + 1) if local % k == 0 and k <= max(wanted, 1))
 
 
 def start_step(workdir: str | Path) -> int:

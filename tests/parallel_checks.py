@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from cerberus_jax.checkpoint import CheckpointWriter, model_to_json, restore_state
-from cerberus_jax.joint_loss import HeadOptions
+from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.parallel import jit_eval, make_mesh, make_step, put_batch, replicated
 from cerberus_jax.steps import init_state
 from tests.tiny_network import noise_batch, tiny_model, tiny_task, weights

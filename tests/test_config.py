@@ -6,7 +6,7 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from cerberus_jax import heads, losses, lstm, model, parallel, targets, train_state
+from cerberus_jax import heads, losses, lstm, model, parallel, products, targets, train_state
 from cerberus_jax.frames import FrameGrid
 from experiments import config as configs
 from experiments.config_rules import _RULES, LOSSES
@@ -211,7 +211,8 @@ def test_the_choices_are_those_of_the_network_and_its_training():
         "model.embedding_activation": heads.EMBEDDING_ACTIVATIONS,
         "model.mask_activation": heads.MASK_ACTIVATIONS,
         "model.input_scaling": model.INPUT_SCALINGS,
-        "model.precision": lstm.PRECISIONS,
+        "model.precision": products.PRECISIONS,
+        "model.recurrence": lstm.PATHS,
         "loss.mask_target": targets.MASK_TARGETS,
         "loss.transcription_kind": losses.TRANSCRIPTION_KINDS,
         "loss.transcription_normaliser": losses.TRANSCRIPTION_NORMALISERS,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cerberus_jax import heads, losses
-from cerberus_jax.joint_loss import HeadOptions, head_losses
+from cerberus_jax.clip_losses import HeadOptions
+from cerberus_jax.joint_loss import head_losses
 from cerberus_jax.targets import bin_weights, make_targets
 from tests.tiny_network import GRID, INSTRUMENTS
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax.lstm import bidirectional_lstm, product
+from cerberus_jax.lstm import bidirectional_lstm
+from cerberus_jax.products import product
 
 T, B, D, H = 7, 3, 5, 4
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.heads import HEAD_OF_LOSS
-from cerberus_jax.joint_loss import HeadOptions
 from cerberus_jax.model import relative_db
 from cerberus_jax.steps import eval_step, init_state, predict_step, train_step
 from cerberus_jax.stft import stft

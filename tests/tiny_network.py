@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
+from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.joint_loss import HeadOptions
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig

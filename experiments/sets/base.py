@@ -92,6 +92,9 @@ def _model() -> ConfigDict:
     # magnitude and 'db_affine' = absolute dB with scale and shift, both for imported networks.
     model.input_scaling = "clip_db"
     model.precision = "float32"  # 'float32' | 'bfloat16' for the products inside the network (ours)
+    # How the trunk's loop is computed: 'auto' = by the backend | 'scan' | 'scan_together' = both
+    # directions in one product | 'persistent' = one kernel, NVIDIA Hopper only (ours)
+    model.recurrence = "auto"
     return model
 
 

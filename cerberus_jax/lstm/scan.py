@@ -1,0 +1,97 @@
+"""The recurrence as a `lax.scan`: the path that runs everywhere.
+
+Both directions take their steps in the same loop. On a CPU each multiplies by itself, since two
+plain products are faster there than a batched one; on a GPU or TPU, where a step costs what its
+launch costs, both are one product (`together`). Directions are pairs of arrays in scan order: the
+second one runs from the end of the song to its beginning.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from cerberus_jax.lstm.cell import cell, cell_transpose
+from cerberus_jax.products import batched_product, product
+
+
+class Kept(NamedTuple):
+    """What the backward pass needs of one direction; gates after their nonlinearity."""
+
+    hidden: Float[Array, "t b h"]
+    cells: Float[Array, "t b h"]
+    gates: Float[Array, "t b g"]
+
+
+def recur(
+    gate_inputs: tuple[Float[Array, "t b g"], Float[Array, "t b g"]],
+    recurrent_kernel: Float[Array, "2 h g"],
+    *,
+    precision: str,
+    together: bool,
+    keep: bool,
+) -> tuple:
+    """Hidden states of both directions, or with `keep` all that the backward pass needs (Kept).
+
+    The state begins at zero.
+    """
+    multiply = _multiplier(recurrent_kernel, precision, together)
+
+    def step(states, inputs):
+        hidden = multiply([state[0] for state in states])
+        found = [cell(inputs[d] + hidden[d], states[d][1]) for d in range(2)]
+        outputs = tuple(
+            Kept(hidden, state, jnp.concatenate(gates, -1)) if keep else hidden
+            for hidden, state, gates in found
+        )
+        return [(hidden, state) for hidden, state, _ in found], outputs
+
+    zero = jnp.zeros((gate_inputs[0].shape[1], recurrent_kernel.shape[1]), gate_inputs[0].dtype)
+    return lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1]
+
+
+def transpose(
+    recurrent_kernel: Float[Array, "2 h g"],
+    kept: tuple[Kept, Kept],
+    cotangents: tuple[Float[Array, "t b h"], Float[Array, "t b h"]],
+    *,
+    precision: str,
+    together: bool,
+) -> tuple[Float[Array, "t b g"], Float[Array, "t b g"]]:
+    """Gradients of the gate inputs from those of the hidden states."""
+    multiply = _multiplier(recurrent_kernel.swapaxes(1, 2), precision, together)
+    sequence = tuple(
+        (cotangents[d], kept[d].cells, previous(kept[d].cells), kept[d].gates) for d in range(2)
+    )
+
+    def step(carry, items):
+        gate_grads, state_grads = [], []
+        for (hidden_grad, state_grad), (cotangent, *rest) in zip(carry, items, strict=True):
+            found = cell_transpose(hidden_grad + cotangent, state_grad, *rest)
+            gate_grads.append(found[0])
+            state_grads.append(found[1])
+        return list(zip(multiply(gate_grads), state_grads, strict=True)), tuple(gate_grads)
+
+    zero = jnp.zeros_like(kept[0].cells[0])
+    return lax.scan(step, [(zero, zero)] * 2, sequence, reverse=True)[1]
+
+
+def previous(array: Float[Array, "t *a"]) -> Float[Array, "t *a"]:
+    """The array one step earlier, zero before the first."""
+    return jnp.concatenate([jnp.zeros_like(array[:1]), array[:-1]])
+
+
+def _multiplier(kernel, precision, together):
+    """A function of the rows of both directions: each times its kernel, which is put into the type
+    and order of the loop once, before it."""
+    if together:
+        kernel = _in_loop(kernel, precision)
+        return lambda rows: batched_product(jnp.stack(rows), kernel, precision)
+    kernels = [_in_loop(kernel[d], precision) for d in range(2)]
+    return lambda rows: [product(rows[d], kernels[d], precision) for d in range(2)]
+
+
+def _in_loop(kernel, precision):
+    kernel = kernel.astype(jnp.bfloat16) if precision == "bfloat16" else kernel
+    return lax.optimization_barrier(kernel)

@@ -1,0 +1,92 @@
+"""Matrix products at the precision asked for.
+
+'bfloat16' rounds the factors and sums in float32; 'float32' leaves the type of the factors as it
+is. The gradient of a bfloat16 product is made of bfloat16 products, and XLA's CPU backend wants
+two things of those: no batch axis (it has no batched bfloat16 product with float32 sums), and a
+left factor that really lies in memory the way it is multiplied (half the speed otherwise).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
+from jaxtyping import Array, Float
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def product(
+    a: Float[Array, "n k"], b: Float[Array, "k m"], precision: str = "float32"
+) -> Float[Array, "n m"]:
+    """a @ b."""
+    return _rounded_product(a, b) if precision == "bfloat16" else jnp.matmul(a, b)
+
+
+def transposed_product(
+    a: Float[Array, "n k"], b: Float[Array, "n m"], precision: str = "float32"
+) -> Float[Array, "k m"]:
+    """a.T @ b: what gradients of weights are made of, n being long."""
+    if precision == "bfloat16":
+        return _sum_of_products(_really_transposed(_rounded(a)), _rounded(b))
+    return jnp.matmul(a.T, b)
+
+
+def batched_product(
+    a: Float[Array, "d n k"], b: Float[Array, "d k m"], precision: str = "float32"
+) -> Float[Array, "d n m"]:
+    """a[i] @ b[i] for every i, as one product. Not differentiable in 'bfloat16'."""
+    if precision != "bfloat16":
+        return jnp.matmul(a, b)
+    return jax.vmap(_sum_of_products)(_rounded(a), _rounded(b))
+
+
+@jax.custom_vjp
+def _rounded_product(a, b):
+    return _sum_of_products(_rounded(a), _rounded(b)).astype(jnp.result_type(a, jnp.float32))
+
+
+def _product_forward(a, b):
+    return _rounded_product(a, b), (a, b)
+
+
+def _product_backward(factors, cotangent):
+    a, b = factors
+    a_grad = _rounded_product(cotangent, b.T)
+    b_grad = transposed_product(a, cotangent, "bfloat16")
+    return a_grad.astype(a.dtype), b_grad.astype(b.dtype)
+
+
+_rounded_product.defvjp(_product_forward, _product_backward)
+
+
+def _rounded(array):
+    return array.astype(jnp.bfloat16)
+
+
+def _on_cpu():
+    return jax.default_backend() == "cpu"
+
+
+def _sum_of_products(a, b):
+    return (_one_by_one if _on_cpu() else _float32_sums)(a, b)
+
+
+def _float32_sums(a, b):
+    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+
+
+# Under vmap a loop of plain products instead of a batched one.
+_one_by_one = jax.custom_batching.sequential_vmap(_float32_sums)
+
+
+def _really_transposed(a):
+    """a.T, on a CPU as a copy in row-major order."""
+    return _transposed_copy(a) if _on_cpu() else a.T
+
+
+@jax.custom_batching.sequential_vmap
+def _transposed_copy(a):
+    rows = functools.partial(with_layout_constraint, layout=Layout(major_to_minor=(0, 1)))
+    return rows(lax.optimization_barrier(rows(a.T)))
