@@ -88,5 +88,5 @@ def _really_transposed(a):
 
 @jax.custom_batching.sequential_vmap
 def _transposed_copy(a):
-    rows = functools.partial(with_layout_constraint, layout=Layout(major_to_minor=(0, 1)))
+    rows = functools.partial(with_layout_constraint, layouts=Layout(major_to_minor=(0, 1)))
     return rows(lax.optimization_barrier(rows(a.T)))
