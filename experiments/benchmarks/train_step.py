@@ -83,8 +83,14 @@ def _train_step(flags: CommandFlags) -> None:
 def races(flags: CommandFlags, chosen: command.Options) -> list[list[Side]]:
     """Who races whom: on a GPU, whose memory all sides share, one race for each precision."""
     forms = command.chosen_forms(flags, FORMS[chosen.device], chosen)
+    plain = {name: variants for name, variants in forms.items() if name != PUBLISHED}
     groups = [
-        command.contestants(chosen, precision, forms, command.ours_settings(flags))
+        command.contestants(
+            chosen,
+            precision,
+            plain if precision == "bfloat16" else forms,  # published in full precision alone
+            command.ours_settings(flags),
+        )
         for precision in command.chosen_precisions(flags, chosen)
     ]
     return groups if chosen.device == "gpu" else [[side for group in groups for side in group]]
