@@ -6,6 +6,8 @@ two things of those: no batch axis (it has no batched bfloat16 product with floa
 left factor that really lies in memory the way it is multiplied (half the speed otherwise).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -86,7 +88,5 @@ def _really_transposed(a):
 
 @jax.custom_batching.sequential_vmap
 def _transposed_copy(a):
-    def in_rows(array):
-        return with_layout_constraint(array, Layout(major_to_minor=(0, 1)))
-
-    return in_rows(lax.optimization_barrier(in_rows(a.T)))
+    rows = functools.partial(with_layout_constraint, layouts=Layout(major_to_minor=(0, 1)))
+    return rows(lax.optimization_barrier(rows(a.T)))

@@ -19,7 +19,7 @@ class Figures:
         machine: from machine.measure.
         config: the sizes and settings that all rows share.
         rows: from `row`.
-        columns: {heading: key of a row, or key and format}, what the table shows.
+        columns: {heading: [key of a row, format]}: what the table shows, where any row has it.
         notes: sentences under the table.
     """
 
@@ -102,11 +102,16 @@ def read(path: str | Path) -> Figures:
 def markdown(figures: Figures) -> str:
     """Machine, table and notes."""
     lines = [f"{figures.benchmark}: {machines.words(figures.machine)}", ""]
-    if figures.columns:
-        lines.append("| " + " | ".join(figures.columns) + " |")
-        lines.append("|---" * len(figures.columns) + "|")
+    filled = {
+        heading: form
+        for heading, form in figures.columns.items()
+        if any(one.get(form[0]) is not None for one in figures.rows)
+    }
+    if filled:
+        lines.append("| " + " | ".join(filled) + " |")
+        lines.append("|---" * len(filled) + "|")
     for one in figures.rows:
-        lines.append("| " + " | ".join(_cells(one, figures.columns)) + " |")
+        lines.append("| " + " | ".join(_cells(one, filled)) + " |")
     if figures.notes:
         lines += ["", *(f"* {note}" for note in figures.notes)]
     return "\n".join(lines)

@@ -19,10 +19,12 @@ from experiments.benchmarks.race import QUIET_SECONDS, wait_for_quiet
 from experiments.command_line import CommandFlags, run_command
 
 DEVICES = ("cpu", "gpu")
+# Whole tracebacks, because those of a side that fails are shown by their end.
+_TRACEBACKS = {"JAX_TRACEBACK_FILTERING": "off"}
 ENVIRONMENT = {
-    "cpu": {"JAX_PLATFORMS": "cpu"},
+    "cpu": {"JAX_PLATFORMS": "cpu", **_TRACEBACKS},
     # The sides share one GPU, so none may take all its memory.
-    "gpu": {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    "gpu": {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **_TRACEBACKS},
 }
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "gpu": ("float32", "tf32", "bfloat16")}
 _PRODUCT_SIZE = {"cpu": 2048, "gpu": 8192}
@@ -86,7 +88,10 @@ def measure(device: str, *, small: bool = False) -> dict:
     )
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(f"device: JAX cannot use a {device} here: {last}")
+        raise ValueError(
+            f"device: a {device} that JAX can use expected, found none ({last}); known: "
+            f"{', '.join(DEVICES)}, and for gpu a JAX with CUDA"
+        )
     return json.loads(run.stdout.splitlines()[-1])
 
 

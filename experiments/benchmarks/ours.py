@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from cerberus_jax import parallel
+from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.joint_loss import HeadOptions
+from cerberus_jax.joint_loss import choose_clips_per_turn
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task, init_state
 from experiments.benchmarks.workload import NUM_PITCHES, Workload, loader_batch, song
@@ -17,7 +18,6 @@ from experiments.benchmarks.workload import NUM_PITCHES, Workload, loader_batch,
 LOSS_WEIGHTS = {"deep_clustering": 0.1, "mask_inference": 0.1, "transcription": 0.8}
 BLOCK_SAMPLES = 1 << 16  # the blocks in which `separate` reads a song
 _NOT_SETTINGS = {"grid", "instruments", "mesh", "parent", "name"}
-CPU_FRAMES_PER_TURN, GPU_CLIPS_PER_TURN = 400, 16
 
 
 def make(work: Workload, mode: str, **settings):
@@ -63,15 +63,10 @@ def task(work: Workload, *, clips_per_turn: int = 0, **settings) -> Task:
         mask_activation=model.mask_activation,
         precision=model.precision,
     )
-    turn = clips_per_turn or _clips_per_turn(work)
+    turn = choose_clips_per_turn(
+        work.batch_size // jax.device_count(), work.num_frames, most=clips_per_turn
+    )
     return Task(model=model, options=options, clips_per_turn=turn)
-
-
-def _clips_per_turn(work):
-    on_cpu = jax.default_backend() == "cpu"
-    wanted = CPU_FRAMES_PER_TURN // work.num_frames if on_cpu else GPU_CLIPS_PER_TURN
-    local = work.batch_size // jax.device_count()
-    return max(k for k in range(1, local + 1) if local % k == 0 and k <= max(wanted, 1))
 
 
 def _train(work, settings):

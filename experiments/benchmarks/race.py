@@ -122,8 +122,8 @@ def race(
         sides: who races.
         work, mode: handed to every factory.
         rounds: turns of each side.
-        repeat: calls per turn; about 50 on a GPU, whose clocks fall when it idles. With more than
-            one, each turn begins with a call outside the timing.
+        repeat: calls per turn, at most; about 50 on a GPU, whose clocks fall when it idles. With
+            more than one, a turn begins with a call outside the timing and lasts about a second.
         quiet_seconds: how long to wait for a quiet machine before each turn.
         together: let the sides prepare at once; faster, but their first calls are not comparable.
         say: takes messages about the progress.

@@ -6,6 +6,7 @@ Imports nothing but what the side's own module imports.
 import gc
 import importlib
 import json
+import math
 import os
 import platform
 import resource
@@ -14,6 +15,7 @@ import time
 
 from experiments.benchmarks.workload import Workload
 
+TURN_SECONDS, LEAST_CALLS = 1.0, 5
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -37,9 +39,11 @@ def serve(spec: dict) -> None:
 
 
 def _turn(call, repeat):
-    start = _cpu_seconds()
+    start, began = _cpu_seconds(), time.perf_counter()
     if repeat > 1:
         float(call())
+        enough = max(LEAST_CALLS, math.ceil(TURN_SECONDS / (time.perf_counter() - began)))
+        repeat = min(repeat, enough)
     cpu, began = _cpu_seconds(), time.perf_counter()
     for _ in range(repeat):
         value = call()

@@ -29,11 +29,16 @@ def ours(name: str, device: str, *, precision: str, **settings) -> Side:
     )
 
 
-def peer(name: str, device: str, *variants: str, precision: str, python: str) -> Side:
+def peer(form: str, device: str, *variants: str, precision: str, python: str) -> Side:
     """A side of PyTorch; `variants` as in peer.VARIANTS, beside those that the precision asks."""
     own = {"float32": (), "tf32": ("tf32",), "bfloat16": ("bf16",)}[precision]
     settings = {"device": device, "variants": [*variants, *own]}
-    return Side(name, PEER, settings, precision=precision, python=python)
+    return Side(peer_name(form), PEER, settings, precision=precision, python=python)
+
+
+def peer_name(form: str) -> str:
+    """What the side of a form is called."""
+    return f"PyTorch {form}"
 
 
 def is_peer(side: Side) -> bool:
