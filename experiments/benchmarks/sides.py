@@ -13,7 +13,7 @@ OURS = "experiments.benchmarks.ours:make"
 FULL_PRECISION = {"cpu": "float32", "gpu": "tf32"}
 
 
-def ours(name: str, device: str, *, precision: str, **settings) -> Side:
+def ours(name: str, settings: dict, *, precision: str, device: str) -> Side:
     """A side of this project; `settings` as in ours.make."""
     of_network = "bfloat16" if precision == "bfloat16" else "float32"
     products = {"tf32": "tensorfloat32", "float32": "float32"}.get(precision)
@@ -29,7 +29,7 @@ def ours(name: str, device: str, *, precision: str, **settings) -> Side:
     )
 
 
-def peer(form: str, device: str, *variants: str, precision: str, python: str) -> Side:
+def peer(form: str, *variants: str, precision: str, device: str, python: str) -> Side:
     """A side of PyTorch; `variants` as in peer.VARIANTS, beside those that the precision asks."""
     own = {"float32": (), "tf32": ("tf32",), "bfloat16": ("bf16",)}[precision]
     settings = {"device": device, "variants": [*variants, *own]}
