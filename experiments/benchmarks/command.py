@@ -1,11 +1,16 @@
 """The flags that all races share, checked once, and the end of each: a table, and files."""
 
+import json
+import math
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from experiments.benchmarks import figures as figures_
+from experiments.benchmarks import machine
 from experiments.benchmarks.figures import Figures
-from experiments.benchmarks.machine import check_device
 from experiments.benchmarks.sides import torch_version
 from experiments.command_line import CommandFlags
 
@@ -14,7 +19,9 @@ REPEAT = {"cpu": 1, "gpu": 50}  # calls per turn
 
 @dataclass(frozen=True)
 class Options:
-    """Checked flags. `torch` is the version of PyTorch in `peer_python`, None without one."""
+    """Checked flags. `torch` is the version of PyTorch in `peer_python`, None without one; `end`
+    the moment (time.monotonic) after which no further round begins, `machine` what the machine can
+    do."""
 
     device: str
     small: bool
@@ -23,6 +30,8 @@ class Options:
     peer_python: str
     torch: str | None
     out: str
+    end: float
+    machine: dict
 
     @property
     def notes(self) -> list[str]:
@@ -40,9 +49,16 @@ def race_flags(name: str, more: str, description: str, *, rounds: int = 7) -> Co
     flags.string("device", "cpu", "Where to compute: cpu or gpu.")
     flags.boolean("small", "A tiny network and one round, to try the command.")
     flags.string("rounds", str(rounds), "Turns of each side.")
+    flags.string("budget", "", "Minutes after which no further round begins (default: no limit).")
     flags.string("peer_python", sys.executable, "The Python that has PyTorch.")
-    flags.string("out", "", "JSON file that gets the figures; the table goes beside it as .md.")
+    output_flags(flags)
     return flags
+
+
+def output_flags(flags: CommandFlags) -> None:
+    """Flags of every benchmark: where the figures go, and what is known of the machine."""
+    flags.string("out", "", "JSON file that gets the figures; the table goes beside it as .md.")
+    flags.string("machine", "", "JSON file of benchmarks.machine --out (default: measured anew).")
 
 
 def options(flags: CommandFlags) -> Options:
@@ -51,7 +67,8 @@ def options(flags: CommandFlags) -> Options:
     Raises:
         ValueError: naming the flag, what was expected and what came.
     """
-    check_device(flags.device)
+    machine.check_device(flags.device)
+    budget = minutes(flags, "budget") if flags.budget else math.inf
     return Options(
         device=flags.device,
         small=flags.small,
@@ -60,7 +77,50 @@ def options(flags: CommandFlags) -> Options:
         peer_python=flags.peer_python,
         torch=torch_version(flags.peer_python),
         out=flags.out,
+        end=time.monotonic() + 60 * budget,
+        machine=known_machine(flags),
     )
+
+
+def known_machine(flags: CommandFlags) -> dict:
+    """What machine.measure says of the device, read from --machine if that is given.
+
+    Raises:
+        ValueError: if JAX cannot use the device, or the file is of another one.
+    """
+    if not flags.machine:
+        return machine.measure(flags.device, small=flags.small)
+    try:
+        found = json.loads(Path(flags.machine).read_text())
+        right = set(found["product_flops"]) == set(machine.PRECISIONS[flags.device])
+    except (json.JSONDecodeError, TypeError, KeyError):
+        right = False
+    if not right:
+        raise ValueError(
+            f"machine: a file made by experiments.benchmarks.machine --device={flags.device} "
+            f"--out=FILE expected, got {flags.machine}"
+        )
+    return found
+
+
+def minutes(flags: CommandFlags, name: str) -> float:
+    """The positive number of a flag."""
+    text = flags[name].value
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < math.inf:
+        raise ValueError(f"{name}: a positive number of minutes expected, got {text!r}")
+    return found
+
+
+def among(flags: CommandFlags, name: str, known: Sequence[str]) -> list[str]:
+    """The names of a flag, separated by commas; all that are known where it is empty."""
+    asked = [part.strip() for part in flags[name].value.split(",") if part.strip()]
+    if unknown := [part for part in asked if part not in known]:
+        raise ValueError(f"{name}: among {', '.join(known)}, got {unknown[0]!r}")
+    return asked or list(known)
 
 
 def counts(flags: CommandFlags, name: str) -> list[int]:
@@ -80,9 +140,9 @@ def count(flags: CommandFlags, name: str) -> int:
     return found[0]
 
 
-def finish(figures: Figures, chosen: Options) -> None:
+def finish(figures: Figures, out: str) -> None:
     """Print the table, and write the files that were asked for."""
     print(figures_.markdown(figures))
-    if chosen.out:
-        written = figures_.write(figures, chosen.out)
+    if out:
+        written = figures_.write(figures, out)
         print(f"\nWritten: {', '.join(map(str, written))}", file=sys.stderr)

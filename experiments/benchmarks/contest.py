@@ -1,9 +1,10 @@
 """Who races whom in a benchmark of this project beside PyTorch, and how the results compare."""
 
 import json
+import time
 
 from experiments.benchmarks import race, sides
-from experiments.benchmarks.command import Options
+from experiments.benchmarks.command import Options, among
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.workload import Workload
 from experiments.command_line import CommandFlags
@@ -59,7 +60,7 @@ def contests(
     Raises:
         ValueError: if a flag is wrong.
     """
-    names = _among(flags, "forms", list(forms))
+    names = among(flags, "forms", list(forms))
     if chosen.small and not flags.forms:  # compiling takes PyTorch a minute
         names = [name for name in names if name in (PUBLISHED, EAGER)]
     if not chosen.torch:
@@ -67,7 +68,7 @@ def contests(
     ours = ours | _settings(flags)
     full = sides.FULL_PRECISION[chosen.device]
     groups = []
-    for precision in _among(flags, "precision", [full, "bfloat16"]):
+    for precision in among(flags, "precision", [full, "bfloat16"]):
         where = {"precision": precision, "device": chosen.device}
         groups.append(
             [
@@ -78,13 +79,6 @@ def contests(
             + [sides.ours(name, settings, **where) for name, settings in ours.items()]
         )
     return groups if chosen.device == "gpu" else [[side for group in groups for side in group]]
-
-
-def _among(flags, name, known):
-    asked = [part.strip() for part in flags[name].value.split(",") if part.strip()]
-    if unknown := [part for part in asked if part not in known]:
-        raise ValueError(f"{name}: among {', '.join(known)}, got {unknown[0]!r}")
-    return asked or known
 
 
 def _settings(flags):
@@ -106,15 +100,25 @@ def _value(text):
         return text
 
 
-def hold(sides_: list[Side], work: Workload, mode: str, chosen: Options) -> list[SideResult]:
-    """The race, by the flags; on a GPU the sides prepare together."""
+def hold(
+    sides_: list[Side], work: Workload, mode: str, chosen: Options, *, races_left: int = 1
+) -> list[SideResult]:
+    """The race, by the flags; on a GPU the sides prepare together.
+
+    It gets its part of the time that is left for this and the following races; where there is none,
+    its sides have failed.
+    """
+    left = chosen.end - time.monotonic()
+    if left <= 0:
+        return [SideResult(side, error="not raced: the time (--budget) was up") for side in sides_]
     return race.race(
         sides_,
         work,
         mode,
         rounds=chosen.rounds,
         repeat=chosen.repeat,
-        together=chosen.device == "gpu",
+        together=chosen.small or chosen.device == "gpu",
+        limit_seconds=left / races_left,
         quiet_seconds=0 if chosen.small else race.QUIET_SECONDS,
     )
 

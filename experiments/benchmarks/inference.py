@@ -11,7 +11,7 @@ the audio and the rolls of the whole song in the host's memory.
 import dataclasses
 import sys
 
-from experiments.benchmarks import command, contest, floor, machine
+from experiments.benchmarks import command, contest, floor
 from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -52,20 +52,22 @@ def _inference(flags: CommandFlags) -> None:
     if chosen.small:
         works = [dataclasses.replace(SMALL, batch_size=1, seconds=SMALL_SECONDS)]
     contests = contest.contests(flags, chosen, forms=FORMS, ours=OURS)
-    command.finish(measure(works, chosen, contests), chosen)
+    command.finish(measure(works, chosen, contests), chosen.out)
 
 
 def measure(works: list[Workload], chosen: command.Options, contests: list[list[Side]]) -> Figures:
     """Every contest on every song, the published form on the first song alone."""
-    found = machine.measure(chosen.device, small=chosen.small)
+    found = chosen.machine
     config = dataclasses.asdict(works[0]) | {"device": chosen.device, "rounds": chosen.rounds}
     figures = Figures("inference", found, config, columns=COLUMNS, notes=chosen.notes)
     one_call = dataclasses.replace(chosen, repeat=1)  # long enough for any clock to settle
+    races_left = len(works) * len(contests)
     for work in works:
         for sides in contests:
             if work != works[0]:
                 sides = [side for side in sides if side.name != peer_name(PUBLISHED)]
-            results = contest.hold(sides, work, "infer", one_call)
+            results = contest.hold(sides, work, "infer", one_call, races_left=races_left)
+            races_left -= 1
             figures.rows += [_row(result, results, work, found) for result in results]
             figures.notes += contest.failures(results)
     return figures

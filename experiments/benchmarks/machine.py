@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     flags.string("device", "cpu", "cpu or gpu.")
     flags.boolean("small", "Small arrays, to try the command.")
+    flags.string("out", "", "JSON file that gets the figures, for the --machine of benchmarks.")
     flags.boolean("here", "Measure in this process; used by the benchmarks.")
     return run_command(_machine, flags, argv=argv)
 
@@ -54,6 +55,8 @@ def _machine(flags: CommandFlags) -> None:
     for precision, rate in found["product_flops"].items():
         print(f"{precision} products: {rate / 1e9:.0f} GFLOP/s")
     print(f"copy, bytes read and written: {found['copy_bytes'] / 1e9:.1f} GB/s")
+    if flags.out:
+        Path(flags.out).write_text(json.dumps(found, indent=1) + "\n")
 
 
 def check_device(device: str) -> None:

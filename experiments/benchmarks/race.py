@@ -8,7 +8,9 @@ side. Needs the standard library alone: each side's Python decides what else the
 
 import contextlib
 import json
+import math
 import os
+import select
 import signal
 import statistics
 import subprocess
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_DISTURBANCE = 0.10  # of all processors, by other programs
 QUIET_SECONDS = 60.0  # to wait for that, at most
 SHOWN_STDERR = 2000  # characters
+GRACE_SECONDS = 60.0  # after the limit of a race, in which a side must answer
 WORKER = "experiments.benchmarks.race_worker"
 
 
@@ -114,6 +117,7 @@ def race(
     repeat: int = 1,
     quiet_seconds: float = QUIET_SECONDS,
     together: bool = False,
+    limit_seconds: float = math.inf,
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> list[SideResult]:
     """Measure the sides against each other.
@@ -126,16 +130,18 @@ def race(
             more than one, a turn begins with a call outside the timing and lasts about a second.
         quiet_seconds: how long to wait for a quiet machine before each turn.
         together: let the sides prepare at once; faster, but their first calls are not comparable.
+        limit_seconds: time after which no second or later round begins; a side that is silent for a
+            minute after it counts as failed.
         say: takes messages about the progress.
 
     Returns:
         one result per side, in order; those that failed have `error`, and the others went on.
     """
-    results = [SideResult(side) for side in sides]
+    results, end = [SideResult(side) for side in sides], time.monotonic() + limit_seconds
     with contextlib.ExitStack() as stack:
         runners = []
         for result in results:
-            runner = stack.enter_context(_Runner(result, work, mode, repeat))
+            runner = stack.enter_context(_Runner(result, work, mode, repeat, end))
             runners.append(runner)
             if not together:
                 runner.wait_until_ready(say)
@@ -143,6 +149,8 @@ def race(
             for runner in runners:
                 runner.wait_until_ready(say)
         for number in range(rounds):
+            if number and time.monotonic() > end:
+                break
             for runner in runners if number % 2 == 0 else runners[::-1]:
                 if runner.result.error is None:
                     wait_for_quiet(quiet_seconds)
@@ -153,8 +161,8 @@ def race(
 class _Runner:
     """A side's process."""
 
-    def __init__(self, result, work, mode, repeat):
-        self.result, self.repeat = result, repeat
+    def __init__(self, result, work, mode, repeat, end):
+        self.result, self.repeat, self.end = result, repeat, end
         side = result.side
         spec = {
             "factory": side.factory,
@@ -220,15 +228,25 @@ class _Runner:
         result.peak_mb, result.device_peak_mb = found["peak_mb"], found["device_peak_mb"]
 
     def _read(self, say) -> dict | None:
-        line = self.process.stdout.readline()
+        line = self.process.stdout.readline() if self._answers() else None
         if line:
             return json.loads(line)
-        code = self.process.wait()
+        if line is None:
+            why = f"silent for {GRACE_SECONDS:.0f} s after the end of the race"
+        else:
+            why = f"ended with code {self.process.wait()}"
         self.stderr.seek(0)
         tail = self.stderr.read()[-SHOWN_STDERR:].strip()
-        self.result.error = f"ended with code {code}: {tail or 'nothing on its stderr'}"
-        say(f"{self.result.side.name}: failed: {tail.splitlines()[-1] if tail else code}")
+        self.result.error = f"{why}: {tail or 'nothing on its stderr'}"
+        say(f"{self.result.side.name}: failed: {tail.splitlines()[-1] if tail else why}")
         return None
+
+    def _answers(self) -> bool:
+        """Waits for a line, or for the end of the process; whether one of them came in time."""
+        if math.isinf(self.end):
+            return True
+        limit = max(0.0, self.end - time.monotonic()) + GRACE_SECONDS
+        return bool(select.select([self.process.stdout], [], [], limit)[0])
 
 
 def busy_seconds() -> float:

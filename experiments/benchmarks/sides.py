@@ -15,18 +15,26 @@ FULL_PRECISION = {"cpu": "float32", "gpu": "tf32"}
 
 def ours(name: str, settings: dict, *, precision: str, device: str) -> Side:
     """A side of this project; `settings` as in ours.make."""
-    of_network = "bfloat16" if precision == "bfloat16" else "float32"
-    products = {"tf32": "tensorfloat32", "float32": "float32"}.get(precision)
-    environment = ENVIRONMENT[device].copy()
-    if device == "gpu" and products:
-        environment["JAX_DEFAULT_MATMUL_PRECISION"] = products
     return Side(
         name,
         OURS,
-        {"precision": of_network, **settings},
+        {"precision": of_network(precision), **settings},
         precision=precision,
-        environment=environment,
+        environment=environment(device, precision),
     )
+
+
+def of_network(precision: str) -> str:
+    """The network's setting for a precision."""
+    return "bfloat16" if precision == "bfloat16" else "float32"
+
+
+def environment(device: str, precision: str) -> dict[str, str]:
+    """Variables of a process that runs JAX on a device; they say what a float32 product is."""
+    products = {"tf32": "tensorfloat32", "float32": "float32"}.get(precision)
+    if device == "cpu" or not products:
+        return dict(ENVIRONMENT[device])
+    return ENVIRONMENT[device] | {"JAX_DEFAULT_MATMUL_PRECISION": products}
 
 
 def peer(form: str, *variants: str, precision: str, device: str, python: str) -> Side:

@@ -11,7 +11,7 @@ handed both ready made.
 import dataclasses
 import sys
 
-from experiments.benchmarks import command, contest, floor, machine
+from experiments.benchmarks import command, contest, floor
 from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -64,17 +64,19 @@ def _train_step(flags: CommandFlags) -> None:
         for size in command.counts(flags, "batch")
     ]
     contests = contest.contests(flags, chosen, forms=FORMS[chosen.device], ours=OURS)
-    command.finish(measure([SMALL] if chosen.small else works, chosen, contests), chosen)
+    command.finish(measure([SMALL] if chosen.small else works, chosen, contests), chosen.out)
 
 
 def measure(works: list[Workload], chosen: command.Options, contests: list[list[Side]]) -> Figures:
     """Every contest on every workload."""
-    found = machine.measure(chosen.device, small=chosen.small)
+    found = chosen.machine
     config = dataclasses.asdict(works[0]) | {"device": chosen.device, "rounds": chosen.rounds}
     figures = Figures("train_step", found, config, columns=COLUMNS, notes=chosen.notes)
+    races_left = len(works) * len(contests)
     for work in works:
         for sides in contests:
-            results = contest.hold(sides, work, "train", chosen)
+            results = contest.hold(sides, work, "train", chosen, races_left=races_left)
+            races_left -= 1
             figures.rows += [_row(result, results, work, found) for result in results]
             figures.notes += contest.failures(results)
     return figures
