@@ -43,15 +43,20 @@ COLUMNS = {
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    flags = CommandFlags(
+    return run_command(_memory, flags(), argv=argv)
+
+
+def flags() -> CommandFlags:
+    """The command's flags."""
+    found = CommandFlags(
         "python -m experiments.benchmarks.memory [--device=cpu|gpu] [--out=FILE.json]",
         "Temporary memory of the compiled gradient of the deep-clustering loss by batch, and of\n"
         "the whole training step. Compiles only, nothing runs.",
     )
-    flags.string("device", "cpu", "What to compile for: cpu or gpu.")
-    flags.boolean("small", "A tiny network, to try the command.")
-    command.output_flags(flags)
-    return run_command(_memory, flags, argv=argv)
+    found.string("device", "cpu", "What to compile for: cpu or gpu.")
+    found.boolean("small", "A tiny network, to try the command.")
+    command.output_flags(found)
+    return found
 
 
 def _memory(flags: CommandFlags) -> None:
