@@ -78,7 +78,7 @@ def test_the_row_of_a_side():
     found = figures.timing("ours, batch 8", result, batch="8")
     assert found["name"] == "ours, batch 8"
     assert (found["median"], found["least"], found["cpu_seconds"]) == (1.5, 1.0, 3.0)
-    assert (found["samples"], found["clean_rounds"]) == ([2.0, 1.0], 2)
+    assert (found["samples"], found["quiet_rounds"]) == ([2.0, 1.0], "2/3")
     assert (found["precision"], found["peak_mb"], found["batch"]) == ("bfloat16", 7.0, "8")
 
 

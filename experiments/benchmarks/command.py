@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from experiments.benchmarks import figures as figures_
 from experiments.benchmarks.figures import Figures
 from experiments.benchmarks.machine import check_device
+from experiments.benchmarks.race import MOST_DISTURBANCE
 from experiments.benchmarks.sides import torch_version
 from experiments.command_line import CommandFlags
 
@@ -27,9 +28,14 @@ class Options:
     @property
     def notes(self) -> list[str]:
         """What a reader of the table must know of the sides."""
+        quiet = (
+            "medians are over the quiet rounds, in which other programs took less than "
+            f"{MOST_DISTURBANCE:.0%} of the processors; over all where there was none"
+        )
         if self.torch:
-            return []
-        return [f"no PyTorch in {self.peer_python}: this project alone (--peer_python=PYTHON)"]
+            return [quiet]
+        absent = f"no PyTorch in {self.peer_python}: this project alone (--peer_python=PYTHON)"
+        return [absent, quiet]
 
 
 def race_flags(name: str, more: str, description: str, *, rounds: int = 7) -> CommandFlags:

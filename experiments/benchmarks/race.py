@@ -72,10 +72,14 @@ class SideResult:
     error: str | None = None
 
     @property
+    def quiet(self) -> list[int]:
+        """Turns that other programs did not disturb."""
+        return [k for k, other in enumerate(self.disturbance) if other < MOST_DISTURBANCE]
+
+    @property
     def clean(self) -> list[int]:
-        """Turns that other programs did not disturb; all of them where there is no such turn."""
-        quiet = [k for k, other in enumerate(self.disturbance) if other < MOST_DISTURBANCE]
-        return quiet or list(range(len(self.seconds)))
+        """Turns that count: the quiet ones, or all where there is none."""
+        return self.quiet or list(range(len(self.seconds)))
 
     @property
     def samples(self) -> list[float]:
@@ -229,6 +233,11 @@ class _Runner:
         self.result.error = f"ended with code {code}: {tail or 'nothing on its stderr'}"
         say(f"{self.result.side.name}: failed: {tail.splitlines()[-1] if tail else code}")
         return None
+
+
+def usable_cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def busy_seconds() -> float:
