@@ -186,6 +186,12 @@ def test_the_machine_in_words():
     assert "JAX" in machine.words(found)
 
 
+def test_the_machine_of_a_race_names_pytorch(monkeypatch):
+    found = {"versions": {"JAX": "0.10.2"}}
+    monkeypatch.setattr(machine, "measure", lambda device, small: found)
+    assert command.measured_machine(chosen())["versions"] == {"JAX": "0.10.2", "PyTorch": "2.13"}
+
+
 def test_torch_is_looked_for_in_the_peers_python(tmp_path):
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho 2.13.0\n")

@@ -4,8 +4,8 @@ import sys
 from dataclasses import dataclass
 
 from experiments.benchmarks import figures as figures_
+from experiments.benchmarks import machine
 from experiments.benchmarks.figures import Figures
-from experiments.benchmarks.machine import check_device
 from experiments.benchmarks.race import MOST_DISTURBANCE
 from experiments.benchmarks.sides import torch_version
 from experiments.command_line import CommandFlags
@@ -57,7 +57,7 @@ def options(flags: CommandFlags) -> Options:
     Raises:
         ValueError: naming the flag, what was expected and what came.
     """
-    check_device(flags.device)
+    machine.check_device(flags.device)
     return Options(
         device=flags.device,
         small=flags.small,
@@ -84,6 +84,14 @@ def count(flags: CommandFlags, name: str) -> int:
     if len(found) > 1:
         raise ValueError(f"{name}: one whole number expected, got {flags[name].value!r}")
     return found[0]
+
+
+def measured_machine(chosen: Options) -> dict:
+    """machine.measure, with the version of PyTorch."""
+    found = machine.measure(chosen.device, small=chosen.small)
+    if chosen.torch:
+        found["versions"]["PyTorch"] = chosen.torch
+    return found
 
 
 def finish(figures: Figures, chosen: Options) -> None:

@@ -11,7 +11,7 @@ the audio and the rolls of the whole song in the host's memory.
 import dataclasses
 import sys
 
-from experiments.benchmarks import command, contest, floor, machine
+from experiments.benchmarks import command, contest, floor
 from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -57,7 +57,7 @@ def _inference(flags: CommandFlags) -> None:
 
 def measure(works: list[Workload], chosen: command.Options, contests: list[list[Side]]) -> Figures:
     """Every contest on every song, the published form on the first song alone."""
-    found = machine.measure(chosen.device, small=chosen.small)
+    found = command.measured_machine(chosen)
     config = dataclasses.asdict(works[0]) | {"device": chosen.device, "rounds": chosen.rounds}
     figures = Figures("inference", found, config, columns=COLUMNS, notes=chosen.notes)
     one_call = dataclasses.replace(chosen, repeat=1)  # long enough for any clock to settle

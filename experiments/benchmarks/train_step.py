@@ -11,7 +11,7 @@ handed both ready made.
 import dataclasses
 import sys
 
-from experiments.benchmarks import command, contest, floor, machine
+from experiments.benchmarks import command, contest, floor
 from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -69,7 +69,7 @@ def _train_step(flags: CommandFlags) -> None:
 
 def measure(works: list[Workload], chosen: command.Options, contests: list[list[Side]]) -> Figures:
     """Every contest on every workload."""
-    found = machine.measure(chosen.device, small=chosen.small)
+    found = command.measured_machine(chosen)
     config = dataclasses.asdict(works[0]) | {"device": chosen.device, "rounds": chosen.rounds}
     figures = Figures("train_step", found, config, columns=COLUMNS, notes=chosen.notes)
     for work in works:
