@@ -1,14 +1,14 @@
 """The tf.data pipeline: planned batches -> PCM out of the memory map, read by several threads.
 
-The plan is made in Python, a few dozen steps at a time, and handed to tf.data as tensors; nothing
-inside the graph calls back into Python. A callback would need the interpreter's lock, which whoever
-drops an unfinished iterator holds while it waits for the callbacks to end. The map enters the graph
-through dlpack without a copy; tf.data's default optimisations must stay off, because they would
-copy the captured tensor, that is the whole data set, into memory.
+Plans are made in Python, a few steps ahead of the reading, and handed to tf.data through a queue;
+nothing inside the graph calls back into Python. A callback would need the interpreter's lock, which
+whoever drops an unfinished iterator holds while it waits for the callbacks to end. The map enters
+the graph through dlpack without a copy; tf.data's default optimisations must stay off, because they
+would copy the captured tensor, that is the whole data set, into memory.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -16,8 +16,13 @@ import tensorflow as tf
 from data_pipeline.fetch import numpy_batches, process_rows
 from data_pipeline.plan import PlannedBatch, Planner
 
-# Steps planned at a time: their plans wait in memory, about 0.2 MB each.
-_STEPS_PLANNED = 32
+# What a plan tells the readers, by tensor.
+_PLAN_TYPES = {
+    "corpora": tf.int32,
+    "starts": tf.int64,
+    "gains": tf.float32,
+    "notes": tf.int16,
+}
 
 
 def batches(
@@ -49,28 +54,47 @@ def batches(
     if planner.config.augment_semitones:
         return numpy_batches(planner, first_step=first_step, num_steps=num_steps, **share)
     _keep_off_accelerators()
-    steps = itertools.count(first_step)
-    steps = steps if num_steps is None else itertools.islice(steps, num_steps)
-    return _read_planned(planner, steps, rows, num_threads)
+    return _read_planned(planner, rows, first_step, num_steps, num_threads)
 
 
 def _read_planned(
-    planner: Planner, steps: Iterable[int], rows: slice, num_threads: int
+    planner: Planner, rows: slice, first_step: int, num_steps: int | None, num_threads: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    shape = (rows.stop - rows.start, len(planner.config.instruments))
-    read = _reader(planner, shape)
-    steps = iter(steps)
-    while some := list(itertools.islice(steps, _STEPS_PLANNED)):
-        planned = [planner.batch(k, rows=rows) for k in some]
-        yield from _dataset(planned, read, num_threads).as_numpy_iterator()
+    """Keeps a plan in the queue for every thread and for every batch that may wait to be taken, so
+    that reading never waits for planning."""
+    steps = itertools.islice(itertools.count(first_step), num_steps)
+    plans = (_plan_tensors(planner.batch(k, rows=rows)) for k in steps)
+    waiting = list(itertools.islice(plans, 3 * num_threads))
+    if not waiting:
+        return
+    shapes = {name: value.shape for name, value in waiting[0].items()}
+    queue = _queue(len(waiting), shapes)
+    found = _dataset(queue, num_steps, _reader(planner, shapes["starts"]), num_threads)
+    for plan in waiting:
+        queue.enqueue(plan)
+    for batch in found.as_numpy_iterator():
+        if plan := next(plans, None):
+            queue.enqueue(plan)
+        yield batch
+
+
+def _queue(capacity: int, shapes: dict[str, tuple[int, ...]]) -> tf.queue.FIFOQueue:
+    kinds = [_PLAN_TYPES[name] for name in shapes]
+    return tf.queue.FIFOQueue(capacity, kinds, list(shapes.values()), list(shapes))
+
+
+def _plan_tensors(plan: PlannedBatch) -> dict[str, np.ndarray]:
+    return {
+        name: np.asarray(getattr(plan, name), kind.as_numpy_dtype)
+        for name, kind in _PLAN_TYPES.items()
+    }
 
 
 def _reader(planner: Planner, shape: tuple[int, int]) -> Callable:
-    """A graph (corpora, starts) -> sources [b s n], traced once for all data sets of a run."""
+    """A graph (corpora, starts) -> sources [b s n]."""
     pcm = [_as_tensor(array) for array in planner.catalogue.pcm()]
     length = planner.config.num_samples
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.int64)])
     def read(corpora, starts):
         corpora, starts = tf.reshape(corpora, [-1]), tf.reshape(starts, [-1])
         windows = [_window(pcm, corpora[i], starts[i], length) for i in range(shape[0] * shape[1])]
@@ -79,20 +103,18 @@ def _reader(planner: Planner, shape: tuple[int, int]) -> Callable:
     return read
 
 
-def _dataset(planned: list[PlannedBatch], read: Callable, num_threads: int) -> tf.data.Dataset:
-    """The batches of some plans, in their order, read by `num_threads` threads."""
-    plans = {
-        "corpora": np.stack([p.corpora for p in planned]).astype(np.int32),
-        "starts": np.stack([p.starts for p in planned]),
-        "gains": np.stack([p.gains for p in planned]),
-        "notes": np.stack([p.notes for p in planned]),
-    }
+def _dataset(
+    queue: tf.queue.FIFOQueue, num_steps: int | None, read: Callable, num_threads: int
+) -> tf.data.Dataset:
+    """The batches of the plans in the queue, in their order."""
 
+    @tf.autograph.experimental.do_not_convert
     def fetch(plan):
         sources = read(plan["corpora"], plan["starts"])
         return {"sources": sources, "gains": plan["gains"], "notes": plan["notes"]}
 
-    found = tf.data.Dataset.from_tensor_slices(plans)
+    found = tf.data.Dataset.range(tf.int64.max if num_steps is None else num_steps)
+    found = found.map(tf.autograph.experimental.do_not_convert(lambda _: queue.dequeue()))
     found = found.map(fetch, num_parallel_calls=num_threads, deterministic=True)
     found = found.prefetch(num_threads)
     options = tf.data.Options()

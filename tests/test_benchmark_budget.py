@@ -17,7 +17,7 @@ HANGS = Side("hangs", "tests.benchmark_sides:hangs")
 def options(**changes):
     settings = {
         "device": "cpu", "small": True, "rounds": 1, "repeat": 1, "peer_python": "", "torch": None,
-        "out": "", "end": math.inf, "machine": {},
+        "out": "", "end": math.inf,
     }  # fmt: skip
     return command.Options(**settings | changes)
 
@@ -53,14 +53,12 @@ def test_without_time_no_race_is_held():
     assert contest.failures([found]) == [f"quick, float32, failed: {found.error}"]
 
 
-def test_the_machine_is_read_from_a_file(tmp_path, capsys):
-    path, out = tmp_path / "machine.json", tmp_path / "memory.json"
+def test_the_machine_is_read_from_a_file(tmp_path):
+    path = tmp_path / "machine.json"
     assert machine.main(["--small", f"--out={path}"]) == 0
     known = json.loads(path.read_text()) | {"device": "that machine"}
     path.write_text(json.dumps(known))
-    flags = memory.flags()
-    flags(["memory", "--small", f"--machine={path}", f"--out={out}"])
-    assert command.known_machine(flags) == known
+    assert command.known_machine("cpu", small=True, file=str(path)) == known
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"product_flops": {"tf32": 1}}'])

@@ -1,7 +1,5 @@
 """Cost curves: their points, and the ratios that the table shows."""
 
-import math
-
 import pytest
 
 from experiments.benchmarks import command, scaling
@@ -11,8 +9,7 @@ from experiments.benchmarks.workload import Workload
 
 def options(device="cpu", small=False):
     return command.Options(
-        device=device, small=small, rounds=1, repeat=1, peer_python="", torch=None, out="",
-        end=math.inf, machine={},
+        device=device, small=small, rounds=1, repeat=1, peer_python="", torch=None, out=""
     )  # fmt: skip
 
 

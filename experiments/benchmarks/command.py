@@ -11,6 +11,7 @@ from pathlib import Path
 from experiments.benchmarks import figures as figures_
 from experiments.benchmarks import machine
 from experiments.benchmarks.figures import Figures
+from experiments.benchmarks.race import MOST_DISTURBANCE
 from experiments.benchmarks.sides import torch_version
 from experiments.command_line import CommandFlags
 
@@ -20,8 +21,8 @@ REPEAT = {"cpu": 1, "gpu": 50}  # calls per turn
 @dataclass(frozen=True)
 class Options:
     """Checked flags. `torch` is the version of PyTorch in `peer_python`, None without one; `end`
-    the moment (time.monotonic) after which no further round begins, `machine` what the machine can
-    do."""
+    the moment (time.monotonic) after which no further round begins, `machine` the file that
+    describes the machine, if there is one."""
 
     device: str
     small: bool
@@ -30,15 +31,20 @@ class Options:
     peer_python: str
     torch: str | None
     out: str
-    end: float
-    machine: dict
+    end: float = math.inf
+    machine: str = ""
 
     @property
     def notes(self) -> list[str]:
         """What a reader of the table must know of the sides."""
+        quiet = (
+            "medians are over the quiet rounds, in which other programs took less than "
+            f"{MOST_DISTURBANCE:.0%} of the processors; over all where there was none"
+        )
         if self.torch:
-            return []
-        return [f"no PyTorch in {self.peer_python}: this project alone (--peer_python=PYTHON)"]
+            return [quiet]
+        absent = f"no PyTorch in {self.peer_python}: this project alone (--peer_python=PYTHON)"
+        return [absent, quiet]
 
 
 def race_flags(name: str, more: str, description: str, *, rounds: int = 7) -> CommandFlags:
@@ -78,27 +84,35 @@ def options(flags: CommandFlags) -> Options:
         torch=torch_version(flags.peer_python),
         out=flags.out,
         end=time.monotonic() + 60 * budget,
-        machine=known_machine(flags),
+        machine=flags.machine,
     )
 
 
-def known_machine(flags: CommandFlags) -> dict:
-    """What machine.measure says of the device, read from --machine if that is given.
+def measured_machine(chosen: Options) -> dict:
+    """known_machine, with the version of PyTorch."""
+    found = known_machine(chosen.device, small=chosen.small, file=chosen.machine)
+    if chosen.torch:
+        found["versions"]["PyTorch"] = chosen.torch
+    return found
+
+
+def known_machine(device: str, *, small: bool, file: str) -> dict:
+    """What machine.measure says of the device; read from `file`, if that is given.
 
     Raises:
         ValueError: if JAX cannot use the device, or the file is of another one.
     """
-    if not flags.machine:
-        return machine.measure(flags.device, small=flags.small)
+    if not file:
+        return machine.measure(device, small=small)
     try:
-        found = json.loads(Path(flags.machine).read_text())
-        right = set(found["product_flops"]) == set(machine.PRECISIONS[flags.device])
+        found = json.loads(Path(file).read_text())
+        right = set(found["product_flops"]) == set(machine.PRECISIONS[device])
     except (json.JSONDecodeError, TypeError, KeyError):
         right = False
     if not right:
         raise ValueError(
-            f"machine: a file made by experiments.benchmarks.machine --device={flags.device} "
-            f"--out=FILE expected, got {flags.machine}"
+            f"machine: a file made by experiments.benchmarks.machine --device={device} "
+            f"--out=FILE expected, got {file}"
         )
     return found
 

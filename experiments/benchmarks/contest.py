@@ -19,6 +19,7 @@ COLUMNS = {
     "precision": ["precision", ""],
     "median s": ["median", ".4g"],
     "min s": ["least", ".4g"],
+    "quiet rounds": ["quiet_rounds", ""],
     "CPU s": ["cpu_seconds", ".4g"],
     "peak RSS MB": ["peak_mb", ".0f"],
     "GPU peak MB": ["device_peak_mb", ".0f"],

@@ -62,7 +62,7 @@ def timing(name: str, result: SideResult, **more) -> dict:
         found |= {
             "least": min(result.samples),
             "cpu_seconds": result.median_cpu,
-            "clean_rounds": len(result.clean),
+            "quiet_rounds": f"{len(result.quiet)}/{len(result.seconds)}",
         }
     median = result.median if result.seconds else None
     samples = result.samples if result.seconds else []

@@ -26,7 +26,7 @@ COLUMNS = {
     **contest.COLUMNS,
     "x real time": ["times_real_time", ".0f"],
 }
-SMALL_SECONDS = 2.0
+SMALL_SONG = dataclasses.replace(SMALL, batch_size=1, seconds=2.0, sample_rate_hz=2000)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,14 +50,14 @@ def _inference(flags: CommandFlags) -> None:
         for minutes in sorted(command.counts(flags, "minutes"))
     ]
     if chosen.small:
-        works = [dataclasses.replace(SMALL, batch_size=1, seconds=SMALL_SECONDS)]
+        works = [SMALL_SONG]
     contests = contest.contests(flags, chosen, forms=FORMS, ours=OURS)
     command.finish(measure(works, chosen, contests), chosen.out)
 
 
 def measure(works: list[Workload], chosen: command.Options, contests: list[list[Side]]) -> Figures:
     """Every contest on every song, the published form on the first song alone."""
-    found = chosen.machine
+    found = command.measured_machine(chosen)
     config = dataclasses.asdict(works[0]) | {"device": chosen.device, "rounds": chosen.rounds}
     figures = Figures("inference", found, config, columns=COLUMNS, notes=chosen.notes)
     one_call = dataclasses.replace(chosen, repeat=1)  # long enough for any clock to settle

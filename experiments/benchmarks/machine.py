@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from experiments.benchmarks.race import QUIET_SECONDS, wait_for_quiet
+from experiments.benchmarks.race import QUIET_SECONDS, usable_cores, wait_for_quiet
 from experiments.command_line import CommandFlags, run_command
 
 DEVICES = ("cpu", "gpu")
@@ -127,8 +127,7 @@ def cpu_words() -> str:
     except FileNotFoundError:
         lines = []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{models[0] if models else model}, {count} cores"
+    return f"{models[0] if models else model}, {usable_cores()} cores"
 
 
 def _measure(device: str, *, small: bool) -> dict:

@@ -43,25 +43,20 @@ COLUMNS = {
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return run_command(_memory, flags(), argv=argv)
-
-
-def flags() -> CommandFlags:
-    """The command's flags."""
-    found = CommandFlags(
+    flags = CommandFlags(
         "python -m experiments.benchmarks.memory [--device=cpu|gpu] [--out=FILE.json]",
         "Temporary memory of the compiled gradient of the deep-clustering loss by batch, and of\n"
         "the whole training step. Compiles only, nothing runs.",
     )
-    found.string("device", "cpu", "What to compile for: cpu or gpu.")
-    found.boolean("small", "A tiny network, to try the command.")
-    command.output_flags(found)
-    return found
+    flags.string("device", "cpu", "What to compile for: cpu or gpu.")
+    flags.boolean("small", "A tiny network, to try the command.")
+    command.output_flags(flags)
+    return run_command(_memory, flags, argv=argv)
 
 
 def _memory(flags: CommandFlags) -> None:
     machine.check_device(flags.device)
-    found = command.known_machine(flags)
+    found = command.known_machine(flags.device, small=flags.small, file=flags.machine)
     jax.config.update("jax_platforms", machine.ENVIRONMENT[flags.device]["JAX_PLATFORMS"])
     work = SMALL if flags.small else Workload()
     config = dataclasses.asdict(replace(work, batch_size=0)) | {"device": flags.device}

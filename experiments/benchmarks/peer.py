@@ -8,11 +8,11 @@ compared is the time of the same products.
 """
 
 import functools
-import os
 
 import torch
 from torch import nn
 
+from experiments.benchmarks.race import usable_cores
 from experiments.benchmarks.workload import NUM_PITCHES, Workload, float_batch, song
 
 VARIANTS = {
@@ -43,7 +43,7 @@ def make(work: Workload, mode: str, *, device: str = "cpu", variants: tuple[str,
     makers = {"train": _train, "infer": _infer}
     if mode not in makers:
         raise ValueError(f"mode: one of {', '.join(makers)}, got {mode!r}")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
     torch.manual_seed(0)
     _set_precision(variants)
     device = "cuda" if device == "gpu" else device

@@ -75,10 +75,14 @@ class SideResult:
     error: str | None = None
 
     @property
+    def quiet(self) -> list[int]:
+        """Turns that other programs did not disturb."""
+        return [k for k, other in enumerate(self.disturbance) if other < MOST_DISTURBANCE]
+
+    @property
     def clean(self) -> list[int]:
-        """Turns that other programs did not disturb; all of them where there is no such turn."""
-        quiet = [k for k, other in enumerate(self.disturbance) if other < MOST_DISTURBANCE]
-        return quiet or list(range(len(self.seconds)))
+        """Turns that count: the quiet ones, or all where there is none."""
+        return self.quiet or list(range(len(self.seconds)))
 
     @property
     def samples(self) -> list[float]:
@@ -247,6 +251,11 @@ class _Runner:
             return True
         limit = max(0.0, self.end - time.monotonic()) + GRACE_SECONDS
         return bool(select.select([self.process.stdout], [], [], limit)[0])
+
+
+def usable_cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def busy_seconds() -> float:

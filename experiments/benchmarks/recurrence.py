@@ -58,14 +58,15 @@ def _recurrence(flags: CommandFlags) -> None:
     flags.batch = flags.batch or str(BATCH[chosen.device])
     work = SMALL if chosen.small else Workload(batch_size=command.count(flags, "batch"))
     parts = command.among(flags, "parts", PARTS)
+    found = command.measured_machine(chosen)
     config = dataclasses.asdict(work) | {"device": chosen.device}
-    figures = Figures("recurrence", chosen.machine, config, columns=COLUMNS, notes=chosen.notes)
+    figures = Figures("recurrence", found, config, columns=COLUMNS, notes=chosen.notes)
     contestants = race_sides(chosen)
     for number, (part, mode) in enumerate((part, mode) for part in parts for mode in MODES):
         of_part = part_of(part, work)
         left = len(parts) * len(MODES) - number
         results = contest.hold(contestants, of_part, mode, chosen, races_left=left)
-        figures.rows += [_row(part, mode, one, results, of_part, chosen.machine) for one in results]
+        figures.rows += [_row(part, mode, one, results, of_part, found) for one in results]
         figures.notes += contest.failures(results)
     command.finish(figures, chosen.out)
 

@@ -77,8 +77,9 @@ def _scaling(flags: CommandFlags) -> None:
     flags.precision = flags.precision or known[device == "gpu"]
     (precision,) = command.among(flags, "precision", known)[:1]
     work = SMALL if chosen.small else Workload(batch_size=BATCH[device])
+    found = command.measured_machine(chosen)
     config = dataclasses.asdict(work) | {"device": device, "precision": precision}
-    figures = Figures("scaling", chosen.machine, config, columns=COLUMNS)
+    figures = Figures("scaling", found, config, columns=COLUMNS)
     for number, axis in enumerate(axes):
         points = points_of(axis, work, chosen)
         contestants = [_side(point, device, precision) for point in points]

@@ -69,7 +69,7 @@ def _train_step(flags: CommandFlags) -> None:
 
 def measure(works: list[Workload], chosen: command.Options, contests: list[list[Side]]) -> Figures:
     """Every contest on every workload."""
-    found = chosen.machine
+    found = command.measured_machine(chosen)
     config = dataclasses.asdict(works[0]) | {"device": chosen.device, "rounds": chosen.rounds}
     figures = Figures("train_step", found, config, columns=COLUMNS, notes=chosen.notes)
     races_left = len(works) * len(contests)
