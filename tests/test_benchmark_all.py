@@ -99,7 +99,7 @@ def test_each_gets_its_share_of_the_time_that_is_left(pretended, tmp_path):
 
 def test_a_benchmark_that_fails_says_why():
     error = all_benchmarks.run_one("compare", [], 60)
-    assert error.startswith("exit code 1\nerror: two result files expected, got 0")
+    assert error.startswith("exit code 1\nerror: two result files or folders expected")
 
 
 def test_a_benchmark_that_hangs_is_stopped(monkeypatch, tmp_path):

@@ -154,6 +154,23 @@ def test_fail_exits_with_1_only_if_something_got_worse(tmp_path, capsys):
     assert compare.main([slow, none]) == 0
 
 
+def test_the_results_of_two_folders(tmp_path, capsys):
+    for name, seconds in (("before", 1.0), ("after", 2.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "machine.json").write_text("{}")
+        saved(tmp_path / name, "train_step.json", result({"step": noisy(seconds)}))
+        saved(tmp_path / name, "memory.json", result({"heads": [1.0]}, benchmark="memory"))
+    saved(tmp_path / "after", "scaling.json", result({"batch 1": [1.0]}, benchmark="scaling"))
+    folders = [str(tmp_path / name) for name in ("before", "after")]
+    assert compare.main([*folders, "--fail"]) == 1
+    shown = capsys.readouterr()
+    assert [line for line in shown.out.splitlines() if line in ("memory", "train_step")] == [
+        "memory",
+        "train_step",
+    ]
+    assert "worse or lost: step" in shown.err
+
+
 @pytest.mark.parametrize(
     ("changes", "message", "forced"),
     [
@@ -174,9 +191,10 @@ def test_results_that_cannot_be_compared(changes, message, forced, tmp_path, cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "two result files expected, got 0"),
-        (["a", "b", "c"], "two result files expected, got 3"),
+        ([], "two result files or folders expected, got 0"),
+        (["a", "b", "c"], "two result files or folders expected, got 3"),
         (["absent.json", "{good}"], "No such file or directory: absent.json"),
+        ([".", "{good}"], "two folders expected that share a result NAME.json"),
         (["{good}", "{good}", "--least=2"], "least: a share from 0 to 1 expected, got '2'"),
         (["{good}", "{good}", "--least=x"], "least: a share from 0 to 1 expected, got 'x'"),
         (["{good}", "{broken}"], "broken.json: a file written by a benchmark's --out expected"),

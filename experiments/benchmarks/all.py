@@ -27,7 +27,7 @@ ARGUMENTS_SMALL = {"recurrence": ["--parts=loop"], "scaling": ["--axes=batch,dev
 RACES = ("train_step", "inference", "recurrence", "scaling")
 GRACE_SECONDS = 60  # beyond its share, after which a benchmark is stopped
 LAST_WORDS = 10  # lines of a failed benchmark that the report shows
-REPORT, MACHINE = "results.md", "machine.json"
+REPORT = "results.md"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def _all(flags: CommandFlags) -> None:
     out = Path(flags.out)
     out.mkdir(parents=True, exist_ok=True)
     found = machine.measure(flags.device, small=flags.small)
-    (out / MACHINE).write_text(json.dumps(found, indent=1) + "\n")
+    (out / machine.FILE).write_text(json.dumps(found, indent=1) + "\n")
     failed = {}
     for number, name in enumerate(names):
         left = sum(SHARES[other] for other in names[number:])
@@ -67,7 +67,11 @@ def _all(flags: CommandFlags) -> None:
 
 def arguments(name: str, flags: CommandFlags, out: Path, seconds: float) -> list[str]:
     """The arguments of one benchmark."""
-    found = [f"--device={flags.device}", f"--out={out / name}.json", f"--machine={out / MACHINE}"]
+    found = [
+        f"--device={flags.device}",
+        f"--out={out / name}.json",
+        f"--machine={out / machine.FILE}",
+    ]
     if flags.small:
         found += ["--small", *(ARGUMENTS_SMALL if flags.device == "cpu" else {}).get(name, [])]
     else:

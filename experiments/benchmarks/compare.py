@@ -2,6 +2,8 @@
 
     python -m experiments.benchmarks.compare BEFORE.json AFTER.json [--reference=ROW] [--fail]
 
+or with two folders written by benchmarks.all, whose results of the same names are compared.
+
 A figure moved if the interval of the ratio of its medians (bootstrap over the samples of both
 files) leaves out 1 and the ratio itself is at least `--least` away from it. Samples of one run know
 nothing of what slows a machine down for an hour; a row of the same run whose code did not change,
@@ -11,10 +13,12 @@ such as the PyTorch side, does: with `--reference` every figure of its unit is t
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from experiments.benchmarks.figures import BETTER, Figures, read
+from experiments.benchmarks.machine import FILE as MACHINE
 from experiments.benchmarks.machine import words
 from experiments.command_line import CommandFlags, run_command
 
@@ -61,7 +65,8 @@ class _Flags(CommandFlags):
 def _flags() -> _Flags:
     flags = _Flags(
         "python -m experiments.benchmarks.compare BEFORE.json AFTER.json [--fail]",
-        "Tell which figures moved between two results of the same benchmark on the same machine.",
+        "Tell which figures moved between two results of the same benchmark on the same machine,\n"
+        "or between the results of two folders.",
     )
     flags.string("least", f"{LEAST:g}", "The least change of a median that counts, as a share.")
     flags.string("reference", "", "A row whose code did not change: others are relative to it.")
@@ -71,18 +76,38 @@ def _flags() -> _Flags:
 
 
 def _compare(flags: _Flags) -> None:
-    if len(flags.files) != 2:
-        raise ValueError(
-            f"two result files expected, got {len(flags.files)}; "
-            "usage: python -m experiments.benchmarks.compare BEFORE.json AFTER.json"
-        )
-    before, after = map(_checked, flags.files)
-    check_comparable(before, after, force=flags.force)
-    found = movements(before, after, least=_share(flags.least), reference=flags.reference)
-    print(table(before, after, found))
-    worse = [one.name for one in found if one.verdict == "worse"] + _lost(before, after)
+    least, worse = _share(flags.least), []
+    for number, pair in enumerate(pairs(flags.files)):
+        before, after = map(_checked, pair)
+        check_comparable(before, after, force=flags.force)
+        found = movements(before, after, least=least, reference=flags.reference)
+        print("\n" * bool(number) + table(before, after, found))
+        worse += [one.name for one in found if one.verdict == "worse"] + _lost(before, after)
     if flags.fail and worse:
         raise ValueError(f"worse or lost: {', '.join(worse)}")
+
+
+def pairs(paths: Sequence[str]) -> list[tuple[Path, Path]]:
+    """Two files, or the files of the same names in two folders written by benchmarks.all.
+
+    Raises:
+        ValueError: if there are not two paths of the same kind, or the folders share no result.
+    """
+    if len(paths) != 2:
+        raise ValueError(
+            f"two result files or folders expected, got {len(paths)}; "
+            "usage: python -m experiments.benchmarks.compare BEFORE.json AFTER.json"
+        )
+    before, after = map(Path, paths)
+    if not (before.is_dir() or after.is_dir()):
+        return [(before, after)]
+    names = {path.name for path in after.glob("*.json")} - {MACHINE}
+    found = [(before / name, after / name) for name in sorted(names) if (before / name).is_file()]
+    if not found:
+        raise ValueError(
+            f"{before} and {after}: two folders expected that share a result NAME.json"
+        )
+    return found
 
 
 def _share(text):

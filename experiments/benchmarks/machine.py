@@ -18,6 +18,7 @@ from pathlib import Path
 from experiments.benchmarks.race import QUIET_SECONDS, usable_cores, wait_for_quiet
 from experiments.command_line import CommandFlags, run_command
 
+FILE = "machine.json"
 DEVICES = ("cpu", "gpu")
 # Whole tracebacks, because those of a side that fails are shown by their end.
 _TRACEBACKS = {"JAX_TRACEBACK_FILTERING": "off"}
