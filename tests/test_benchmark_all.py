@@ -1,6 +1,5 @@
 """The whole set of benchmarks in one command, also where TensorFlow and the like are absent."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from experiments.benchmarks import all as all_benchmarks
-from experiments.benchmarks.figures import read
+from experiments.benchmarks.figures import Figures, read, row, write
 
 ROOT = Path(__file__).resolve().parents[1]
+MACHINE = {"device": "a machine", "versions": {}, "date": "2026-11-25", "commit": "abc1234"}
 ABSENT = ("tensorflow", "tensorflow_datasets", "ml_collections", "mir_eval")
 # Python imports a module of this name by itself when it starts.
 BLOCKER = f"""
@@ -52,8 +52,7 @@ def test_the_whole_set_runs_without_tensorflow_ml_collections_and_mir_eval(bare,
 @pytest.fixture
 def pretended(monkeypatch):
     """The machine is known, and `behave` says what a benchmark does in place of running."""
-    machine = {"device": "a machine", "versions": {}, "date": "2026-11-25", "commit": "abc1234"}
-    monkeypatch.setattr(all_benchmarks.machine, "measure", lambda *_, **__: machine)
+    monkeypatch.setattr(all_benchmarks.machine, "measure", lambda *_, **__: MACHINE)
 
     def behave(function):
         monkeypatch.setattr(all_benchmarks, "run_one", function)
@@ -68,18 +67,20 @@ def test_after_a_benchmark_that_fails_the_others_go_on(pretended, tmp_path, caps
         ran.append(name)
         if name == "inference":
             return "exit code 1\nout of memory\n"
-        empty = {"benchmark": name, "config": {}, "rows": [], "columns": {}, "notes": []}
-        machine = {"device": "m", "versions": {}, "date": "2026-11-25", "commit": "abc"}
-        (tmp_path / f"{name}.json").write_text(json.dumps(empty | {"machine": machine}))
-        (tmp_path / f"{name}.md").write_text("")
+        samples = [] if name == "memory" else [1.0]
+        one = row("all", unit="s", better="lower", median=None, samples=samples)
+        notes = ["the only side failed"] if name == "memory" else []
+        write(Figures(name, MACHINE, {}, [one], notes=notes), tmp_path / f"{name}.json")
         return None
 
     pretended(run_one)
     assert all_benchmarks.main([f"--out={tmp_path}"]) == 1
     assert ran == list(all_benchmarks.SHARES)
-    assert "1 of 5 benchmarks failed: inference" in capsys.readouterr().err
+    assert "2 of 5 benchmarks failed: inference, memory" in capsys.readouterr().err
     report = (tmp_path / all_benchmarks.REPORT).read_text()
     assert "## inference\n\nFailed: exit code 1\nout of memory\n" in report
+    assert "## memory\n\nFailed: nothing was measured\nthe only side failed\n" in report
+    assert "## scaling\n\nscaling: a machine" in report
 
 
 def test_each_gets_its_share_of_the_time_that_is_left(pretended, tmp_path):

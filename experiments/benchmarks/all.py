@@ -23,7 +23,14 @@ from experiments.command_line import CommandFlags, run_command
 SHARES = {"train_step": 0.45, "inference": 0.15, "recurrence": 0.2, "scaling": 0.15, "memory": 0.05}
 # What fits into minutes on a GPU, where PyTorch compiles anew for every batch and precision.
 ARGUMENTS = {"gpu": {"train_step": ["--precision=bfloat16"], "inference": ["--precision=bfloat16"]}}
-ARGUMENTS_SMALL = {"recurrence": ["--parts=loop"], "scaling": ["--axes=batch,devices"]}
+ARGUMENTS_SMALL = {
+    "cpu": {
+        "train_step": ["--precision=float32"],
+        "inference": ["--precision=float32"],
+        "recurrence": ["--parts=loop"],
+        "scaling": ["--axes=devices"],
+    }
+}
 RACES = ("train_step", "inference", "recurrence", "scaling")
 GRACE_SECONDS = 60  # beyond its share, after which a benchmark is stopped
 LAST_WORDS = 10  # lines of a failed benchmark that the report shows
@@ -57,7 +64,10 @@ def _all(flags: CommandFlags) -> None:
         left = sum(SHARES[other] for other in names[number:])
         seconds = max(0.0, end - time.monotonic()) * SHARES[name] / left
         print(f"\n{name}: {seconds:.0f} s", file=sys.stderr, flush=True)
-        if error := run_one(name, arguments(name, flags, out, seconds), seconds + GRACE_SECONDS):
+        result = out / f"{name}.json"
+        result.unlink(missing_ok=True)
+        error = run_one(name, arguments(name, flags, out, seconds), seconds + GRACE_SECONDS)
+        if error := error or _nothing_measured(result):
             failed[name] = error
     report(out, names, found, failed)
     print(f"\nWritten: {out / REPORT}", file=sys.stderr)
@@ -72,10 +82,8 @@ def arguments(name: str, flags: CommandFlags, out: Path, seconds: float) -> list
         f"--out={out / name}.json",
         f"--machine={out / machine.FILE}",
     ]
-    if flags.small:
-        found += ["--small", *(ARGUMENTS_SMALL if flags.device == "cpu" else {}).get(name, [])]
-    else:
-        found += ARGUMENTS.get(flags.device, {}).get(name, [])
+    found += ["--small"] if flags.small else []
+    found += (ARGUMENTS_SMALL if flags.small else ARGUMENTS).get(flags.device, {}).get(name, [])
     if name in RACES:
         found += [f"--budget={seconds / 60:.2f}", f"--peer_python={flags.peer_python}"]
     return found
@@ -112,6 +120,14 @@ def _stop(process):
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
+
+
+def _nothing_measured(result: Path) -> str | None:
+    """The notes of a result all of whose sides failed."""
+    found = figures.read(result)
+    if any(row["samples"] for row in found.rows):
+        return None
+    return "\n".join(["nothing was measured", *found.notes])
 
 
 def report(out: Path, names: list[str], found: dict, failed: dict[str, str]) -> None:
