@@ -63,6 +63,17 @@ def test_an_unknown_mode_or_kind():
         recurrence_ours.make(SMALL, "forward", kind="nothing")
 
 
+def test_pytorch_has_the_same_modes():
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from experiments.benchmarks import recurrence_peer
+
+    settings = {"device": "cpu", "precision": "bfloat16"}
+    for mode in recurrence_ours.MODES:
+        assert abs(float(recurrence_peer.make(SMALL, mode, **settings)())) < 1
+    with pytest.raises(ValueError, match="mode: forward or gradient, got 'sideways'"):
+        recurrence_peer.make(SMALL, "sideways", **settings)
+
+
 def test_the_command_writes_a_row_per_side_and_pass(tmp_path, capsys):
     path = tmp_path / "recurrence.json"
     assert recurrence.main(["--small", "--parts=loop", f"--out={path}"]) == 0

@@ -37,7 +37,7 @@ POINTS_SMALL = {"batch": (1, 2), "frames": (11, 21), "instruments": (1, 2), "dev
 BATCH = {"cpu": 8, "gpu": 64}  # of the other axes
 COLUMNS = {
     "axis": ["axis", ""],
-    "": ["point", ""],
+    "value": ["point", ""],
     "median s": ["median", ".4g"],
     "s an example": ["seconds_per_example", ".4g"],
     "of linear": ["of_linear", ".2f"],
