@@ -61,7 +61,7 @@ def layers(kind: str, work: Workload, inputs: Float[Array, "b t f"], **settings)
 
 def _trunk(work, inputs, **settings):
     trunk = Trunk(work.layers, work.hidden, **settings)
-    params = trunk.init(jax.random.key(0), inputs[:1], train=False)
+    params = jax.jit(trunk.init, static_argnames="train")(jax.random.key(0), inputs, train=False)
     return params, lambda params, inputs: trunk.apply(params, inputs, train=False)
 
 
@@ -79,7 +79,7 @@ class _Linen(nn.Module):
 
 def _linen(work, inputs):
     module = _Linen(work.layers, work.hidden)
-    return module.init(jax.random.key(0), inputs[:1]), module.apply
+    return jax.jit(module.init)(jax.random.key(0), inputs), module.apply
 
 
 def _cudnn(work, inputs):
