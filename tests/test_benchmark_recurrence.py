@@ -36,6 +36,8 @@ def test_operations_of_the_floor():
     assert forward == 2 * rows * (inputs + loop)
     both = floor.total_flops(recurrence.floor_parts(work, "gradient", "float32"))
     assert both == 3 * forward - 2 * rows * gates * work.num_bins
+    narrow = recurrence.floor_parts(recurrence.part_of("loop", work), "forward", "float32")
+    assert floor.total_flops(narrow) == 2 * rows * gates * (1 + work.hidden)
 
 
 def test_linen_s_cells_compute_what_the_trunk_computes():

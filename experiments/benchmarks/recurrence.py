@@ -76,7 +76,7 @@ def part_of(part: str, work: Workload) -> Workload:
     if part == "trunk":
         return work
     width = {"loop": 1, "layer": 2 * work.hidden}[part]
-    return replace(work, layers=1, window=2 * (width - 1))
+    return replace(work, layers=1, window=2 * width - 1)
 
 
 def race_sides(chosen: command.Options) -> list[Side]:
