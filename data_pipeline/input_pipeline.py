@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
+from data_pipeline.cpu_tensorflow import tf
 from data_pipeline.fetch import numpy_batches, process_rows
 from data_pipeline.plan import PlannedBatch, Planner
 
@@ -53,7 +53,6 @@ def batches(
     rows = process_rows(planner.config.batch_size, **share)
     if planner.config.augment_semitones:
         return numpy_batches(planner, first_step=first_step, num_steps=num_steps, **share)
-    _keep_off_accelerators()
     return _read_planned(planner, rows, first_step, num_steps, num_threads)
 
 
@@ -134,12 +133,3 @@ def _window(pcm: list[tf.Tensor], corpus: tf.Tensor, start: tf.Tensor, length: i
 
 def _as_tensor(array: np.ndarray) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(np.asarray(array).__dlpack__())
-
-
-def _keep_off_accelerators() -> None:
-    """Leave all accelerators to JAX; without effect once TensorFlow has started its runtime."""
-    for kind in ("GPU", "TPU"):
-        try:
-            tf.config.set_visible_devices([], kind)
-        except RuntimeError:
-            return

@@ -4,8 +4,6 @@ The flags of a command live in a FlagValues of its own rather than in absl's glo
 command can call another and tests can call each as often as they like.
 """
 
-import contextlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -120,16 +118,6 @@ def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:
         else:
             rest.append(argument)
     return overrides, rest
-
-
-def hide_gpus_from_tensorflow() -> None:
-    """Leave the GPUs to JAX: TensorFlow, used for reading only, would reserve their memory."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # announces itself, and reading needs none
-    with contextlib.suppress(ImportError):
-        import tensorflow as tf
-
-        tf.config.set_visible_devices([], "GPU")
 
 
 def _one_line(error: BaseException) -> str:

@@ -20,7 +20,8 @@ from cerberus_jax.inference import Predictor
 from data_pipeline.audio_io import whole_file
 from data_pipeline.plan import Excerpt, Planner
 from experiments import data
-from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config, to_json
 from experiments.excerpt_files import EstimateFiles, export_excerpts
 from experiments.result_table import results_markdown, results_table
@@ -269,7 +270,7 @@ def _evaluate(flags: CommandFlags) -> None:
     chosen += [name for name in ("export_excerpts", "estimates") if flags[name].value]
     if len(set(chosen) - {"excerpts"}) > 1 or {"excerpts", "songs"} <= set(chosen):
         raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
-    hide_gpus_from_tensorflow()
+    keep_compiled()
     where = {"split": flags.split, "data_root": flags.data_root}
     if flags.export_excerpts:
         config = _with_data_root(load_run_config(flags.workdir), flags.data_root)

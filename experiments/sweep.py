@@ -12,12 +12,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from experiments.command_line import (
-    CommandFlags,
-    Overrides,
-    hide_gpus_from_tensorflow,
-    run_command,
-)
+from experiments.command_line import CommandFlags, Overrides, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.config import (
     call_function,
     check_resume,
@@ -197,7 +193,7 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
             raise ValueError(f"--{name} is missing, e.g. {example}")
     points = load_points(flags.sweep, flags.config, overrides)
     Path(flags.workdir).mkdir(parents=True, exist_ok=True)
-    hide_gpus_from_tensorflow()
+    keep_compiled()
 
     from experiments.evaluate import evaluate
     from experiments.run import train_run
