@@ -11,6 +11,7 @@ need hardly more for a large batch than for a small one. Beside them stand the r
 import dataclasses
 import functools
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 
 from cerberus_jax import heads, losses, parallel
 from cerberus_jax.joint_loss import head_losses
+from cerberus_jax.products import PRECISIONS
 from cerberus_jax.steps import Task, init_state
 from cerberus_jax.targets import Targets, bin_weights, make_targets, source_waveforms
 from experiments.benchmarks import command, machine, ours
@@ -64,7 +66,8 @@ def _memory(flags: CommandFlags) -> None:
     for frames in FRAMES_SMALL if flags.small else FRAMES:
         figures.rows += clustering_rows(with_frames(work, frames))
     batch = work.batch_size if flags.small else STEP_BATCH[flags.device]
-    figures.rows += step_rows(replace(work, batch_size=batch))
+    precisions = PRECISIONS[:1] if flags.small else PRECISIONS
+    figures.rows += step_rows(replace(work, batch_size=batch), precisions)
     command.finish(figures, flags.out)
 
 
@@ -81,11 +84,11 @@ def clustering_rows(work: Workload) -> list[dict]:
     return _with_shares(rows)
 
 
-def step_rows(work: Workload) -> list[dict]:
+def step_rows(work: Workload, precisions: Sequence[str]) -> list[dict]:
     """The whole training step, as training runs it, one clip a turn, and with readable losses."""
     turns = sorted({1, ours.task(work).clips_per_turn})
     rows = []
-    for precision in ("float32", "bfloat16"):
+    for precision in precisions:
         for turn in turns:
             size = step_mb(work, clips_per_turn=turn, precision=precision)
             rows.append(_row("training step", work, turn, size, precision=precision))
