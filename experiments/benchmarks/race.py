@@ -128,7 +128,7 @@ def race(
         rounds: turns of each side.
         repeat: calls per turn, at most; about 50 on a GPU, whose clocks fall when it idles. With
             more than one, a turn begins with a call outside the timing and lasts about a second.
-        quiet_seconds: how long to wait for a quiet machine before each turn.
+        quiet_seconds: how long to wait, at most, for a quiet machine before each first call and turn.
         together: let the sides prepare at once; faster, but their first calls are not comparable.
         say: takes messages about the progress.
 
@@ -139,6 +139,7 @@ def race(
     with contextlib.ExitStack() as stack:
         runners = []
         for result in results:
+            wait_for_quiet(0 if together else quiet_seconds)
             runner = stack.enter_context(_Runner(result, work, mode, repeat))
             runners.append(runner)
             if not together:
