@@ -128,7 +128,7 @@ def race(
         rounds: turns of each side.
         repeat: calls per turn, at most; about 50 on a GPU, whose clocks fall when it idles. With
             more than one, a turn begins with a call outside the timing and lasts about a second.
-        quiet_seconds: how long to wait, at most, for a quiet machine before each first call and turn.
+        quiet_seconds: how long to wait at most for a quiet machine, before first calls and turns.
         together: let the sides prepare at once; faster, but their first calls are not comparable.
         say: takes messages about the progress.
 
