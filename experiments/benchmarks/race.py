@@ -132,7 +132,7 @@ def race(
         rounds: turns of each side.
         repeat: calls per turn, at most; about 50 on a GPU, whose clocks fall when it idles. With
             more than one, a turn begins with a call outside the timing and lasts about a second.
-        quiet_seconds: how long to wait for a quiet machine before each turn.
+        quiet_seconds: how long to wait at most for a quiet machine, before first calls and turns.
         together: let the sides prepare at once; faster, but their first calls are not comparable.
         limit_seconds: time after which no second or later round begins; a side that is silent for a
             minute after it counts as failed.
@@ -145,6 +145,7 @@ def race(
     with contextlib.ExitStack() as stack:
         runners = []
         for result in results:
+            wait_for_quiet(0 if together else quiet_seconds)
             runner = stack.enter_context(_Runner(result, work, mode, repeat, end))
             runners.append(runner)
             if not together:
