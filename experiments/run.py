@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from experiments.command_line import CommandFlags, Overrides, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.config import check_resume, heads_of, known_files, load_config, save_config
+from experiments.huge_pages import restart_with_huge_pages
 
 _SHOWN = ("loss", "validation_loss")
 INTERRUPTED = "Stopped. The same command continues where it was."
@@ -169,4 +170,5 @@ def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

@@ -14,6 +14,7 @@ from cerberus_jax.inference import Predictor
 from data_pipeline.audio_stream import SUBTYPES, AudioInfo
 from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
+from experiments.huge_pages import restart_with_huge_pages
 from experiments.song_files import (
     MIDI_FILE,
     NOTES_FILE,
@@ -264,4 +265,5 @@ def _describe(info: AudioInfo) -> str:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

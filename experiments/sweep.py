@@ -23,6 +23,7 @@ from experiments.config import (
     load_run_config,
 )
 from experiments.config_rules import LOSSES
+from experiments.huge_pages import restart_with_huge_pages
 
 TABLE_FILE = "sweep.md"
 SCORES_FILE = "sweep.json"
@@ -209,4 +210,5 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())
