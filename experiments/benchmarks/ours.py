@@ -80,6 +80,8 @@ def _train(work, settings):
     weights = {name: jnp.float32(value) for name, value in LOSS_WEIGHTS.items()}
     weights = jax.device_put(weights, same)
 
+    step = parallel.compile_step(step, state, batch, dropout_key, weights)
+
     def call():
         nonlocal state
         state, metrics = step(state, batch, dropout_key, weights)
