@@ -282,7 +282,10 @@ def main(argv: list[str]) -> None:
         ExcerptList.of(planner_of_flags(), args.count).save(args.out)
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
-    print(f"{args.out}: {args.count} excerpts; score them with --config.evaluation.excerpts=FILE")
+    print(
+        f"{args.out}: {args.count} excerpts; score a run on them with experiments.evaluate "
+        f"--workdir=DIR --excerpt_list={args.out}"
+    )
 
 
 if __name__ == "__main__":

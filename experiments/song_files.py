@@ -213,20 +213,24 @@ class StemFiles:
 
 
 def _write_files(song, folder, info, predictor, options, reference, on_progress):
+    rate = info.sample_rate_hz
+    by_song = predictor.level == "song" and not predictor.exact
+    reference_level = predictor.song_level(_readable(song), rate) if by_song else None
     mixture = _Tee(_readable(song))
     notes = NoteStream(predictor.decode, predictor.grid)
-    levels = LevelStream(info.sample_rate_hz, predictor.grid)
+    levels = LevelStream(rate, predictor.grid)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
-            for sources, rolls in predictor.predict_stream(mixture, info.sample_rate_hz):
+            pieces = predictor.predict_stream(mixture, rate, reference=reference_level)
+            for sources, rolls in pieces:
                 samples = mixture.take(sources.shape[-1])
                 sounds = stems.add(samples, sources)
                 if page:
                     page.add(samples, sounds)
                 notes.add(rolls)
                 levels.add(sources)
-                on_progress(samples.shape[1] / info.sample_rate_hz)
+                on_progress(samples.shape[1] / rate)
         written = stems.written
     loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
     found = notes.finish()
