@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from data_pipeline.catalogue import SIDECAR, VERSION, Catalogue
 from data_pipeline.excerpts import ExcerptList, ListedPlanner
 from data_pipeline.plan import PlanConfig, Planner
+from experiments.command_line import hide_gpus_from_tensorflow
 from experiments.config import grid_of
 
 CACHE_VARIABLE = "CERBERUS_JAX_CACHE"
@@ -163,6 +164,7 @@ def _embedded_root(num_songs: int) -> Path:
         if not last_file.exists():
             from data_pipeline import minislakh, prepare
 
+            hide_gpus_from_tensorflow()  # which writes the records
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
             tree = minislakh.build(folder / "tree", num_songs=num_songs)
             prepare.prepare("minislakh", tree, out=prepared)

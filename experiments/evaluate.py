@@ -17,7 +17,7 @@ from cerberus_jax.inference import Predictor
 from data_pipeline.audio_io import check_writable, whole_file
 from data_pipeline.plan import Excerpt, Planner
 from experiments import data
-from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, run_command
 from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config
 from experiments.excerpt_files import EstimateFiles, export_excerpts
 from experiments.origin import origin
@@ -267,7 +267,6 @@ def _evaluate(flags: CommandFlags) -> None:
     chosen += [name for name in ("export_excerpts", "estimates") if flags[name].value]
     if len(set(chosen) - {"excerpts"}) > 1 or {"excerpts", "songs"} <= set(chosen):
         raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
-    hide_gpus_from_tensorflow()
     if flags.songs and flags.excerpt_list:
         raise ValueError("--songs and --excerpt_list do not go together; give one of them")
     places = {"data_root": flags.data_root, "excerpts": flags.excerpt_list}

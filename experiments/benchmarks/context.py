@@ -18,7 +18,7 @@ from cerberus_jax.inference import LEVELS, Prediction, Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.plan import Excerpt
 from experiments import data
-from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, run_command
 from experiments.config import load_run_config
 from experiments.scoring import Estimate, Reference, score_item, summarise
 from experiments.songs import whole_songs
@@ -43,7 +43,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _measure(flags: CommandFlags) -> None:
-    hide_gpus_from_tensorflow()
     config = load_run_config(flags.workdir)
     planner = data.planner(config, flags.split, excerpt_seconds=config.evaluation.excerpt_seconds)
     songs = list(_joined(whole_songs(planner), int(flags.join), int(flags.num_songs)))

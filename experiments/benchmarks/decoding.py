@@ -13,7 +13,7 @@ import numpy as np
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from experiments import data
-from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, run_command
 from experiments.config import load_run_config
 from experiments.decoding_search import DecodingTask, search
 from experiments.tuning import decoding_tasks
@@ -34,7 +34,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _measure(flags: CommandFlags) -> None:
-    hide_gpus_from_tensorflow()
     config = load_run_config(flags.workdir)
     predictor = Predictor.load(flags.workdir, step=flags.step)
     tasks = {}

@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from data_pipeline.audio_stream import AudioWriter, quantise
 from experiments import data
-from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, run_command
 from experiments.config import load_run_config
 from experiments.song_files import NOTES_FILE
 from experiments.song_page import PAGE_FILE
@@ -47,7 +47,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _measure(flags: CommandFlags) -> None:
-    hide_gpus_from_tensorflow()
     config = load_run_config(flags.workdir)
     planner = data.planner(config, SPLIT, excerpt_seconds=config.evaluation.excerpt_seconds)
     rate = int(flags.rate)
