@@ -111,17 +111,17 @@ def write_song(
 
 def write_notes(path: Path, notes: dict[str, Notes]) -> None:
     """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
-    rows = [
-        (f"{onset:.4f}", f"{offset:.4f}", name, int(pitch), int(velocity))
-        for name, found in notes.items()
-        for (onset, offset), pitch, velocity in zip(
-            found.intervals, found.pitches, found.velocities, strict=True
-        )
-    ]
+    names = np.repeat(list(notes), [len(found) for found in notes.values()])
+    times, pitches, velocities = (
+        np.concatenate([getattr(found, field) for found in notes.values()])
+        for field in ("intervals", "pitches", "velocities")
+    )
     with path.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("onset_seconds", "offset_seconds", "instrument", "pitch", "velocity"))
-        table.writerows(sorted(rows, key=lambda row: (float(row[0]), row[2], row[3])))
+        for k in np.lexsort((pitches, names, np.round(times[:, 0], 4))).tolist():
+            onset, offset = times[k].tolist()
+            table.writerow((f"{onset:.4f}", f"{offset:.4f}", names[k], pitches[k], velocities[k]))
 
 
 def parts_of(notes: dict[str, Notes]) -> list[Part]:
