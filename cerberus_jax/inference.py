@@ -29,6 +29,7 @@ from cerberus_jax.windows import WindowCutter
 WINDOW_SECONDS = 20.0
 CONTEXT_SECONDS = 0.25  # the least that borders do not show: BENCHMARKS.md
 LEVELS = ("window", "song")
+_FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz are large
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,9 @@ class Predictor:
         rolls = np.zeros((len(self.instruments), 0, NUM_PITCHES), np.float32)
         pieces = self._masks_whole(mono) if self.exact else self._masks(mono, reference)
         for masks, rolls in pieces:
-            yield separator.apply(masks), rolls
+            for first in range(0, masks.shape[1], _FRAMES_PER_PIECE):
+                part = slice(first, first + _FRAMES_PER_PIECE)
+                yield separator.apply(masks[:, part]), rolls[:, part]
         yield separator.rest(), rolls[:, :0]
 
     def _masks(

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import io
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         raise OSError(number, reason, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Meet a full or read-only place before hours are spent on what should go there.
+
+    Raises:
+        OSError: if no file can be written into `folder`; names it.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        reason = f"no file can be written here ({error.strerror})"
+        raise OSError(error.errno, reason, str(folder)) from error
 
 
 def read_audio(path: str | os.PathLike) -> tuple[Float[np.ndarray, "c n"], int]:

@@ -285,7 +285,10 @@ def _list(flags: CommandFlags) -> None:
     if not flags.out:
         raise ValueError("--out=FILE is needed, see --help")
     ExcerptList.of(planner_of_flags(flags), flags.count).save(flags.out)
-    print(f"{flags.out}: {flags.count} excerpts; score them with --config.evaluation.excerpts=FILE")
+    print(
+        f"{flags.out}: {flags.count} excerpts; score a run on them with experiments.evaluate "
+        f"--workdir=DIR --excerpt_list={flags.out}"
+    )
 
 
 if __name__ == "__main__":

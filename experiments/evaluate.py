@@ -5,11 +5,8 @@ What is tuned comes with the checkpoint; nothing is chosen on the scored split.
 """
 
 import json
-import platform
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -17,14 +14,15 @@ from tqdm import tqdm
 
 from cerberus_jax.checkpoint import check_same_network, locate
 from cerberus_jax.inference import Predictor
-from data_pipeline.audio_io import whole_file
+from data_pipeline.audio_io import check_writable, whole_file
 from data_pipeline.plan import Excerpt, Planner
 from experiments import data
 from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
-from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config, to_json
+from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config
 from experiments.excerpt_files import EstimateFiles, export_excerpts
 from experiments.huge_pages import restart_with_huge_pages
+from experiments.origin import origin
 from experiments.result_table import results_markdown, results_table
 from experiments.scoring import Reference, score_item, summarise
 from experiments.songs import whole_songs
@@ -41,7 +39,6 @@ from experiments.train import model_of
 RESULTS_FILE = "results.json"
 SONGS_FILE = "results_songs.json"
 UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training never heard
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "mir_eval")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,6 +52,7 @@ def evaluate(
     step: str | int = "best",
     split: str = "test",
     data_root: str = "",
+    excerpts: str = "",
     songs: bool = False,
 ) -> dict:
     """Score a checkpoint of a run and write the scores into its directory, as JSON and Markdown.
@@ -64,6 +62,7 @@ def evaluate(
         step: 'best', 'last' or the number of a step.
         split: the split that is scored.
         data_root: the prepared data, where they have moved since training.
+        excerpts: a list written by data_pipeline.excerpts, in place of the config's.
         songs: whole songs, heard in windows, in place of the fixed excerpts.
 
     Returns:
@@ -72,75 +71,101 @@ def evaluate(
         of MiniSlakh's unseen programs under `splits`.
 
     Raises:
-        FileNotFoundError: if there is no such run, checkpoint or data.
-        ValueError: if the run and its checkpoint do not fit, or the split has no usable song.
+        FileNotFoundError: if there is no such run, checkpoint, data or list.
+        ValueError: if the run and its checkpoint do not fit, the list does not fit the run, or the
+            split has no usable song.
+        OSError: if the run's directory cannot be written to, before anything is scored.
     """
     workdir = Path(workdir)
-    config = _with_data_root(load_run_config(workdir), data_root)
+    config = run_config(workdir, data_root=data_root, excerpts=excerpts)
     predictor = Predictor.load(workdir, step=step)
     _check_fit(config, predictor, workdir)
-    planner = _planner(config, split)
-    heads = predictor.model.heads
-    results = _heading(config, planner, songs=songs) | {
+    check_writable(workdir)
+    results = {
         "step": int(locate(workdir, step).name),
-        "assignment": assignment_of(heads),
+        "assignment": assignment_of(predictor.model.heads),
+        "splits": {},
     }
-    systems = song_systems(predictor) if songs else excerpt_systems(predictor, seed=config.seed)
-    results |= _score_split(planner, systems, config, songs=songs)
-    results["splits"] = {}
-    if split == "test" and not songs and UNSEEN_SPLIT in planner.catalogue.splits:
+    if songs:
+        results |= _score_songs(data.planner(config, split), song_systems(predictor), config)
+        return _write(results | origin(config), workdir / SONGS_FILE)
+    systems = excerpt_systems(predictor, seed=config.seed)
+    planner, count = data.test_excerpts(config, split)
+    results |= _score_excerpts(planner, count, systems, config)
+    drawn = not config.evaluation.excerpts
+    if split == "test" and drawn and UNSEEN_SPLIT in planner.catalogue.splits:
         few = {name: systems[name] for name in ("network", "mixture")}
         try:
-            unseen = _planner(config, UNSEEN_SPLIT)
-            results["splits"][UNSEEN_SPLIT] = _score_split(unseen, few, config)
+            unseen, _ = data.test_excerpts(config, UNSEEN_SPLIT)
+            results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, few, config)
         except ValueError as error:  # a small data set may lack an instrument there
             print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
-    return _write(results | _origin(config), workdir / (SONGS_FILE if songs else RESULTS_FILE))
+    return _write(results | origin(config), workdir / RESULTS_FILE)
 
 
 def evaluate_files(
-    workdir: str | Path, estimates: str | Path, *, split: str = "test", data_root: str = ""
+    workdir: str | Path,
+    estimates: str | Path,
+    *,
+    split: str = "test",
+    data_root: str = "",
+    excerpts: str = "",
 ) -> dict:
     """Score any tool's files on a run's excerpts and write results.json beside them.
 
     Args:
         workdir: the run whose excerpts were exported; it needs no checkpoint.
         estimates: a folder per excerpt, as `excerpt_files` describes.
-        split, data_root: as for `evaluate`.
+        split, data_root, excerpts: as for `evaluate`.
 
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if a file does not fit its excerpt.
+        OSError: if nothing can be written beside the files, before anything is scored.
     """
-    config = _with_data_root(load_run_config(workdir), data_root)
-    planner = _planner(config, split)
+    config = run_config(workdir, data_root=data_root, excerpts=excerpts)
+    planner, count = data.test_excerpts(config, split)
     files = EstimateFiles.find(estimates, tuple(config.instruments), grid_of(config).sample_rate_hz)
+    check_writable(estimates)
     systems = file_systems(files.read, grid_of(config), tuple(config.instruments))
-    results = _heading(config, planner) | {"step": None, "assignment": None, "splits": {}}
-    results |= _score_split(planner, systems, config)
-    return _write(results | _origin(config), Path(estimates) / RESULTS_FILE)
+    results = {"step": None, "assignment": None, "splits": {}}
+    results |= _score_excerpts(planner, count, systems, config)
+    return _write(results | origin(config), Path(estimates) / RESULTS_FILE)
 
 
-def _heading(config: ConfigDict, planner: Planner, *, songs: bool = False) -> dict:
-    rate = config.audio.sample_rate_hz
-    return {
-        "instruments": list(config.instruments),
-        "split": planner.config.split,
-        "unit": "songs" if songs else "excerpts",
-        "excerpt_seconds": None if songs else planner.config.num_samples / rate,
-    }
+def run_config(workdir: str | Path, *, data_root: str = "", excerpts: str = "") -> ConfigDict:
+    """The config of a run, with another place of its data or another list of excerpts if given."""
+    config = load_run_config(workdir)
+    own = {"data.root": data_root, "evaluation.excerpts": excerpts}
+    own = {field: value for field, value in own.items() if value}
+    return build_config(flatten(config) | own) if own else config
 
 
-def _score_split(
-    planner: Planner, systems: Mapping[str, System], config: ConfigDict, *, songs: bool = False
+def _score_songs(planner: Planner, systems: Mapping[str, System], config: ConfigDict) -> dict:
+    groups = ([song] for song in whole_songs(planner))
+    heading = {"unit": "songs", "excerpt_seconds": None}
+    return heading | _score(groups, None, systems, config, split=planner.config.split)
+
+
+def _score_excerpts(
+    planner: Planner, count: int, systems: Mapping[str, System], config: ConfigDict
+) -> dict:
+    groups = _groups(planner.excerpts(count), BATCH_SIZE)
+    seconds = planner.config.num_samples / config.audio.sample_rate_hz
+    heading = {"unit": "excerpts", "excerpt_seconds": seconds}
+    return heading | _score(groups, count, systems, config, split=planner.config.split)
+
+
+def _score(
+    groups: Iterable[list[Excerpt]],
+    count: int | None,
+    systems: Mapping[str, System],
+    config: ConfigDict,
+    *,
+    split: str,
 ) -> dict:
     """Means and items of the network, and means of every other system."""
-    instruments, grid, split = tuple(config.instruments), grid_of(config), planner.config.split
-    if songs:
-        groups, count = ([song] for song in whole_songs(planner)), None
-    else:
-        count = config.data.num_test_excerpts
-        groups = _groups(planner.excerpts(count), BATCH_SIZE)
+    instruments, grid = tuple(config.instruments), grid_of(config)
     scores = {name: [] for name in systems}
     ids = []
     with tqdm(total=count, desc=split, unit="item", file=sys.stderr, leave=False) as progress:
@@ -157,6 +182,8 @@ def _score_split(
             progress.update(len(excerpts))
     items = scores.pop("network")
     return {
+        "instruments": list(instruments),
+        "split": split,
         "num_items": len(items),
         **summarise(items, instruments),
         "baselines": {name: summarise(found, instruments) for name, found in scores.items()},
@@ -173,14 +200,6 @@ def _groups(excerpts: Iterable[Excerpt], size: int):
             group = []
     if group:
         yield group
-
-
-def _planner(config: ConfigDict, split: str) -> Planner:
-    return data.planner(config, split, excerpt_seconds=config.evaluation.excerpt_seconds)
-
-
-def _with_data_root(config: ConfigDict, data_root: str) -> ConfigDict:
-    return build_config(flatten(config) | {"data.root": data_root}) if data_root else config
 
 
 def _check_fit(config: ConfigDict, predictor: Predictor, workdir: Path) -> None:
@@ -206,32 +225,6 @@ def _write(results: dict, path: Path) -> dict:
     return results
 
 
-def _origin(config: ConfigDict) -> dict:
-    return {"config": json.loads(to_json(config)), "commit": _commit(), "versions": _versions()}
-
-
-def _commit() -> str:
-    """The commit of the code, with + where it was changed since; '' outside a repository."""
-    folder = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return found.stdout.strip()
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {
-        name: metadata.version(name) for name in PACKAGES
-    }
-
-
 def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m experiments.evaluate --workdir=DIR [--step=best|last|N] [--split=test]",
@@ -248,6 +241,11 @@ def _flags() -> CommandFlags:
     flags.boolean("excerpts", "Score the fixed excerpts of the split (what is done anyway).")
     flags.boolean(
         "songs", f"Score whole songs, heard in windows; writes {SONGS_FILE} in place of the other."
+    )
+    flags.string(
+        "excerpt_list",
+        "",
+        "Take the excerpts of this file, written by data_pipeline.excerpts, not the config's.",
     )
     flags.string(
         "export_excerpts",
@@ -271,12 +269,13 @@ def _evaluate(flags: CommandFlags) -> None:
     chosen += [name for name in ("export_excerpts", "estimates") if flags[name].value]
     if len(set(chosen) - {"excerpts"}) > 1 or {"excerpts", "songs"} <= set(chosen):
         raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
+    if flags.songs and flags.excerpt_list:
+        raise ValueError("--songs and --excerpt_list do not go together; give one of them")
     keep_compiled()
-    where = {"split": flags.split, "data_root": flags.data_root}
+    places = {"data_root": flags.data_root, "excerpts": flags.excerpt_list}
+    where = {"split": flags.split, **places}
     if flags.export_excerpts:
-        config = _with_data_root(load_run_config(flags.workdir), flags.data_root)
-        planner = _planner(config, flags.split)
-        count = config.data.num_test_excerpts
+        planner, count = data.test_excerpts(run_config(flags.workdir, **places), flags.split)
         export_excerpts(planner, flags.export_excerpts, count=count)
         print(f"Written: {count} excerpts into {flags.export_excerpts}")
         return

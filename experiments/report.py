@@ -64,7 +64,7 @@ def write_report(workdir: str | Path, *, excerpts: int = 0) -> Path:
     results = _results(workdir / "results.json")
     listening = []
     if excerpts and results and results.get("items"):
-        listening = write_excerpts(workdir, config, results, count=excerpts)
+        listening = write_excerpts(workdir, results, count=excerpts)
     text = page_html(
         workdir.resolve().name,
         config=flatten(config),

@@ -1,20 +1,20 @@
 """The best and the worst excerpts of an evaluation, as sounds beside the report.
 
 They are cut and separated anew from the data and the checkpoint: the same excerpts, since both are
-functions of the config.
+functions of the config with which they were scored.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from cerberus_jax.inference import Predictor
 from data_pipeline.audio_io import write_audio
 from experiments import data, pages
+from experiments.config import from_json
 
 FOLDER = "excerpts"
 METRIC, TITLE = "si_sdr_improvement", "SI-SDR improvement"
@@ -44,9 +44,7 @@ def choose(results: Mapping, count: int) -> list[tuple[int, str, float]]:
     return [(index, end, score) for end, found in ends for score, index in found]
 
 
-def write_excerpts(
-    workdir: Path, config: ConfigDict, results: Mapping, *, count: int
-) -> list[Listening]:
+def write_excerpts(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
     """Write the sounds into the report's folder.
 
     Raises:
@@ -56,14 +54,13 @@ def write_excerpts(
     predictor = Predictor.load(workdir, step=results["step"])
     if "mask_inference" not in predictor.model.heads:
         raise ValueError("the network has no mask head, so there is nothing to listen to")
-    planner = data.planner(
-        config, results["split"], excerpt_seconds=config.evaluation.excerpt_seconds
-    )
+    config = from_json(json.dumps(results.get("config", {})), source="results.json")
+    planner, _ = data.test_excerpts(config, results["split"])
     folder = workdir / "report" / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     rate, found = predictor.grid.sample_rate_hz, []
     for index, end, score in choose(results, count):
-        excerpt = next(islice(planner.excerpts(index + 1), index, None))
+        excerpt = next(planner.excerpts(1, first=index))
         if excerpt.id != results["items"][index]["id"]:
             raise ValueError("results.json scores other excerpts than the config's; evaluate again")
         mixture = excerpt.sources.sum(0)

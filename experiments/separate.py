@@ -5,12 +5,12 @@ leaves half a song.
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cerberus_jax.inference import Predictor
+from cerberus_jax.inference import LEVELS, Predictor
+from data_pipeline.audio_io import check_writable
 from data_pipeline.audio_stream import SUBTYPES, AudioInfo
 from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
@@ -70,7 +70,8 @@ def separate(
     options = options or SongOptions()
     options.check_instruments(predictor.instruments)
     folders = _output_folders(find_songs(songs), Path(out))
-    _check_writable(Path(out))
+    Path(out).mkdir(parents=True, exist_ok=True)
+    check_writable(out)
     written, failed = [], []
     with SongProgress(folders) as progress:
         for number, (song, folder) in enumerate(folders.items(), 1):
@@ -165,7 +166,13 @@ def _flags() -> _Flags:
     flags.string("format", "wav", "Of the audio files: wav or flac.")
     flags.string("subtype", "PCM_16", f"Bit depth: {', '.join(SUBTYPES['wav'])} (wav only).")
     flags.string("bpm", "120", "Tempo of the MIDI file; the notes stay where they sound.")
-    flags.boolean("exact", "The whole song at once: no windows, memory grows with the song.")
+    flags.string(
+        "level",
+        LEVELS[0],
+        "What the network hears as 0 dB: the loudest moment of the 'window' of 20 s, or of the\n"
+        "'song', which is then read twice.",
+    )
+    flags.boolean("exact", "The whole song at once, by its own level: memory grows with the song.")
     flags.boolean(
         "no_highs", "Drop what lies above half the network's rate instead of carrying masks on."
     )
@@ -187,7 +194,11 @@ def _separate(flags: _Flags) -> None:
     options = _options(flags)
     keep_compiled()
     predictor = Predictor.load(
-        flags.workdir, step=flags.step, exact=flags.exact, highs=not flags.no_highs
+        flags.workdir,
+        step=flags.step,
+        level=flags.level,
+        exact=flags.exact,
+        highs=not flags.no_highs,
     )
     separate(
         flags.songs,
@@ -243,13 +254,6 @@ def _output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
                 "separate them one by one, with another --out"
             )
     return {song: out / name for song, name in zip(songs, names, strict=True)}
-
-
-def _check_writable(out: Path) -> None:
-    """Find a read-only place before the first song is computed."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=out):
-        pass
 
 
 def _check_absent(folder: Path, overwrite: bool) -> None:

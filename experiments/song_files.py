@@ -111,17 +111,17 @@ def write_song(
 
 def write_notes(path: Path, notes: dict[str, Notes]) -> None:
     """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
-    rows = [
-        (f"{onset:.4f}", f"{offset:.4f}", name, int(pitch), int(velocity))
-        for name, found in notes.items()
-        for (onset, offset), pitch, velocity in zip(
-            found.intervals, found.pitches, found.velocities, strict=True
-        )
-    ]
+    names = np.repeat(list(notes), [len(found) for found in notes.values()])
+    times, pitches, velocities = (
+        np.concatenate([getattr(found, field) for found in notes.values()])
+        for field in ("intervals", "pitches", "velocities")
+    )
     with path.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("onset_seconds", "offset_seconds", "instrument", "pitch", "velocity"))
-        table.writerows(sorted(rows, key=lambda row: (float(row[0]), row[2], row[3])))
+        for k in np.lexsort((pitches, names, np.round(times[:, 0], 4))).tolist():
+            onset, offset = times[k].tolist()
+            table.writerow((f"{onset:.4f}", f"{offset:.4f}", names[k], pitches[k], velocities[k]))
 
 
 def parts_of(notes: dict[str, Notes]) -> list[Part]:
@@ -213,20 +213,24 @@ class StemFiles:
 
 
 def _write_files(song, folder, info, predictor, options, reference, on_progress):
+    rate = info.sample_rate_hz
+    by_song = predictor.level == "song" and not predictor.exact
+    reference_level = predictor.song_level(_readable(song), rate) if by_song else None
     mixture = _Tee(_readable(song))
     notes = NoteStream(predictor.decode, predictor.grid)
-    levels = LevelStream(info.sample_rate_hz, predictor.grid)
+    levels = LevelStream(rate, predictor.grid)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
-            for sources, rolls in predictor.predict_stream(mixture, info.sample_rate_hz):
+            pieces = predictor.predict_stream(mixture, rate, reference=reference_level)
+            for sources, rolls in pieces:
                 samples = mixture.take(sources.shape[-1])
                 sounds = stems.add(samples, sources)
                 if page:
                     page.add(samples, sounds)
                 notes.add(rolls)
                 levels.add(sources)
-                on_progress(samples.shape[1] / info.sample_rate_hz)
+                on_progress(samples.shape[1] / rate)
         written = stems.written
     loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
     found = notes.finish()

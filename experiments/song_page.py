@@ -20,6 +20,7 @@ from experiments import pages
 from experiments.spectrogram import Spectrogram, magma, png
 
 PAGE_FILE = "index.html"
+SCRIPTS = ("player.js", "ruler.js", "song.js")
 SOUNDS = "page"  # the folder of the sounds that only the page needs
 SYNTH_RATE_HZ = 22050
 SYNTH_GAIN = 0.5
@@ -114,7 +115,7 @@ class SongPage:
                 "facts": pages.escape(f"{facts} · {count} notes"),
                 "style": pages.asset("base.css") + pages.asset("song.css"),
                 "data": pages.json_for_html(data),
-                "script": pages.asset("player.js") + pages.asset("song.js"),
+                "script": "".join(map(pages.asset, SCRIPTS)),
             },
         )
         (self._folder / PAGE_FILE).write_text(text, encoding="utf-8")

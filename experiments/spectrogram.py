@@ -26,7 +26,8 @@ class Spectrogram:
     """
 
     def __init__(self, sample_rate_hz: int, num_samples: int):
-        self._window = max(round(0.085 * sample_rate_hz / 2) * 2, 16)
+        # A power of two: lengths with large prime factors take several times as long.
+        self._window = max(1 << round(np.log2(0.085 * sample_rate_hz)), 16)
         self._taper = np.hanning(self._window + 1)[:-1].astype(np.float32)
         columns = int(np.clip(num_samples / (0.02 * sample_rate_hz), 1, MOST_COLUMNS))
         count = columns * _FRAMES_PER_COLUMN

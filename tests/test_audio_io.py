@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from data_pipeline import audio_io
+from tests.full_disk import room_for
 
 
 def _tone(seconds, rate, hz=440.0):
@@ -30,6 +31,15 @@ def test_write_clips_instead_of_wrapping(tmp_path):
     audio_io.write_audio(tmp_path / "loud.wav", np.array([2.0, -2.0, 0.0]), sample_rate_hz=8000)
     pcm = audio_io.read_mono_pcm16(tmp_path / "loud.wav", 8000)
     np.testing.assert_array_equal(pcm, [32767, -32768, 0])
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    audio_io.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with room_for(0), pytest.raises(OSError, match=r"no file can be written here \(File too large"):
+        audio_io.check_writable(tmp_path)
+    with pytest.raises(OSError, match=r"no file can be written here .*nowhere"):
+        audio_io.check_writable(tmp_path / "nowhere")
 
 
 def test_float_files_and_stereo(tmp_path):

@@ -6,11 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
+from data_pipeline.excerpts import ExcerptList
+from experiments import data, sweep, systems
 from experiments import evaluate as module
-from experiments import sweep, systems
-from experiments.config import save_config
+from experiments.config import load_run_config, save_config
 from experiments.evaluate import evaluate, main
+from experiments.excerpt_files import export_excerpts
 from experiments.scoring import METRICS
+from tests.full_disk import room_for
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 
 
@@ -158,6 +161,8 @@ def test_the_command_prints_a_table(run, capsys):
         (["--workdir={run}", "--data_root=nowhere"], "data.root"),
         (["--workdir={run}", "song.wav"], "unexpected argument"),
         (["--workdir={run}", "--songs", "--estimates=x"], "--songs and --estimates do not go"),
+        (["--workdir={run}", "--songs", "--excerpt_list=x"], "--songs and --excerpt_list do not"),
+        (["--workdir={run}", "--excerpt_list=nowhere"], "nowhere: no such list of excerpts"),
         (["--workdir={run}", "--estimates=nowhere"], "holds neither transcription.mid nor piano"),
     ],
 )
@@ -194,6 +199,49 @@ def test_files_of_another_tool(run, tmp_path, capsys):
     (tool / "0002" / "drums.wav").unlink()
     assert main([f"--workdir={run}", f"--estimates={tool}"]) == 1
     assert "0002: no drums.wav; every excerpt needs piano, drums" in capsys.readouterr().err
+
+
+@pytest.fixture
+def listed(run, tmp_path):
+    """The excerpts of the run's test split but for the last, as a list."""
+    path = tmp_path / "list.json"
+    planner, count = data.test_excerpts(load_run_config(run), "test")
+    ExcerptList.of(planner, count - 1).save(path)
+    return path
+
+
+def test_listed_excerpts_score_the_same(results, run, root, listed, tmp_path):
+    found = evaluate(run, excerpts=str(listed))
+    assert found["items"] == results["items"][:2]
+    assert (found["num_items"], found["excerpt_seconds"]) == (2, results["excerpt_seconds"])
+    assert found["config"]["evaluation"]["excerpts"] == str(listed)
+    assert found["splits"] == {}
+    config = tiny_config(root, **{"evaluation.excerpts": str(listed)})
+    again = evaluate(write_run(tmp_path / "run", config, steps=(3,)))
+    assert again["items"] == found["items"]
+
+
+def test_listed_excerpts_for_other_tools(run, listed, tmp_path, capsys):
+    excerpts = tmp_path / "excerpts"
+    arguments = [f"--workdir={run}", f"--excerpt_list={listed}"]
+    assert main([*arguments, f"--export_excerpts={excerpts}"]) == 0
+    assert "Written: 2 excerpts" in capsys.readouterr().out
+    assert main([*arguments, f"--estimates={excerpts / 'references'}"]) == 0
+    assert "(test, 2 excerpts of 2 s)" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_met_before_anything_is_scored(results, run, tmp_path, monkeypatch):
+    def scored(*_, **__):
+        pytest.fail("scored before the directory was tried")
+
+    monkeypatch.setattr(module, "score_item", scored)
+    before = (run / "results.json").read_bytes()
+    tool = tmp_path / "tool"
+    export_excerpts(data.test_excerpts(load_run_config(run), "test")[0], tool, count=1)
+    for score in (evaluate, lambda run: module.evaluate_files(run, tool / "references")):
+        with room_for(0), pytest.raises(OSError, match="no file can be written here"):
+            score(run)
+    assert (run / "results.json").read_bytes() == before
 
 
 def test_an_empty_test_split_is_named(tmp_path):

@@ -2,11 +2,16 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data_pipeline.audio_io import read_audio
+from data_pipeline.excerpts import ExcerptList
+from experiments import data
+from experiments.config import load_run_config
 from experiments.evaluate import evaluate
 from experiments.report import main, write_report
 from experiments.report_excerpts import choose
@@ -53,14 +58,27 @@ def test_the_page_in_a_browser(run):
 
 
 def test_without_the_data_the_page_comes_without_sounds(run, tmp_path, capsys):
-    config = json.loads((run / "config.json").read_text())
-    config["data"]["root"] = str(tmp_path / "gone")
-    kept = (run / "config.json").read_text()
-    (run / "config.json").write_text(json.dumps(config))
-    try:
-        assert main([f"--workdir={run}"]) == 0
-    finally:
-        (run / "config.json").write_text(kept)
+    copy = shutil.copytree(run, tmp_path / "run")
+    results = json.loads((copy / "results.json").read_text())
+    results["config"]["data"]["root"] = str(tmp_path / "gone")
+    (copy / "results.json").write_text(json.dumps(results))
+    assert main([f"--workdir={copy}"]) == 0
     assert "no excerpts to listen to" in capsys.readouterr().err
-    assert "<audio" not in (run / "report" / "index.html").read_text()
-    assert main([f"--workdir={run}", "--excerpts=few"]) == 1
+    assert "<audio" not in (copy / "report" / "index.html").read_text()
+    assert main([f"--workdir={copy}", "--excerpts=few"]) == 1
+
+
+def test_listed_excerpts_of_moved_data_are_those_that_were_scored(run, tmp_path):
+    config = load_run_config(run)
+    planner, _ = data.test_excerpts(config, "validation")
+    ExcerptList.of(planner, 2).save(tmp_path / "list.json")
+    moved = shutil.copytree(config.data.root, tmp_path / "moved data")
+    copy = shutil.copytree(run, tmp_path / "run")
+    places = {"data_root": str(moved), "excerpts": str(tmp_path / "list.json")}
+    evaluate(copy, split="validation", **places)
+    page = write_report(copy, excerpts=1)
+    first = re.search(r'src="([^"]*)"', page.read_text())[1]
+    index = int(Path(first).name.split("_")[0])
+    (excerpt,) = planner.excerpts(1, first=index)
+    mixture, _ = read_audio(page.parent / first)
+    np.testing.assert_allclose(mixture[0], excerpt.sources.sum(0), atol=1 / 32768)

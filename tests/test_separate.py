@@ -2,9 +2,11 @@
 
 import csv
 import errno
-import resource
+import subprocess
+import sys
 import tracemalloc
 import types
+from pathlib import Path
 
 import mido
 import numpy as np
@@ -19,6 +21,7 @@ from data_pipeline.audio_io import read_audio, write_audio
 from experiments import song_files as module
 from experiments.separate import find_songs, main, separate
 from experiments.song_files import MIDI_FILE, NOTES_FILE
+from tests.full_disk import room_for
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
 NAMES = ("piano", "drums")
@@ -35,9 +38,10 @@ class HalfAndHalf:
     instruments = NAMES
     grid = FrameGrid()
     model = types.SimpleNamespace(heads=("mask_inference", "transcription"))
+    level, exact = "window", False
     share = 0.5
 
-    def predict_stream(self, blocks, sample_rate_hz):
+    def predict_stream(self, blocks, sample_rate_hz, reference=None):
         for block in blocks:
             yield np.stack([self.share * block] * 2), np.zeros((2, 0, 88), np.float32)
 
@@ -166,15 +170,12 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     path, out = song(tmp_path / "a.wav"), tmp_path / "out"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    try:
-        with pytest.raises(OSError, match="cannot write the files of a song") as error:
-            separate(
-                [path, song(tmp_path / "b.wav", seconds=0.1)], predictor=HalfAndHalf(), out=out
-            )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    songs = [path, song(tmp_path / "b.wav", seconds=0.1)]
+    with (
+        room_for(100_000),
+        pytest.raises(OSError, match="cannot write the files of a song") as error,
+    ):
+        separate(songs, predictor=HalfAndHalf(), out=out)
     assert error.value.errno == errno.EFBIG
     assert names_in(out) == []
 
@@ -194,7 +195,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     blocked.touch()
 
     class NeverAsked(HalfAndHalf):
-        def predict_stream(self, blocks, sample_rate_hz):
+        def predict_stream(self, blocks, sample_rate_hz, reference=None):
             pytest.fail("computed before the folder was tried")
 
     for out in (blocked, blocked / "below", "/proc/nowhere"):
@@ -256,6 +257,7 @@ def test_songs_beside_flags_on_the_command_line(tmp_path, capsys):
         ("--format=mp3", "format: one of wav, flac expected"),
         ("--subtype=PCM_8", "subtype: wav files can be"),
         ("--bpm=fast", "bpm: a number expected, got 'fast'"),
+        ("--level=loud", "level: one of window, song expected, got 'loud'"),
         ("--bpm=0", "bpm: must lie in 4..1000"),
         ("--only=kazoo", "only: kazoo asked for; the network knows piano, drums"),
         ("--minus=kazoo", "minus: kazoo asked for"),
@@ -277,6 +279,40 @@ def test_flags_may_have_hyphens(run, tmp_path):
     assert "other.wav" in names_in(folder) and "page" not in names_in(folder)
     other, _ = read_audio(folder / "other.wav")
     assert np.abs(other).mean() > 0.05  # the highs
+
+
+def test_the_level_of_the_song_or_of_the_window(run, tmp_path):
+    """A quiet window before a loud one: by the song's level the network hears it as quiet."""
+    rng = np.random.default_rng(0)
+    waveform = 0.01 * rng.uniform(-1, 1, 24 * 16000).astype(np.float32)
+    waveform[22 * 16000 :] *= 60
+    path = tmp_path / "a.wav"
+    write_audio(path, waveform, sample_rate_hz=16000)
+    waveform, _ = read_audio(path)
+    stems = {}
+    for level in ("window", "song"):
+        out = tmp_path / level
+        flags = [f"--out={out}", f"--level={level}", "--subtype=FLOAT", "--no-page"]
+        assert main([f"--workdir={run}", *flags, str(path)]) == 0
+        stems[level] = read_audio(out / "a" / "piano.wav")[0]
+        predicted = Predictor.load(run, level=level).predict(waveform, 16000).sources[0]
+        np.testing.assert_allclose(stems[level], predicted, atol=1e-6)
+    assert np.abs(stems["song"] - stems["window"])[:, : 16 * 16000].max() > 1e-5
+
+
+def test_neither_separating_nor_scoring_loads_tensorflow(run, tmp_path):
+    """It takes seconds and half a gigabyte."""
+    path = song(tmp_path / "a.wav")
+    code = f"""
+import sys
+from experiments import evaluate, separate
+assert separate.main(["--workdir={run}", "--out={tmp_path / "out"}", "{path}"]) == 0
+assert evaluate.main(["--workdir={run}", "--split=validation"]) == 0
+assert "tensorflow" not in sys.modules
+"""
+    root = Path(__file__).resolve().parents[1]
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
 
 
 def test_memory_does_not_grow_with_the_song(tmp_path):

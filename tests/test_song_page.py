@@ -189,7 +189,17 @@ def test_the_canvases_show_notes_and_sound(browser):
           return new Set(new Uint32Array(pixels.buffer)).size;
         }))"""
     )
-    assert len(colours) == 6 and min(colours) > 8
+    assert len(colours) == 7 and min(colours) > 8
+
+
+def test_the_ruler_counts_in_round_steps(browser):
+    stop(browser)
+    assert browser.execute_script("return ticks(600).map((tick) => [tick.x, tick.text])") == [
+        [100 * k, f"0:{2 * k:02d}"] for k in range(7)
+    ]
+    browser.execute_script("look(5.9, 0.5)")
+    found = browser.execute_script("return ticks(350).map((tick) => tick.text)")
+    assert found == ["0:05.9", "0:06.0", "0:06.1", "0:06.2", "0:06.3", "0:06.4"]
 
 
 def test_a_missing_file_is_told(tmp_path):

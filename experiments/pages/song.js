@@ -5,7 +5,7 @@ const player = new Player(data, (file) => {
   find("message").textContent = `The browser cannot play ${file}; is it beside this page?`;
 });
 const view = { start: 0, end: data.seconds };
-const ROLL_HEIGHT = 150, PICTURE_HEIGHT = 64, LEAST_SPAN = Math.min(0.5, data.seconds);
+const ROLL_HEIGHT = 150, PICTURE_HEIGHT = 64, RULER_HEIGHT = 18, LEAST_SPAN = Math.min(0.5, data.seconds);
 const rows = [];
 let chosen = null;
 
@@ -48,6 +48,7 @@ function addRow(source, index) {
   row.image.onload = () => draw();
   row.image.src = source.picture;
   addCanvas(row, PICTURE_HEIGHT, `Spectrogram of ${title}`, drawPicture);
+  if (!source.name) addCanvas(row, RULER_HEIGHT, "Time", drawRuler);
   if (source.notes?.length || source.reference?.length) addCanvas(row, ROLL_HEIGHT, `Piano roll of ${title}`, drawRoll);
   row.lanes.append(row.playhead);
   row.element.append(about, row.lanes);
@@ -91,6 +92,8 @@ function drawRoll(context, row, width, height) {
   const x = (seconds) => ((seconds - view.start) / (view.end - view.start)) * width;
   const y = (pitch) => ((high - pitch - 1) / (high - low)) * height;
   const tall = Math.max(height / (high - low), 2);
+  context.fillStyle = colour(row, "--line");
+  for (const tick of ticks(width)) context.fillRect(Math.round(tick.x), 0, 1, height);
   context.fillStyle = colour(row, "--quiet");
   context.font = "10px system-ui, sans-serif";
   for (let pitch = Math.ceil(low / 12) * 12; pitch < high; pitch += 12) {
