@@ -13,6 +13,7 @@ from cerberus_jax.inference import LEVELS, Predictor
 from data_pipeline.audio_io import check_writable
 from data_pipeline.audio_stream import SUBTYPES, AudioInfo
 from experiments.command_line import CommandFlags, run_command
+from experiments.freed_memory import return_large_blocks
 from experiments.song_files import (
     MIDI_FILE,
     NOTES_FILE,
@@ -190,6 +191,7 @@ def _separate(flags: _Flags) -> None:
         raise ValueError("no song given; name audio files or folders after the flags")
     find_songs(flags.songs)  # a mistyped name is told before the network is loaded
     options = _options(flags)
+    return_large_blocks()
     predictor = Predictor.load(
         flags.workdir,
         step=flags.step,
