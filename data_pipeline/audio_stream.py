@@ -227,11 +227,22 @@ class _CheckedFile:
             raise OSError(self._error.errno, self._error.strerror, str(self._path))
 
 
+class _Forward(soundfile.SoundFile):
+    """A file that is only read from beginning to end.
+
+    soundfile seeks to where it is after every block; an mp3 decoder starts anew there, without what
+    it knew of the frames before, and a thousand samples are wrong.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _open(path: Path) -> soundfile.SoundFile:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such audio file")
     try:
-        return soundfile.SoundFile(path)
+        return _Forward(path)
     except (soundfile.SoundFileError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read as audio ({error})") from error
 

@@ -29,6 +29,20 @@ def write(path, song=SONG, *, subtype="PCM_16", cuts=(7, 9000), rate=44100):
 
 
 @pytest.mark.parametrize(
+    ("form", "subtype"), [("mp3", None), ("ogg", "VORBIS"), ("ogg", "OPUS"), ("flac", None)]
+)
+def test_blocks_of_compressed_files_are_the_file(tmp_path, form, subtype):
+    """A decoder that is moved between blocks would start anew: a click at every border."""
+    path = tmp_path / f"a.{form}"
+    hertz = np.cumsum(np.linspace(100, 5000, 3 * 48000)) / 48000
+    sweep = 0.5 * np.sin(2 * np.pi * hertz)
+    soundfile.write(path, np.stack([sweep, 0.3 * sweep], 1), 48000, subtype=subtype)
+    blocks = list(read_blocks(path, block_seconds=0.37))
+    assert len(blocks) == 9
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), read_audio(path)[0])
+
+
+@pytest.mark.parametrize(
     ("name", "subtype"),
     [
         ("a.wav", "PCM_16"),

@@ -2,11 +2,7 @@
 
 import csv
 import errno
-import subprocess
-import sys
-import tracemalloc
 import types
-from pathlib import Path
 
 import mido
 import numpy as np
@@ -298,29 +294,3 @@ def test_the_level_of_the_song_or_of_the_window(run, tmp_path):
         predicted = Predictor.load(run, level=level).predict(waveform, 16000).sources[0]
         np.testing.assert_allclose(stems[level], predicted, atol=1e-6)
     assert np.abs(stems["song"] - stems["window"])[:, : 16 * 16000].max() > 1e-5
-
-
-def test_neither_separating_nor_scoring_loads_tensorflow(run, tmp_path):
-    """It takes seconds and half a gigabyte."""
-    path = song(tmp_path / "a.wav")
-    code = f"""
-import sys
-from experiments import evaluate, separate
-assert separate.main(["--workdir={run}", "--out={tmp_path / "out"}", "{path}"]) == 0
-assert evaluate.main(["--workdir={run}", "--split=validation"]) == 0
-assert "tensorflow" not in sys.modules
-"""
-    root = Path(__file__).resolve().parents[1]
-    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-
-
-def test_memory_does_not_grow_with_the_song(tmp_path):
-    """Ten minutes of stereo are 100 MB as floats, once for the song and once for each stem."""
-    path = tmp_path / "long.wav"
-    soundfile.write(path, np.zeros((600 * 22050, 2), np.int16), 22050)
-    tracemalloc.start()
-    separate([path], predictor=HalfAndHalf(), out=tmp_path / "out")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 60e6

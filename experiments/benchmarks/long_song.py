@@ -35,7 +35,7 @@ _RESOURCE_UNIT = 1 if sys.platform == "darwin" else 1024
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     flags = CommandFlags(
-        "python -m experiments.benchmarks.long_song --workdir=DIR [-- FLAGS OF SEPARATE]",
+        "python -m experiments.benchmarks.long_song --workdir=DIR [--flags=FLAGS]",
         "Print peak memory and speed of experiments.separate on songs of 6 and 60 minutes. Needs\n"
         "5 GB of disk for an hour of music.",
     )
@@ -49,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
 def _measure(flags: CommandFlags) -> None:
     config = load_run_config(flags.workdir)
     planner = data.planner(config, SPLIT, excerpt_seconds=config.evaluation.excerpt_seconds)
+    if not flags.rate.isdigit():
+        raise ValueError(f"rate: whole Hz expected, got {flags.rate!r}")
     rate = int(flags.rate)
     print(
         "| minutes | notes | page MB | peak memory MB | of the shortest | seconds | x real time |"
