@@ -87,8 +87,13 @@ def contests(argv=(), **options) -> list[list[Side]]:
     flags = command.race_flags("x", "", "y")
     contest.add_flags(flags)
     flags(["x", *argv])
-    forms = inference.FORMS
-    return contest.contests(flags, chosen(**options), forms=forms, ours={"cerberus_jax": {}})
+    return contest.contests(
+        flags,
+        chosen(**options),
+        forms=inference.FORMS,
+        ours={"cerberus_jax": {}},
+        large_pages=True,
+    )
 
 
 def shown(groups) -> list[list[str]]:
@@ -107,6 +112,15 @@ def test_who_races_on_a_processor():
             "cerberus_jax bfloat16",
         ]
     ]
+
+
+@pytest.mark.parametrize("large_pages", [True, False])
+def test_large_pages_are_ours_and_only_if_asked(monkeypatch, large_pages):
+    monkeypatch.setattr(sides, "on_request_only", lambda: True)
+    own = sides.ours("a", {}, precision="float32", device="cpu", large_pages=large_pages)
+    assert ("hugetlb=1" in own.environment.get("GLIBC_TUNABLES", "")) is large_pages
+    other = sides.ours("a", {}, precision="tf32", device="gpu", large_pages=large_pages)
+    assert "GLIBC_TUNABLES" not in other.environment
 
 
 def test_who_races_on_a_gpu():

@@ -88,6 +88,7 @@ def test_a_python_that_is_not_there():
             SMALL,
             "train",
             rounds=1,
+            quiet_seconds=0,
         )
 
 
