@@ -21,6 +21,7 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import NUM_PITCHES, Notes
+from cerberus_jax.precision_check import check_precision
 from cerberus_jax.steps import predict_step
 from cerberus_jax.stft import frame, hann, stft
 from cerberus_jax.windows import WindowCutter
@@ -73,6 +74,7 @@ class Predictor:
     def load(cls, workdir: str | os.PathLike, step: str | int = "best", **settings) -> "Predictor":
         """The network of a run's checkpoint: 'best', 'last' or a step number."""
         model, params, metadata = checkpoint.restore_model(workdir, step)
+        check_precision(model.precision)
         decoding = {
             name: DecodingConfig.from_json(values) for name, values in metadata["decoding"].items()
         }

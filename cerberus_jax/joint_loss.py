@@ -22,7 +22,7 @@ from cerberus_jax.products import product, transposed_product
 from cerberus_jax.targets import Targets
 
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
-CPU_FRAMES_PER_TURN = 400
+CPU_FRAMES_PER_TURN = 640
 # Clips elsewhere: enough that a turn fills the chip.
 CLIPS_PER_TURN = 16
 
@@ -81,8 +81,8 @@ def _head_losses(settings, features, head_params, weights, targets, phase):
     def body(features, targets, head_params, weights, phase, _):
         linears = _linears(head_params, options)
 
-        def turn(_, items):
-            clip_features, clip_targets = items
+        def turn(_, first):
+            clip_features, clip_targets = _clips(settings, (features, targets), first)
             outputs = {
                 name: _apply(linear, strided(clip_features, options.stride(name), phase, 1))
                 for name, linear in linears.items()
@@ -90,8 +90,7 @@ def _head_losses(settings, features, head_params, weights, targets, phase):
             parts = clip_losses(outputs, clip_targets, options, phase)
             return None, (_weighted(parts, weights), parts)
 
-        turns = _turns(settings, (features, targets))
-        return None, _clips(lax.scan(turn, None, turns)[1])
+        return None, _joined(lax.scan(turn, None, _turns(settings, features))[1])
 
     ones = jnp.ones(features.shape[0], features.dtype)
     return _on_devices(settings, body)(features, targets, head_params, weights, phase, ones)[1]
@@ -135,8 +134,10 @@ def _with_gradients(settings):
     def body(features, targets, head_params, weights, phase, example_weights):
         linears = _linears(head_params, options)
 
-        def turn(grads, items):
-            clip_features, clip_targets, clip_weights = items
+        def turn(grads, first):
+            clip_features, clip_targets, clip_weights = _clips(
+                settings, (features, targets, example_weights), first
+            )
 
             def loss(outputs):
                 parts = clip_losses(outputs, clip_targets, options, phase)
@@ -162,11 +163,10 @@ def _with_gradients(settings):
             return grads, (*found, feature_grad)
 
         zeros = jax.tree.map(jnp.zeros_like, head_params)
-        turns = _turns(settings, (features, targets, example_weights))
-        grads, found = lax.scan(turn, zeros, turns)
+        grads, found = lax.scan(turn, zeros, _turns(settings, features))
         if options.mesh is not None:
             grads = lax.psum(grads, "data")
-        return grads, _clips(found)
+        return grads, _joined(found)
 
     return _on_devices(settings, body)
 
@@ -177,12 +177,19 @@ def _on_devices(settings, body):
     return per_device(body, settings[0].mesh, specs, (ALIKE, clips))
 
 
-def _turns(settings, tree):
-    """[b ...] -> [turns clips ...]; on several devices b is the local batch."""
-    return jax.tree.map(lambda a: a.reshape(-1, settings[1], *a.shape[1:]), tree)
+def _turns(settings, features):
+    """The first clip of every turn; on several devices b is the local batch."""
+    return jnp.arange(0, features.shape[0], settings[1])
 
 
-def _clips(tree):
+def _clips(settings, tree, first):
+    """The clips of a turn, cut out of the batch [b ...] inside the loop: as a sequence that the
+    loop runs over, [turns clips ...], the compiler would hold a copy of the batch."""
+    return jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, first, settings[1]), tree)
+
+
+def _joined(tree):
+    """[turns clips ...] -> [b ...]."""
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), tree)
 
 
@@ -192,23 +199,27 @@ def _weighted(parts, weights):
 
 
 class _Linear(NamedTuple):
-    """The linear layer of a head as the turns multiply with it."""
+    """The linear layer of a head as the turns multiply with it.
+
+    `transposed` is a copy for the backward product. In float32 there is none: the product is as
+    fast with the kernel as it lies, and the copy would be as large as the turn's embeddings.
+    """
 
     kernel: Float[Array, "h n"]
-    transposed: Float[Array, "n h"]
+    transposed: Float[Array, "n h"] | None
     bias: Float[Array, "k m"]
     precision: str
 
 
 def _linears(head_params, options):
-    """By the name of the loss; kernels are rounded and transposed here, before the turns."""
+    """By the name of the loss; kernels are rounded here, once before the turns."""
 
     def prepare(params):
         kernel = params["kernel"].reshape(params["kernel"].shape[0], -1)
         if options.precision == "bfloat16":
             kernel = lax.optimization_barrier(kernel.astype(jnp.bfloat16))
             return _Linear(kernel, lax.optimization_barrier(kernel.T), params["bias"], "bfloat16")
-        return _Linear(kernel, kernel.T, params["bias"], options.precision)
+        return _Linear(kernel, None, params["bias"], options.precision)
 
     return {
         loss: prepare(head_params[head])
@@ -231,7 +242,8 @@ def _transpose(linear, features, output_grad):
         "kernel": kernel.reshape(-1, *linear.bias.shape),
         "bias": rows.sum(0).reshape(linear.bias.shape),
     }
-    features_grad = product(rows, linear.transposed, linear.precision)
+    transposed = linear.kernel.T if linear.transposed is None else linear.transposed
+    features_grad = product(rows, transposed, linear.precision)
     return grads, features_grad.reshape(features.shape)
 
 

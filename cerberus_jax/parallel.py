@@ -5,7 +5,9 @@ several processes. `pmap_step` is the literal `jax.pmap` with a mean of gradient
 dropout then differs from device to device.
 """
 
+import ctypes
 import functools
+import sys
 
 import jax
 import numpy as np
@@ -57,6 +59,25 @@ def make_step(task: Task, mesh: Mesh, *, parallel: str = "jit"):
     if parallel == "pmap":
         return pmap_step(task, mesh)
     raise ValueError(f"parallel: one of {PARALLEL}, got {parallel!r}")
+
+
+def compile_step(step, *args):
+    """The step compiled for arguments like these, and the compiler's memory given back.
+
+    Args:
+        step: what `make_step` gives; under pmap it compiles at its first call and comes back as is.
+        args: as in a call.
+    """
+    compiled = step.lower(*args).compile() if hasattr(step, "lower") else step
+    _give_back_memory()
+    return compiled
+
+
+def _give_back_memory():
+    """What the compiler has freed (hundreds of MB) would otherwise stay in glibc's lists,
+    beside what the step needs."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def jit_step(task: Task, mesh: Mesh):

@@ -6,8 +6,6 @@ two things of those: no batch axis (it has no batched bfloat16 product with floa
 left factor that really lies in memory the way it is multiplied (half the speed otherwise).
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -88,5 +86,6 @@ def _really_transposed(a):
 
 @jax.custom_batching.sequential_vmap
 def _transposed_copy(a):
-    rows = functools.partial(with_layout_constraint, layout=Layout(major_to_minor=(0, 1)))
-    return rows(lax.optimization_barrier(rows(a.T)))
+    rows = Layout(major_to_minor=(0, 1))
+    copy = lax.optimization_barrier(with_layout_constraint(a.T, rows))
+    return with_layout_constraint(copy, rows)

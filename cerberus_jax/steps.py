@@ -129,15 +129,18 @@ def predict_step(
 
 
 def _targets(task, batch):
-    def make(batch):
-        sources = source_waveforms(batch["sources"], batch["gains"])
+    """The targets of a batch, some clips a turn: their spectra at once would not fit a cache."""
+
+    def of_clip(clip):
+        sources = source_waveforms(clip["sources"], clip["gains"])
         return make_targets(
-            sources.sum(1),
-            sources,
-            batch["notes"],
-            grid=task.model.grid,
-            mask_target=task.mask_target,
+            sources, clip["notes"], grid=task.model.grid, mask_target=task.mask_target
         )
+
+    def make(batch):
+        clips = jax.tree.map(lambda a: a[:, None], batch)
+        found = jax.lax.map(of_clip, clips, batch_size=task.clips_per_turn)
+        return jax.tree.map(lambda a: a[:, 0], found)
 
     batch = jax.tree.map(jnp.asarray, batch)
     return per_device(make, task.options.mesh, (examples(),), examples())(batch)

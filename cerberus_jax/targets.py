@@ -84,19 +84,19 @@ def draw_rolls(notes: Shaped[Array, "b s m 3"], num_frames: int) -> Bool[Array, 
 
 
 def make_targets(
-    mixture: Float[Array, "b n"],
     sources: Float[Array, "b s n"],
     notes: Shaped[Array, "b s m 3"],
     *,
     grid: FrameGrid,
     mask_target: str,
 ) -> Targets:
-    """All targets of a batch of waveforms and notes."""
-    spectra = stft(jnp.concatenate([mixture[:, None], sources], axis=1), grid)
-    target = mask_targets(spectra[:, 0], spectra[:, 1:], kind=mask_target)
+    """All targets of a batch of waveforms and notes; the mixture is the sum of the sources."""
+    spectra = stft(sources, grid)
+    mixture = spectra.sum(1)
+    target = mask_targets(mixture, spectra, kind=mask_target)
     return Targets(
-        mixture_magnitude=jnp.abs(spectra[:, 0]),
+        mixture_magnitude=jnp.abs(mixture),
         target_magnitude=target,
         assignment=dominant_source(target),
-        roll=draw_rolls(notes, grid.num_frames(mixture.shape[-1])),
+        roll=draw_rolls(notes, grid.num_frames(sources.shape[-1])),
     )

@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipeline.audio_io import whole_file
 from data_pipeline.catalogue import VERSION, Tables
+from data_pipeline.cpu_tensorflow import tf
 
 _DESCRIPTION = (
     "Stems, notes and levels of the tracks of a corpus; the PCM lies in pcm.int16 beside."

@@ -155,7 +155,7 @@ def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True)
     """
     if not jobs:
         return
-    num_workers = min(num_workers or os.cpu_count() or 1, len(jobs))
+    num_workers = min(num_workers or num_processors(), len(jobs))
     if num_workers <= 1:
         for job in tqdm(jobs, "preparing", unit="track", disable=not progress):
             convert(job)
@@ -180,6 +180,13 @@ def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True)
             f"preparing failed ({reason}); finished tracks are kept, "
             "the same command goes on from there"
         )
+
+
+def num_processors() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def end_with(parent: int) -> None:

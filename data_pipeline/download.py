@@ -25,6 +25,7 @@ _CHUNK = 1 << 20
 _ATTEMPTS = 5  # in a row without a new byte
 _PAUSE = 2.0  # seconds after the first of them, doubled each time
 _TIMEOUT = 60.0  # seconds without a byte
+_BUSY = (429, 500, 502, 503, 504)  # answers after which a server is asked again
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,8 @@ def _append(url: str, part: Path, growth: float, progress: bool) -> None:
                 part.unlink()  # longer than the file, or of unknown length: start anew
                 raise requests.ConnectionError("the server has less than what is here already")
             return
+        if response.status_code in _BUSY:
+            raise requests.ConnectionError(f"the server answered {response.status_code}")
         response.raise_for_status()
         start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if response.status_code != requests.codes.partial_content:

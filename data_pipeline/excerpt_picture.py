@@ -60,36 +60,42 @@ def draw_excerpt(
 ) -> None:
     """Write the picture: the mixture with all notes, below it every source with its own.
 
+    A single source is the mixture and is not shown twice.
+
     Args:
         excerpt: what to draw.
         instruments: names of its sources.
         path: the file, .png or what else matplotlib writes.
-        title: heading; the excerpt's id stands below it.
+        title: heading; the excerpt's id stands beside it.
         sample_rate_hz: of the sources.
         drums: the instruments whose pitches are drums, not tones; they get a strip of their own.
     """
-    num_rows = -(-len(instruments) // 2)
-    heights = [4.6, 0.9 if drums else 0.01] + [2.5] * num_rows
+    panels = instruments if len(instruments) > 1 else ()
+    heights = [4.6, 1.25 if drums else 0.01] + [2.5] * -(-len(panels) // 2)
     figure = Figure(figsize=(16, 1.5 + sum(heights)), facecolor=BACKGROUND, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     colours = {name: COLOURS.get(name, INK) for name in instruments}
     notes = dict(zip(instruments, excerpt.notes, strict=True))
     seconds = excerpt.sources.shape[-1] / sample_rate_hz
     figure.suptitle(title, color=INK, fontsize=17, fontweight="bold", x=0.01, ha="left")
+    top = 1 - 0.12 / figure.get_figheight()  # beside the title, for which the layout makes room
+    figure.text(0.993, top, excerpt.id, color=FAINT, fontsize=10, ha="right", va="top")
     whole = figure.add_subplot(grid[0, :])
     _spectrogram(whole, mix(excerpt.sources), sample_rate_hz)
-    _heading(whole, "mixture", excerpt.id)
-    tonal = [name for name in instruments if name not in drums]
-    for name in tonal:
-        _boxes(whole, notes[name], colours[name])
+    _heading(whole, "mixture", "")
+    for name in instruments:
+        if name not in drums:
+            _boxes(whole, notes[name], colours[name])
     _legend(whole, {f"{name} ({len(notes[name])} notes)": colours[name] for name in instruments})
     if drums:
         strip = figure.add_subplot(grid[1, :], sharex=whole)
         for name in drums:
             _hits(strip, notes[name], colours[name], seconds)
         _heading(strip, ", ".join(drums), "hits by kind")
-    for number, name in enumerate(instruments):
-        axes = figure.add_subplot(grid[2 + number // 2, number % 2], sharex=whole)
+    for number, name in enumerate(panels):
+        alone = number % 2 == 0 and number == len(panels) - 1
+        column = slice(None) if alone else number % 2
+        axes = figure.add_subplot(grid[2 + number // 2, column], sharex=whole)
         _spectrogram(axes, excerpt.sources[number], sample_rate_hz)
         _heading(axes, name, f"{len(notes[name])} notes", colours[name])
         if name in drums:
@@ -198,11 +204,11 @@ def _legend(axes: Axes, colours: dict[str, str]) -> None:
     axes.legend(
         handles,
         list(colours),
-        loc="upper right",
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        borderaxespad=0.1,
         ncols=len(colours),
-        framealpha=0.85,
-        facecolor=BACKGROUND,
-        edgecolor="#30363d",
+        frameon=False,
         labelcolor=INK,
         fontsize=11,
     )

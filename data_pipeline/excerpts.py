@@ -10,18 +10,19 @@ songs of the same names but other contents are noticed.
 
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
 
 from cerberus_jax.frames import FrameGrid
 from data_pipeline.audio_io import whole_file
 from data_pipeline.catalogue import VERSION, Catalogue
+from data_pipeline.command_line import CommandFlags, run_command
 from data_pipeline.note_table import NoteTable
 from data_pipeline.plan import PlanConfig, PlannedBatch, Planner
-from data_pipeline.plan_flags import define_plan_flags, planner_of_flags
+from data_pipeline.plan_flags import add_plan_flags, planner_of_flags
 
 FORMAT = "cerberus_jax excerpts"
 FORMAT_VERSION = 1
@@ -264,30 +265,31 @@ def _find_stems(catalogue: Catalogue, excerpts: ExcerptList, name: str) -> np.nd
     return found
 
 
-def define_flags() -> None:
-    """The flags of the command line."""
-    define_plan_flags()
-    flags.DEFINE_integer("count", 1000, "Number of excerpts.", lower_bound=1)
-    flags.DEFINE_string("out", None, "File to write.")
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    return run_command(_list, _flags(), argv=argv)
 
 
-def main(argv: list[str]) -> None:
-    """The command line."""
-    args = flags.FLAGS
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    if not args.out:
-        raise app.UsageError("--out=FILE is needed")
-    try:
-        ExcerptList.of(planner_of_flags(), args.count).save(args.out)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m data_pipeline.excerpts --data=DIR --out=FILE [--count=1000]",
+        "Write a list of fixed excerpts, on which others can evaluate too.",
+    )
+    add_plan_flags(flags)
+    flags.integer("count", 1000, "Number of excerpts.", lowest=1)
+    flags.string("out", "", "File to write.")
+    return flags
+
+
+def _list(flags: CommandFlags) -> None:
+    if not flags.out:
+        raise ValueError("--out=FILE is needed, see --help")
+    ExcerptList.of(planner_of_flags(flags), flags.count).save(flags.out)
     print(
-        f"{args.out}: {args.count} excerpts; score a run on them with experiments.evaluate "
-        f"--workdir=DIR --excerpt_list={args.out}"
+        f"{flags.out}: {flags.count} excerpts; score a run on them with experiments.evaluate "
+        f"--workdir=DIR --excerpt_list={flags.out}"
     )
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    sys.exit(main())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.slakh_index import AUDIO_SUFFIXES, Stem, Track
+from data_pipeline.slakh_index import AUDIO_SUFFIXES, Stem, Track, existing_root
 
 LATE_SECONDS = {"04_BN3-154-E_comp": 0.409, "04_Jazz1-200-B_comp": 0.309}  # GuitarSet issue 5
 STEEL_GUITAR = 25
@@ -30,9 +30,7 @@ def scan(root: str | os.PathLike) -> list[Track]:
         FileNotFoundError: if `root` is no folder.
         ValueError: if it holds no JAMS file.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"--root={root}: no such folder")
+    root = existing_root(root)
     audio = {p.name: p for suffix in AUDIO_SUFFIXES for p in root.rglob(f"*_mic{suffix}")}
     tracks = []
     for jams in sorted(root.rglob("[!.]*.jams")):  # archives made on a Mac hold "._" files

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
+from data_pipeline.cpu_tensorflow import tf
 from data_pipeline.fetch import numpy_batches, process_rows
 from data_pipeline.plan import PlannedBatch, Planner
 
@@ -34,18 +34,13 @@ def batches(
     process_count: int = 1,
     num_threads: int = 2,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of steps first_step, first_step + 1, ... as dicts of numpy arrays.
+    """The batches of `fetch.numpy_batches`, with its arguments, read by `num_threads` threads.
 
     Excerpts shifted by semitones are resampled in Python: with that option it is the numpy fetcher
     that reads, in one thread.
 
-    Args:
-        planner: what to fetch.
-        first_step: the first batch.
-        num_steps: how many batches; None: without end.
-        process_index: which share of each batch.
-        process_count: how many shares.
-        num_threads: threads that read; the batches do not depend on it.
+    Raises:
+        ValueError: if `num_threads` is not positive, or the batch cannot be divided so.
     """
     if num_threads < 1:
         raise ValueError(f"num_threads must be positive, got {num_threads}")
@@ -53,7 +48,6 @@ def batches(
     rows = process_rows(planner.config.batch_size, **share)
     if planner.config.augment_semitones:
         return numpy_batches(planner, first_step=first_step, num_steps=num_steps, **share)
-    _keep_off_accelerators()
     return _read_planned(planner, rows, first_step, num_steps, num_threads)
 
 
@@ -134,12 +128,3 @@ def _window(pcm: list[tf.Tensor], corpus: tf.Tensor, start: tf.Tensor, length: i
 
 def _as_tensor(array: np.ndarray) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(np.asarray(array).__dlpack__())
-
-
-def _keep_off_accelerators() -> None:
-    """Leave all accelerators to JAX; without effect once TensorFlow has started its runtime."""
-    for kind in ("GPU", "TPU"):
-        try:
-            tf.config.set_visible_devices([], kind)
-        except RuntimeError:
-            return

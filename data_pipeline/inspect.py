@@ -8,18 +8,19 @@ which are late, or an octave off, show at a glance.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
 
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import write_audio
+from data_pipeline.command_line import CommandFlags, run_command
 from data_pipeline.excerpt_picture import draw_excerpt
 from data_pipeline.excerpts import ExcerptList, ListedPlanner
 from data_pipeline.midi_io import Part, write_midi
 from data_pipeline.plan import Excerpt, Planner
-from data_pipeline.plan_flags import define_plan_flags, planner_of_flags
+from data_pipeline.plan_flags import add_plan_flags, planner_of_flags
 from data_pipeline.transforms import mix
 
 
@@ -83,35 +84,36 @@ def _range(notes: Notes) -> str:
     return f"pitches {notes.pitches.min()}-{notes.pitches.max()}" if len(notes) else ""
 
 
-def define_flags() -> None:
-    """The flags of the command line."""
-    define_plan_flags()
-    flags.DEFINE_integer("index", 0, "Number of the excerpt.", lower_bound=0)
-    flags.DEFINE_string("excerpts", "", "Take excerpt --index of this list instead.")
-    flags.DEFINE_string("out", None, "Folder for the files.")
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    return run_command(_inspect, _flags(), argv=argv)
 
 
-def main(argv: list[str]) -> None:
-    """The command line."""
-    args = flags.FLAGS
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    if not args.out:
-        raise app.UsageError("--out=DIR is needed")
-    try:
-        planner = planner_of_flags(_listed if args.excerpts else Planner)
-        excerpt = inspect(planner, args.index, args.out)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m data_pipeline.inspect --data=DIR --index=K --out=DIR",
+        "Write one excerpt to look at: its wavs, its notes as MIDI, and a picture of both.",
+    )
+    add_plan_flags(flags)
+    flags.integer("index", 0, "Number of the excerpt.", lowest=0)
+    flags.string("excerpts", "", "Take excerpt --index of this list instead.")
+    flags.string("out", "", "Folder for the files.")
+    return flags
+
+
+def _inspect(flags: CommandFlags) -> None:
+    if not flags.out:
+        raise ValueError("--out=DIR is needed, see --help")
+
+    def listed(catalogue, config):
+        excerpts = ExcerptList.load(flags.excerpts)
+        return ListedPlanner(catalogue, excerpts, config.grid, name=flags.excerpts)
+
+    planner = planner_of_flags(flags, listed if flags.excerpts else Planner)
+    excerpt = inspect(planner, flags.index, flags.out)
     print(describe(excerpt, planner.config.instruments))
-    print(f"{args.out}: mixture.wav, one wav per instrument, notes.mid, excerpt.png")
-
-
-def _listed(catalogue, config) -> ListedPlanner:
-    path = flags.FLAGS.excerpts
-    return ListedPlanner(catalogue, ExcerptList.load(path), config.grid, name=path)
+    print(f"{flags.out}: mixture.wav, one wav per instrument, notes.mid, excerpt.png")
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    sys.exit(main())

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.slakh_index import AUDIO_SUFFIXES, Stem, Track
+from data_pipeline.slakh_index import AUDIO_SUFFIXES, Stem, Track, existing_root
 
 SECTIONS = ("MUS", "ISOL")
 TEST_PIANOS = "ENSTDk"
@@ -38,9 +38,7 @@ def scan(root: str | os.PathLike, *, sections: tuple[str, ...] = SECTIONS) -> li
     if not sections or set(sections) - set(SECTIONS):
         given = ",".join(sections)
         raise ValueError(f"--maps_sections={given}: expected some of {', '.join(SECTIONS)}")
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"--root={root}: no such folder")
+    root = existing_root(root)
     found = {}
     for path in sorted(root.rglob("MAPS_*")):
         match = re.fullmatch(r"MAPS_(MUS|ISOL)[-_](.+)_([^_]+)", path.stem)

@@ -12,19 +12,18 @@ import os
 import shutil
 import sys
 import tempfile
-import zlib
 from dataclasses import asdict
 from pathlib import Path
 
 import soundfile
-from absl import app, flags
-from absl import logging as absl_logging
 
 from data_pipeline import guitarset, maps, slakh_index, slakh_splits
 from data_pipeline.archive import need_space
 from data_pipeline.audio_io import whole_file
 from data_pipeline.catalogue import SIDECAR, VERSION
-from data_pipeline.convert import CELL_SECONDS, Job, convert_all, read_converted
+from data_pipeline.command_line import CommandFlags, run_command
+from data_pipeline.convert import Job, convert_all, read_converted
+from data_pipeline.fingerprint import fingerprint_of
 from data_pipeline.pack import pack, tables_of
 from data_pipeline.prepare_report import Report, make_report
 
@@ -68,7 +67,7 @@ def prepare(
         OSError: if the disk is too full.
     """
     tracks = _index(corpus, root, options)
-    fingerprint = _fingerprint(tracks)
+    fingerprint = fingerprint_of(tracks, SAMPLE_RATE_HZ)
     if check:
         with tempfile.TemporaryDirectory() as folder:
             files = _convert(tracks, Path(folder), num_workers, progress, check=True)
@@ -93,7 +92,8 @@ def prepare(
     with whole_file(final / "report.json") as temporary:
         temporary.write_text(json.dumps(asdict(report), indent=1))
     tables_of(converted).save(final / SIDECAR)  # the last file: it says that all are there
-    shutil.rmtree(part)
+    for folder in home.glob("part-*"):  # those of unfinished runs with other settings too
+        shutil.rmtree(folder)
     return report
 
 
@@ -133,17 +133,6 @@ def _file_of(track: slakh_index.Track, folder: Path) -> Path:
     return folder / track.split / f"{track.id}.npz"
 
 
-def _fingerprint(tracks: list[slakh_index.Track]) -> str:
-    code = zlib.crc32(f"{VERSION} {SAMPLE_RATE_HZ} {CELL_SECONDS}".encode())
-    for track in tracks:
-        code = zlib.crc32(repr((track.split, track.id, track.skipped)).encode(), code)
-        for s in track.stems:
-            sizes = (s.audio_path.stat().st_size, s.midi_path.stat().st_size)
-            row = (s.id, s.instrument, s.program, s.pitch_shift, s.time_shift, s.sustain_pedal)
-            code = zlib.crc32(repr((row, sizes)).encode(), code)
-    return f"{code:08x}"
-
-
 def _convert(tracks, folder: Path, num_workers: int, progress: bool, *, check: bool) -> list[Path]:
     """The files of all tracks, sorted by split and track; those already there are kept."""
     files = [_file_of(track, folder) for track in tracks]
@@ -158,64 +147,67 @@ def _convert(tracks, folder: Path, num_workers: int, progress: bool, *, check: b
     return files
 
 
-def define_flags() -> None:
-    """The flags of the command line; not on import, where they could meet those of a program."""
-    flags.DEFINE_enum("corpus", "slakh2100", CORPORA, "What --root holds.")
-    flags.DEFINE_string("root", None, "Folder of the raw corpus.")
-    flags.DEFINE_string("out", None, "Prepared directory to write; it may hold several corpora.")
-    flags.DEFINE_bool("check", False, "Only read the corpus and report; --out is not needed.")
-    flags.DEFINE_integer("num_workers", 0, "Processes (0: one per processor).", lower_bound=0)
-    flags.DEFINE_bool(
-        "download", False, "First download the corpus into --root, or what is missing of it."
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    return run_command(
+        _prepare,
+        _flags(),
+        argv=argv,
+        on_interrupt="Stopped. The same command continues where it was.",
     )
-    flags.DEFINE_enum(
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m data_pipeline.prepare --corpus=NAME --root=DIR --out=DIR",
+        "Prepare a corpus once: its stems at 16 kHz, their notes and a report in OUT/CORPUS.\n"
+        "Interrupted, the same command goes on. Training takes OUT as --config.data.root.",
+    )
+    flags.choice("corpus", "slakh2100", CORPORA, "What --root holds.")
+    flags.string("root", "", "Folder of the raw corpus.")
+    flags.string("out", "", "Prepared directory to write; it may hold several corpora.")
+    flags.boolean("check", "Only read the corpus and report; --out is not needed.")
+    flags.integer("num_workers", 0, "Processes; 0 means one per processor.", lowest=0)
+    flags.boolean("download", "First download the corpus into --root, or what is missing of it.")
+    flags.choice(
         "splits",
         None,
         [*slakh_splits.RULES, slakh_index.FOLDERS],
         "Slakh: its published splits, or the folders as they are (default: redux for slakh2100, "
         "folders for the others).",
     )
-    flags.DEFINE_bool(
-        "bass_octave_correction", None, "Slakh: shift bass labels by -12, to what is heard (on)."
+    flags.boolean(
+        "bass_octave_correction",
+        "Slakh: shift bass labels by -12, to what is heard (default: yes).",
+        default=None,
     )
-    flags.DEFINE_bool("sustain_pedal", None, "Slakh: lengthen notes by the pedal (off).")
-    flags.DEFINE_list("maps_sections", None, "MAPS: which of MUS,ISOL to use (both).")
+    flags.boolean("sustain_pedal", "Slakh: lengthen notes by the pedal.", default=None)
+    flags.names("maps_sections", None, "MAPS: which of MUS,ISOL to use (default: both).")
+    return flags
 
 
-def main(argv: list[str]) -> None:
-    """The command line."""
-    args = flags.FLAGS
-    absl_logging.set_verbosity(absl_logging.WARNING)
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    if not args.root or not (args.out or args.check):
-        raise app.UsageError("--root=DIR and --out=DIR (or --check) are needed")
+def _prepare(flags: CommandFlags) -> None:
+    if not flags.root or not (flags.out or flags.check):
+        raise ValueError("--root=DIR and --out=DIR (or --check) are needed, see --help")
     names = ("splits", "bass_octave_correction", "sustain_pedal", "maps_sections")
-    options = {name: args[name].value for name in names if args[name].value is not None}
-    try:
-        if args.download:
-            from data_pipeline.download import download
+    options = {name: flags[name].value for name in names if flags[name].value is not None}
+    if flags.download:
+        from data_pipeline.download import download
 
-            download(args.corpus, args.root)
-        report = prepare(
-            args.corpus,
-            args.root,
-            out=args.out or "",
-            num_workers=args.num_workers,
-            check=args.check,
-            **options,
-        )
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
-    except KeyboardInterrupt:
-        print("\nStopped. The same command continues where it was.", file=sys.stderr)
-        sys.exit(130)
+        download(flags.corpus, flags.root)
+    report = prepare(
+        flags.corpus,
+        flags.root,
+        out=flags.out,
+        num_workers=flags.num_workers,
+        check=flags.check,
+        **options,
+    )
     print(report.text())
-    if not args.check:
-        home = Path(args.out) / args.corpus
-        print(f"prepared: {home}; train with --config.data.root={args.out}")
+    if not flags.check:
+        home = Path(flags.out) / flags.corpus
+        print(f"prepared: {home}; train with --config.data.root={flags.out}")
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    sys.exit(main())

@@ -73,7 +73,7 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
             length = meta["num_samples"] / meta["sample_rate_hz"] / 60
             row[stem["instrument"]] = row.get(stem["instrument"], 0.0) + length
     if not num_tracks:
-        reasons = "".join(f"\n  {' '.join(row)}" for row in skipped[:5])
+        reasons = "".join(f"; {' '.join(row)}" for row in skipped[:5])
         raise ValueError(
             f"{corpus}: no usable track: none of {len(converted)} has a stem of "
             f"{', '.join(slakh_index.INSTRUMENTS)} with audio and notes{reasons}"

@@ -135,9 +135,7 @@ def scan(
     if splits not in (*slakh_splits.RULES, FOLDERS):
         known = ", ".join((*slakh_splits.RULES, FOLDERS))
         raise ValueError(f"--splits={splits}: unknown; expected one of {known}")
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"--root={root}: no such folder")
+    root = existing_root(root)
     files = sorted(
         p for depth in ("*", "*/*", "*/*/*") for p in root.glob(f"{depth}/metadata.yaml")
     )
@@ -154,6 +152,18 @@ def scan(
         if (one.split, one.id) == (other.split, other.id):
             raise ValueError(f"{one.path} and {other.path}: two tracks of one name and split")
     return tracks
+
+
+def existing_root(root: str | os.PathLike) -> Path:
+    """The folder of a raw corpus, of any kind.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"--root={root}: no such folder")
+    return root
 
 
 def _with_splits(tracks: list[Track], root: Path, corpus: str, splits: str) -> list[Track]:

@@ -1,58 +1,14 @@
-"""What all commands share: flags with a readable --help, config fields as flags, short errors.
+"""What the commands add to those of the data pipeline: config fields as flags.
 
-The flags of a command live in a FlagValues of its own rather than in absl's global one, so that one
-command can call another and tests can call each as often as they like.
+The flags themselves, --help and the short errors are data_pipeline.command_line's.
 """
 
-import contextlib
-import os
-import sys
 from collections.abc import Callable, Sequence
 
-from absl import flags
+from data_pipeline import command_line
+from data_pipeline.command_line import CommandFlags
 
 Overrides = list[tuple[str, str]]
-
-
-class CommandFlags(flags.FlagValues):
-    """The flags of one command.
-
-    Args:
-        usage: the command and its arguments in one line.
-        description: what the command does and what it leaves on disk.
-    """
-
-    def __init__(self, usage: str, description: str):
-        super().__init__()
-        self.__dict__["__usage"] = usage
-        self.__dict__["__description"] = description
-        self.boolean("help", "Show this help.")
-        self.boolean("debug", "Show the whole traceback of an error.")
-
-    def string(self, name: str, default: str, text: str) -> None:
-        """Define a flag that takes text."""
-        flags.DEFINE_string(name, default, text, flag_values=self)
-
-    def boolean(self, name: str, text: str) -> None:
-        """Define a switch that is off by default."""
-        flags.DEFINE_boolean(name, False, text, flag_values=self)
-
-    def help_text(self) -> str:
-        """What --help prints."""
-        lines = [
-            self.__dict__["__description"],
-            "",
-            f"usage: {self.__dict__['__usage']}",
-            "",
-            "flags:",
-        ]
-        names = [name for name in self if name not in ("help", "debug")] + ["debug", "help"]
-        for name in names:
-            flag = self[name]
-            shown = f"--{name}" if flag.boolean else f"--{name}={name.upper()}"
-            default = f" (default: {flag.default})" if flag.default and not flag.boolean else ""
-            lines.append(f"  {shown}\n      {flag.help}{default}")
-        return "\n".join(lines)
 
 
 def run_command(
@@ -75,29 +31,10 @@ def run_command(
     Returns:
         0, or 1 after an error, or 130 after Ctrl-C.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if "--help" in argv or "-h" in argv or "-help" in argv:
-        print(flag_values.help_text())
-        return 0
-    debug = "--debug" in argv
-    try:
-        overrides, rest = split_overrides(argv) if with_config else ([], argv)
-        unused = flag_values(["command", *rest])[1:]
-        if unused:
-            raise ValueError(f"unexpected argument {unused[0]!r}; flags begin with --, see --help")
-        command(flag_values, overrides) if with_config else command(flag_values)
-    except flags.Error as error:
-        print(f"error: {error} (see --help)", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        if debug:
-            raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\n{on_interrupt or 'Stopped.'}", file=sys.stderr)
-        return 130
-    return 0
+    take = split_overrides if with_config else None
+    return command_line.run_command(
+        command, flag_values, argv=argv, take=take, on_interrupt=on_interrupt
+    )
 
 
 def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:
@@ -120,19 +57,3 @@ def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:
         else:
             rest.append(argument)
     return overrides, rest
-
-
-def hide_gpus_from_tensorflow() -> None:
-    """Leave the GPUs to JAX: TensorFlow, used for reading only, would reserve their memory."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # announces itself, and reading needs none
-    with contextlib.suppress(ImportError):
-        import tensorflow as tf
-
-        tf.config.set_visible_devices([], "GPU")
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split()) or type(error).__name__

@@ -5,8 +5,8 @@ and moment, and as loud as in their song, unless the config allows no coherent m
 """
 
 import fcntl
+import itertools
 import math
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +16,11 @@ from ml_collections import ConfigDict
 
 from data_pipeline.catalogue import SIDECAR, VERSION, Catalogue
 from data_pipeline.excerpts import ExcerptList, ListedPlanner
+from data_pipeline.fetch import numpy_batches
 from data_pipeline.plan import PlanConfig, Planner
-from experiments.command_line import hide_gpus_from_tensorflow
+from experiments.cache_folder import cache_folder
 from experiments.config import grid_of
 
-CACHE_VARIABLE = "CERBERUS_JAX_CACHE"
 MINISLAKH_SONGS = 480  # training songs of 20 s each
 
 
@@ -29,14 +29,6 @@ def data_root(config: ConfigDict) -> Path:
     if config.data.root:
         return Path(config.data.root).expanduser()
     return _embedded_root(config.data.minislakh_songs or MINISLAKH_SONGS)
-
-
-def cache_folder() -> Path:
-    """Where the embedded data live: $CERBERUS_JAX_CACHE, or cerberus_jax in the user's cache."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser()
-    user_cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(user_cache).expanduser() / "cerberus_jax"
 
 
 def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> Planner:
@@ -107,6 +99,12 @@ def num_validation_batches(config: ConfigDict) -> int:
     return math.ceil(config.data.num_validation_excerpts / config.batch_size)
 
 
+def validation_batches(config: ConfigDict, **process: int) -> list[dict]:
+    """The fixed batches of every validation, this process's share of each."""
+    count = num_validation_batches(config)
+    return list(numpy_batches(planner(config, "validation"), num_steps=count, **process))
+
+
 def batches(
     config: ConfigDict,
     split: str,
@@ -118,22 +116,24 @@ def batches(
 ) -> Iterator[dict]:
     """The batches of `split` from `first_step` on, this process's share of each.
 
-    Reads with tf.data; without TensorFlow with numpy, which gives the same bytes.
+    The first is read with numpy, the others with tf.data, or with numpy where there is no
+    TensorFlow: the bytes are the same. So a run can begin before TensorFlow, which takes seconds to
+    import, is there.
     """
     plan = planner(config, split)
-    shared = {
-        "first_step": first_step,
-        "num_steps": num_steps,
-        "process_index": process_index,
-        "process_count": process_count,
-    }
+    process = {"process_index": process_index, "process_count": process_count}
+    first = numpy_batches(plan, first_step=first_step, num_steps=1, **process)
+    rest = process | {"first_step": first_step + 1, "num_steps": num_steps and num_steps - 1}
+    return itertools.islice(itertools.chain(first, _after_first(plan, config, rest)), num_steps)
+
+
+def _after_first(plan, config, rest) -> Iterator[dict]:
     try:
         from data_pipeline import input_pipeline
     except ImportError:
-        from data_pipeline.fetch import numpy_batches
-
-        return numpy_batches(plan, **shared)
-    return input_pipeline.batches(plan, num_threads=config.data.num_threads, **shared)
+        yield from numpy_batches(plan, **rest)
+    else:
+        yield from input_pipeline.batches(plan, num_threads=config.data.num_threads, **rest)
 
 
 def describe(config: ConfigDict) -> str:

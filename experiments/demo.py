@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from experiments.command_line import CommandFlags, Overrides, run_command
+from experiments.huge_pages import restart_with_huge_pages
 
 SET = "sets/demo.py"
 INTERRUPTED = "Stopped. The same command continues the demo."
@@ -165,4 +166,5 @@ def _close(workdir: Path, song: Path, *, times: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

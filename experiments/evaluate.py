@@ -18,8 +18,10 @@ from data_pipeline.audio_io import check_writable, whole_file
 from data_pipeline.plan import Excerpt, Planner
 from experiments import data
 from experiments.command_line import CommandFlags, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config
 from experiments.excerpt_files import EstimateFiles, export_excerpts
+from experiments.huge_pages import restart_with_huge_pages
 from experiments.origin import origin
 from experiments.result_table import results_markdown, results_table
 from experiments.scoring import Reference, score_item, summarise
@@ -269,6 +271,7 @@ def _evaluate(flags: CommandFlags) -> None:
         raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
     if flags.songs and flags.excerpt_list:
         raise ValueError("--songs and --excerpt_list do not go together; give one of them")
+    keep_compiled()
     places = {"data_root": flags.data_root, "excerpts": flags.excerpt_list}
     where = {"split": flags.split, **places}
     if flags.export_excerpts:
@@ -287,4 +290,5 @@ def _evaluate(flags: CommandFlags) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from experiments import pages
 from experiments.command_line import CommandFlags, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.config import flatten, load_run_config
 from experiments.config_rules import LOSSES
 from experiments.metric_log import read_metrics
@@ -176,6 +177,7 @@ def _report(flags: CommandFlags) -> None:
         raise ValueError("--workdir is missing, e.g. --workdir=runs/set4")
     if not flags.excerpts.isdigit():
         raise ValueError(f"excerpts: a number from 0 expected, got {flags.excerpts!r}")
+    keep_compiled()
     page = write_report(flags.workdir)
     if int(flags.excerpts):
         try:

@@ -10,13 +10,10 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from experiments.command_line import (
-    CommandFlags,
-    Overrides,
-    hide_gpus_from_tensorflow,
-    run_command,
-)
+from experiments.command_line import CommandFlags, Overrides, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.config import check_resume, heads_of, known_files, load_config, save_config
+from experiments.huge_pages import restart_with_huge_pages
 
 _SHOWN = ("loss", "validation_loss")
 INTERRUPTED = "Stopped. The same command continues where it was."
@@ -64,7 +61,7 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
 
     if flags.distributed:
         jax.distributed.initialize()
-    hide_gpus_from_tensorflow()
+    keep_compiled()
     with _directory(workdir):
         train_run(config, workdir)
     if jax.process_index() == 0:
@@ -93,9 +90,11 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     import jax
 
     from cerberus_jax import parallel
+    from cerberus_jax.precision_check import check_precision
     from experiments import train
 
     parallel.check_batch_size(config.batch_size, jax.device_count())
+    check_precision(config.model.precision)
     first_step = train.start_step(workdir)
     say = print if jax.process_index() == 0 else _silent
     if first_step >= config.train.num_steps:
@@ -114,8 +113,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     from experiments import data, train
 
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
-    num_validation = data.num_validation_batches(config)
-    validation = list(data.batches(config, "validation", num_steps=num_validation, **process))
+    validation = data.validation_batches(config, **process)
     batches = data.batches(
         config,
         "train",
@@ -154,7 +152,7 @@ def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
 
     from experiments import data, train
 
-    devices = jax.devices()
+    devices, compiled = jax.devices(), jax.config.jax_compilation_cache_dir
     model = train.model_of(config)
     magnitude = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
     params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
@@ -166,9 +164,11 @@ def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
         f"Network  {', '.join(config.instruments)}; {', '.join(heads_of(config))}; "
         f"{num_parameters / 1e6:.1f} M parameters",
         f"Data     {data.describe(config)}",
+        f"Compiled programs are {f'kept in {compiled}' if compiled else 'not kept'}",
     ]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

@@ -13,7 +13,9 @@ from cerberus_jax.inference import LEVELS, Predictor
 from data_pipeline.audio_io import check_writable
 from data_pipeline.audio_stream import SUBTYPES, AudioInfo
 from experiments.command_line import CommandFlags, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.freed_memory import return_large_blocks
+from experiments.huge_pages import restart_with_huge_pages
 from experiments.song_files import (
     MIDI_FILE,
     NOTES_FILE,
@@ -192,6 +194,7 @@ def _separate(flags: _Flags) -> None:
     find_songs(flags.songs)  # a mistyped name is told before the network is loaded
     options = _options(flags)
     return_large_blocks()
+    keep_compiled()
     predictor = Predictor.load(
         flags.workdir,
         step=flags.step,
@@ -268,4 +271,5 @@ def _describe(info: AudioInfo) -> str:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

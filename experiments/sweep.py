@@ -12,12 +12,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from experiments.command_line import (
-    CommandFlags,
-    Overrides,
-    hide_gpus_from_tensorflow,
-    run_command,
-)
+from experiments.command_line import CommandFlags, Overrides, run_command
+from experiments.compile_cache import keep_compiled
 from experiments.config import (
     call_function,
     check_resume,
@@ -27,6 +23,7 @@ from experiments.config import (
     load_run_config,
 )
 from experiments.config_rules import LOSSES
+from experiments.huge_pages import restart_with_huge_pages
 
 TABLE_FILE = "sweep.md"
 SCORES_FILE = "sweep.json"
@@ -197,7 +194,7 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
             raise ValueError(f"--{name} is missing, e.g. {example}")
     points = load_points(flags.sweep, flags.config, overrides)
     Path(flags.workdir).mkdir(parents=True, exist_ok=True)
-    hide_gpus_from_tensorflow()
+    keep_compiled()
 
     from experiments.evaluate import evaluate
     from experiments.run import train_run
@@ -213,4 +210,5 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     sys.exit(main())

@@ -5,6 +5,7 @@ stopped and started again leaves the same parameters and the same metrics as one
 """
 
 import collections
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -21,16 +22,21 @@ from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.joint_loss import choose_clips_per_turn
 from cerberus_jax.model import Cerberus
+from cerberus_jax.precision_check import check_precision
 from cerberus_jax.steps import Task, init_state
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from experiments.config import grid_of, heads_of
 from experiments.graceful_stop import GracefulStop
 from experiments.metric_log import MetricLog
+from experiments.prefetch import Prefetch
 
 LONG_RUN_SECONDS = 3600
-# Steps handed to the devices before the loop waits for them: enough that they never idle, few
-# enough that batches do not pile up in memory and the progress shown is true.
+# Steps handed to the devices before the loop waits for the oldest. While it waits, the next two are
+# queued, so the devices never idle; with more, batches would pile up in memory and the progress
+# shown would not be true.
 STEPS_AHEAD = 2
+# Batches read and put on the devices before a step takes them.
+BATCHES_AHEAD = 2
 # Steps after the first, which compiles, from which the length of a run can be told.
 STEPS_TO_JUDGE = 5
 
@@ -95,36 +101,22 @@ def train(
         `step`, and the last values logged.
 
     Raises:
-        ValueError: if the batch cannot be divided over the devices, the batches end early, or a
-            loss is not finite.
+        ValueError: if the batch cannot be divided over the devices, the backend lacks the
+            precision, the batches end early, or a loss is not finite.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved.
     """
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.batch_size, mesh.size)
+    check_precision(config.model.precision)
     loop = _Loop(config, mesh, Path(workdir), list(validation_batches))
-    batches = iter(batches)
-    first = start_step(workdir)
-    if first >= config.train.num_steps:
+    first, last = start_step(workdir), config.train.num_steps
+    if first >= last:
         return {"step": first}
+    batches = itertools.islice(batches, last - first)  # none is read that no step takes
     batch = _next(batches, first)
-    state = loop.start(batch)
-    show = progress and jax.process_index() == 0
-    bar = tqdm(total=config.train.num_steps, initial=first, unit="step", disable=not show)
-    with (
-        bar,
-        checkpoint.CheckpointWriter(workdir) as writer,
-        loop.log(first) as log,
-        GracefulStop() as stop,
-    ):
-        for step in range(first + 1, config.train.num_steps + 1):
-            state = loop.update(state, batch, step)
-            bar.update()
-            state = loop.after_step(state, step, bar, writer, log)
-            if stop.asked:
-                writer.save("last", state, loop.metadata)
-                raise KeyboardInterrupt
-            if step < config.train.num_steps:
-                batch = loop.wait_for(batches, step)
+    with Prefetch(batches, loop.put, ahead=BATCHES_AHEAD) as loop.following:
+        state, batch = loop.start(batch)  # drops the batch on the host
+        loop.run(state, batch, first, show=progress and jax.process_index() == 0)
     return {"step": config.train.num_steps, **loop.logged}
 
 
@@ -154,37 +146,52 @@ class _Loop:
         }
         self.metrics, self.logged = None, {}
         self.in_flight = collections.deque()
-        self.waited, self.since, self.since_step = 0.0, time.monotonic(), None
+        self.following = None  # the batches after the first, on the devices
+        self.since, self.since_step, self.waited = None, None, 0.0  # what the pace counts from
         self.began = None  # when the first step was done, and its number
 
-    def start(self, batch) -> TrainState:
-        """The last checkpoint's state, or a fresh one, on all devices."""
+    def start(self, batch) -> tuple[TrainState, dict]:
+        """The last checkpoint's state, or a fresh one, and the first batch, on all devices."""
         same = parallel.replicated(self.mesh)
         fresh = jax.jit(lambda b: init_state(self.task, self.init_key, b))
         if start_step(self.workdir):
             like = jax.eval_shape(fresh, batch)
-            return checkpoint.restore_state(self.workdir, like, same)
-        return jax.device_put(fresh(batch), same)
+            return checkpoint.restore_state(self.workdir, like, same), self.put(batch)
+        return jax.device_put(fresh(batch), same), self.put(batch)
 
-    def log(self, first) -> MetricLog:
-        return MetricLog(self.workdir, start_step=first)
+    def run(self, state, batch, first, *, show) -> None:
+        """The steps after `first`, `batch` being that of the first of them."""
+        last = self.config.train.num_steps
+        with (
+            tqdm(total=last, initial=first, unit="step", disable=not show) as bar,
+            checkpoint.CheckpointWriter(self.workdir) as writer,
+            MetricLog(self.workdir, start_step=first) as log,
+            GracefulStop() as stop,
+        ):
+            for step in range(first + 1, last + 1):
+                state = self.update(state, batch, step)
+                bar.update()
+                state = self.after_step(state, step, bar, writer, log)
+                if stop.asked:
+                    writer.save("last", state, self.metadata)
+                    raise KeyboardInterrupt
+                if step < last:
+                    batch = _next(self.following, step)
 
-    def wait_for(self, batches, step) -> dict:
-        """The next batch, and a note of how long it let the devices wait."""
-        begin = time.monotonic()
-        batch = _next(batches, step)
-        self.waited += time.monotonic() - begin
-        return batch
+    def put(self, batch) -> dict:
+        return parallel.put_batch(batch, self.mesh)
 
     def update(self, state, batch, step) -> TrainState:
-        on_devices = parallel.put_batch(batch, self.mesh)
-        state, self.metrics = self.step_fn(state, on_devices, self.dropout_key, self.weights)
+        args = (state, batch, self.dropout_key, self.weights)
+        if self.since_step is None:
+            self.step_fn = parallel.compile_step(self.step_fn, *args)
+        state, self.metrics = self.step_fn(*args)
         self.in_flight.append(self.metrics["loss"])
         if len(self.in_flight) > STEPS_AHEAD:
             self.in_flight.popleft().block_until_ready()
         if self.since_step is None:  # the first step compiles; the pace is that of the others
             jax.block_until_ready(self.metrics)
-            self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
+            self._count_from(step)
             self.began = (self.since, step)
         return state
 
@@ -196,7 +203,7 @@ class _Loop:
         save = step % train.checkpoint_every == 0 or last
         if not (scheduled or save):
             return state
-        entry = {name: float(value) for name, value in self.metrics.items()}
+        entry = {name: float(value) for name, value in jax.device_get(self.metrics).items()}
         self._check_finite(entry, step)
         # Values that are there only because the run ends here are dropped when it goes on.
         only_here = [] if scheduled else list(entry)
@@ -217,7 +224,10 @@ class _Loop:
         log.write(step, {**entry, **extra, "time": time_fields})
         self.logged = entry
         bar.set_postfix_str(_postfix(entry, time_fields))
-        self.waited, self.since, self.since_step = 0.0, time.monotonic(), step
+        self._count_from(step)
+
+    def _count_from(self, step):
+        self.since, self.since_step, self.waited = time.monotonic(), step, self.following.waited
 
     def _pace(self, step) -> dict:
         seconds = max(time.monotonic() - self.since, 1e-9)
@@ -225,7 +235,7 @@ class _Loop:
         return {
             "seconds_per_step": round(seconds / steps, 6),
             "examples_per_second": round(self.config.batch_size * steps / seconds, 3),
-            "input_wait_percent": round(100 * self.waited / seconds, 2),
+            "input_wait_percent": round(100 * (self.following.waited - self.waited) / seconds, 2),
         }
 
     def _warn_if_long(self, step, bar):

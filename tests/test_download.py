@@ -14,12 +14,14 @@ FILES = [(f"top/{name}.bin", bytes(range(256)) * 800) for name in "abc"]
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one file; `cuts` are bytes after which the next answers break off."""
+    """Serves one file; `cuts` are bytes after which the next answers break off, `refusals` statuses
+    that the next ones have instead of a body.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.cuts, self.ranges, self.status = b"", [], True, 200
-        self.asked = []
+        self.content, self.cuts, self.ranges = b"", [], True
+        self.refusals, self.asked = [], []
 
     @property
     def url(self):
@@ -34,8 +36,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         begin = int(asked[6:-1]) if asked and server.ranges else 0
         total = len(server.content)
         body = server.content[begin:]
-        if server.status != 200:
-            self.send_error(server.status)
+        if server.refusals:
+            self.send_error(server.refusals.pop(0))
             return
         if begin >= total:
             self.send_response(416)
@@ -138,12 +140,22 @@ def test_a_wrong_sum(server, tmp_path):
 
 
 def test_no_such_file_and_no_server(server, tmp_path):
-    server.status = 404
+    server.refusals = [404]
     with pytest.raises(OSError, match=r"404.*x\.tar\.gz"):
         _download(server, tmp_path / "root")
     gone = download.Archive("http://127.0.0.1:9/x.zip", "0" * 32, "tree")
     with pytest.raises(OSError, match=r"x\.zip: broke off after 0 bytes"):
         download.download("test", tmp_path / "root", archives=(gone,), progress=False)
+
+
+def test_a_busy_server_is_asked_again(server, tmp_path):
+    server.refusals, server.cuts = [503, 429], [500]
+    _download(server, tmp_path / "root")
+    _is_whole(tmp_path / "root")
+    assert server.asked == ["", "", "", "bytes=500-"]
+    server.refusals = [502] * 5
+    with pytest.raises(OSError, match=r"broke off after 0 bytes \(the server answered 502\)"):
+        _download(server, tmp_path / "other")
 
 
 def test_an_unsafe_member(server, tmp_path):

@@ -18,6 +18,7 @@ from cerberus_jax import checkpoint, parallel
 from cerberus_jax.steps import init_state
 from data_pipeline.midi_io import read_midi
 from experiments import data, evaluate, report, run, separate, sweep, train
+from experiments.cache_folder import CACHE_VARIABLE
 from experiments.config import load_run_config
 from experiments.metric_log import read_metrics
 
@@ -42,7 +43,7 @@ def cache(tmp_path_factory):
     """The user's cache, empty at first, for this module alone."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(data.CACHE_VARIABLE, str(folder))
+        patch.setenv(CACHE_VARIABLE, str(folder))
         yield folder
 
 
@@ -54,7 +55,7 @@ def trained(cache, tmp_path_factory):
     result = subprocess.run(
         [*command, f"--workdir={workdir}", *SMALL, "--config.train.num_steps=10"],
         cwd=ROOT,
-        env=os.environ | {data.CACHE_VARIABLE: str(cache)},
+        env=os.environ | {CACHE_VARIABLE: str(cache)},
         capture_output=True,
         text=True,
         check=False,

@@ -50,3 +50,19 @@ def test_pictures_of_all_kinds(tmp_path):
         assert picture.shape[1] == 1760
         assert picture[..., :3].std() > 0.05
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["0.png", "1.png"]
+
+
+def test_one_source_is_not_shown_twice_and_a_last_odd_one_takes_the_whole_row(tmp_path):
+    notes = Notes(np.array([[0.1, 0.5]]), np.array([60]), np.array([90]))
+    wave = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    heights = {}
+    for count in (1, 2, 3):
+        excerpt = Excerpt("x", np.stack([wave] * count), (notes,) * count)
+        names = ("piano", "guitar", "bass")[:count]
+        path = tmp_path / f"{count}.png"
+        draw_excerpt(excerpt, names, path=path, title="one", sample_rate_hz=RATE)
+        picture = imread(path)[..., :3]
+        heights[count] = len(picture)
+        dark = np.abs(picture - picture[-1, 0]).max(-1) < 0.02
+        assert not dark[-120:-60, 900:1700].all()  # the right half of the last row is in use
+    assert heights[1] < heights[2] < heights[3]

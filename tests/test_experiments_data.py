@@ -1,10 +1,14 @@
 """From a config to batches: where the embedded data go, when they are made, what a split holds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import data_pipeline
 from data_pipeline import minislakh, prepare
 from experiments import data
+from experiments.cache_folder import CACHE_VARIABLE, cache_folder
 from experiments.config import load_config
 
 SMALL = {"batch_size": 2, "excerpt_seconds": 1.0, "data.num_validation_excerpts": 3}
@@ -38,7 +42,7 @@ def made(tmp_path, monkeypatch):
         last_file.parent.mkdir(parents=True)
         last_file.touch()
 
-    monkeypatch.setenv(data.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(minislakh, "build", build, raising=False)
     monkeypatch.setattr(prepare, "prepare", prepared)
     return calls
@@ -78,12 +82,12 @@ def test_an_interrupted_preparation_is_taken_up_again(made, monkeypatch):
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv(data.CACHE_VARIABLE, raising=False)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert data.cache_folder() == tmp_path / "cerberus_jax"
+    assert cache_folder() == tmp_path / "cerberus_jax"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert data.cache_folder() == tmp_path / "home" / ".cache" / "cerberus_jax"
+    assert cache_folder() == tmp_path / "home" / ".cache" / "cerberus_jax"
 
 
 def test_a_configured_root_is_used_as_it_is(tmp_path):
@@ -100,11 +104,24 @@ def test_batches_have_the_shape_of_the_config_and_continue(root):
         np.testing.assert_array_equal(rest[0][name], array)
 
 
+def test_the_first_batch_is_read_without_tensorflow(root, monkeypatch):
+    asked = []
+    reader = SimpleNamespace(batches=lambda plan, **which: asked.append(which) or iter(()))
+    monkeypatch.setattr(data_pipeline, "input_pipeline", reader, raising=False)
+    batches = data.batches(_config(root), "train", first_step=7, num_steps=3)
+    assert next(batches)["sources"].shape == (2, 5, 16000)
+    assert asked == []
+    assert list(batches) == []
+    (which,) = asked
+    assert (which["first_step"], which["num_steps"]) == (8, 2)
+
+
 def test_held_out_excerpts_are_unscaled_and_coherent(root):
     config = _config(root)
     assert data.num_validation_batches(config) == 2
-    (batch,) = data.batches(config, "validation", num_steps=1)
-    np.testing.assert_array_equal(batch["gains"], 1.0)
+    batches = data.validation_batches(config)
+    assert len(batches) == 2
+    np.testing.assert_array_equal(batches[0]["gains"], 1.0)
     (training,) = data.batches(config, "train", num_steps=1)
     assert (training["gains"] != 1.0).all()
     plan = data.planner(config, "test").batch(0)
@@ -132,7 +149,7 @@ def test_only_training_is_augmented(root):
     assert batch["sources"].shape == (2, 5, 16000)
     training = data.planner(config, "train").config
     assert (training.augment_polarity, training.augment_semitones) == (0.5, 2)
-    (held_out,) = data.batches(config, "validation", num_steps=1)
-    (plain,) = data.batches(_config(root), "validation", num_steps=1)
+    held_out = data.validation_batches(config)[0]
+    plain = data.validation_batches(_config(root))[0]
     for name in plain:
         np.testing.assert_array_equal(held_out[name], plain[name])

@@ -31,7 +31,6 @@ def _inputs(seed=0):
     notes = np.zeros((B, len(INSTRUMENTS), 4, 3), np.int16)
     notes[:, :, 0], notes[:, :, 1] = (3, 9, 60), (9, 12, 60)
     targets = make_targets(
-        jnp.asarray(sources.sum(1)),
         jnp.asarray(sources),
         jnp.asarray(notes),
         grid=GRID,
@@ -71,7 +70,13 @@ def _arrays(weights):
 
 
 def _close(found, expected, tolerance=1e-9):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=tolerance), found, expected)
+    """Every array differs by so little, relative to its norm."""
+
+    def check(found, expected):
+        difference = np.linalg.norm(np.asarray(found, np.float64) - np.asarray(expected))
+        assert difference <= tolerance * np.linalg.norm(expected)
+
+    jax.tree.map(check, found, expected)
 
 
 @pytest.mark.parametrize("clips_per_turn", [1, 2, 6])
@@ -91,6 +96,34 @@ def test_value_and_gradient_equal_the_composition(clips_per_turn, example_weight
     gradients = functools.partial(jax.value_and_grad, argnums=(0, 1, 2), has_aux=True)
     _close(jax.jit(gradients(joint))(*args), jax.jit(gradients(truth))(*args))
     _close(jax.jit(joint)(*args), jax.jit(truth)(*args))
+
+
+@pytest.mark.parametrize("clips_per_turn", [1, 6])
+@pytest.mark.parametrize("only", [None, "embedding_head"])
+def test_float32_gradients_are_close_to_those_in_float64(clips_per_turn, only):
+    features, params, targets = _inputs()
+    params = {name: params[name] for name in params if only in (None, name)}
+
+    def gradients(dtype, function):
+        features_, params_, targets_ = jax.tree.map(
+            lambda a: a.astype(dtype) if a.dtype == np.float64 else a, (features, params, targets)
+        )
+        weights = {name: jnp.asarray(value, dtype) for name, value in WEIGHTS.items()}
+        return jax.jit(jax.grad(function, (0, 1)))(features_, params_, weights, targets_)
+
+    def joint(features, params, weights, targets):
+        found = head_losses(features, params, targets, weights, clips_per_turn=clips_per_turn)
+        return found[0].mean()
+
+    def truth(features, params, weights, targets):
+        parts = _truth(features, params_of_all | params, weights, targets)[1]
+        wanted = [name for name, head in heads.HEAD_OF_LOSS.items() if head in params]
+        return sum(weights[name] * parts[name] for name in wanted).mean()
+
+    params_of_all = _inputs()[1]
+    found = gradients(jnp.float32, joint)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    _close(found, gradients(jnp.float64, truth), tolerance=1e-5)
 
 
 def test_vmap_over_the_weights():

@@ -1,4 +1,4 @@
-"""The renderer and the trees of MiniSlakh."""
+"""The trees of MiniSlakh: shape, content, repeats, what is refused, own MIDI files."""
 
 import json
 import shutil
@@ -11,10 +11,10 @@ import pytest
 import soundfile
 import yaml
 
-from cerberus_jax.notes import Notes
 from data_pipeline import minislakh, slakh_index
 from data_pipeline.midi_io import Part, read_midi, read_notes, write_midi
-from data_pipeline.minislakh import programs, renderer, tree
+from data_pipeline.minislakh import jobs, programs, renderer, tree
+from tests.test_minislakh_renderer import one_part
 
 SLAKH_KEYS = {
     "UUID", "audio_dir", "lmd_midi_dir", "midi_dir", "normalization_factor", "normalized",
@@ -36,11 +36,6 @@ def small(tmp_path_factory):
     return minislakh.build(tmp_path_factory.mktemp("minislakh") / "tree", **options())
 
 
-@pytest.fixture(scope="module")
-def synths():
-    return renderer.Renderer()
-
-
 def tracks(root):
     return sorted(root.glob("*/Track*"))
 
@@ -53,13 +48,8 @@ def content(root):
     return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def one_part(program, pitch, *, is_drum=False, onset=0.5, offset=1.5):
-    notes = Notes(np.array([[onset, offset]]), np.array([pitch]), np.array([100]))
-    return Part("x", program, is_drum, notes)
-
-
 def test_the_tree_has_the_shape_of_slakh(small):
-    assert sorted(p.name for p in small.iterdir() if p.is_dir()) == sorted(tree.SPLITS)
+    assert sorted(p.name for p in small.iterdir() if p.is_dir()) == sorted(jobs.SPLITS)
     names = [track.name for track in tracks(small)]
     assert len(set(names)) == len(names) == 8
     for track in tracks(small):
@@ -81,7 +71,7 @@ def test_the_index_takes_every_stem_as_it_sounds(small):
     for track in slakh_index.scan(small):
         assert [stem.instrument for stem in track.stems] == list(programs.INSTRUMENTS)
         assert not track.skipped and all(stem.pitch_shift == 0 for stem in track.stems)
-    assert {track.split for track in slakh_index.scan(small)} == set(tree.SPLITS)
+    assert {track.split for track in slakh_index.scan(small)} == set(jobs.SPLITS)
 
 
 def test_the_mix_is_the_sum_of_the_stems(small):
@@ -195,45 +185,6 @@ def test_several_soundfonts_are_drawn_stem_by_stem(tmp_path):
         used |= {stem["plugin_name"] for stem in metadata["stems"].values()}
     assert used == {"one.sf2", "two.sf2"}
     assert json.loads((root / tree.SETTINGS_FILE).read_text())["soundfonts"] == sorted(used)
-
-
-@pytest.mark.parametrize("program", [0, 4, 25, 29, 33, 40, 48])
-def test_a4_sounds_at_440_hz(synths, program):
-    font = renderer.default_soundfont()
-    sound = synths.render(one_part(program, 69), soundfont=font, num_samples=32000)
-    assert not sound[:7990].any()
-    spectrum = np.abs(np.fft.rfft(sound[10000:22000] * np.hanning(12000), 2**18))
-    hertz = np.fft.rfftfreq(2**18, 1 / 16000)
-    window = (hertz > 400) & (hertz < 480)
-    assert hertz[window][spectrum[window].argmax()] == pytest.approx(440, abs=4)
-
-
-def test_a_stem_does_not_depend_on_the_one_before(synths):
-    font = renderer.default_soundfont()
-    part = one_part(48, 60, offset=3.0)
-    first = synths.render(part, soundfont=font, num_samples=20000)
-    for other in (one_part(30, 40, offset=9.0), one_part(16, 49, is_drum=True)):
-        synths.render(other, soundfont=font, num_samples=15000)
-    assert np.array_equal(first, synths.render(part, soundfont=font, num_samples=20000))
-    fresh = renderer.Renderer().render(part, soundfont=font, num_samples=20000)
-    assert np.array_equal(first, fresh)
-
-
-def test_drums_sound_in_every_kit_even_one_the_font_lacks(synths):
-    font = renderer.default_soundfont()
-    sounds = [
-        synths.render(
-            one_part(kit, 38, is_drum=True, offset=0.506), soundfont=font, num_samples=16000
-        )
-        for kit in (*programs.PROGRAMS["drums"], 99)
-    ]
-    assert all(np.abs(sound).max() > 0.01 for sound in sounds)
-    assert np.array_equal(sounds[0], sounds[-1])
-
-
-def test_balance_of_silence(synths):
-    stems, gain, levels = renderer.balance([np.zeros(16000, np.float32)] * 2, 16000)
-    assert gain == 1.0 and levels == [renderer.SILENCE_DB] * 2 and not np.any(stems)
 
 
 def test_own_midi_files_become_tracks(tmp_path, capsys):

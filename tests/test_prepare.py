@@ -1,11 +1,8 @@
-"""Preparing: what is written, going on after an interruption, damaged files, the command line."""
+"""Preparing: what is written, what is refused, damaged files, options, the command line."""
 
 import collections
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mido
@@ -13,7 +10,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax.notes import Notes
-from data_pipeline import archive, convert, prepare
+from data_pipeline import archive, prepare
 from data_pipeline.audio_io import read_mono_pcm16
 from data_pipeline.catalogue import Catalogue
 from data_pipeline.midi_io import Part, write_midi
@@ -22,12 +19,12 @@ from tests.tiny_slakh import FIVE, make_track, make_tree
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _prepare(root, out, **kwargs):
+def prepare_quietly(root, out, **kwargs):
     kwargs = {"num_workers": 1, "progress": False, "records": False} | kwargs
     return prepare.prepare(kwargs.pop("corpus", "slakh2100"), root, out=out, **kwargs)
 
 
-def _content(folder):
+def content(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -39,7 +36,7 @@ def test_audio_and_notes_arrive(tmp_path):
     sounding = make_tree(
         tmp_path / "raw", {"train": 2, "test": 1}, stems=(*FIVE, "organ"), seconds=3
     )
-    report = _prepare(tmp_path / "raw", tmp_path / "out")
+    report = prepare_quietly(tmp_path / "raw", tmp_path / "out")
     assert report.num_tracks == {"test": 1, "train": 2}
     assert report.minutes["train"] == pytest.approx(dict.fromkeys(FIVE, 0.1))
     assert report.num_other_stems == 3
@@ -59,110 +56,46 @@ def test_audio_and_notes_arrive(tmp_path):
 
 def test_other_rates_and_lengths(tmp_path):
     make_track(tmp_path / "raw/train/Track00001", ("piano",), seconds=2, rate=44100, suffix=".wav")
-    _prepare(tmp_path / "raw", tmp_path / "out")
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
     assert Catalogue.load(tmp_path / "out").tables.track_num_samples.tolist() == [32000]
 
 
 def test_again_does_nothing_and_says_so(tmp_path, caplog):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
-    first = _prepare(tmp_path / "raw", tmp_path / "out")
+    first = prepare_quietly(tmp_path / "raw", tmp_path / "out")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
-    assert _prepare(tmp_path / "raw", tmp_path / "out") == first
+    assert prepare_quietly(tmp_path / "raw", tmp_path / "out") == first
     assert "already prepared; nothing to do" in caplog.text
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
 
 
 def test_another_tree_is_refused(tmp_path):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
-    _prepare(tmp_path / "raw", tmp_path / "out")
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
     make_tree(tmp_path / "other", {"train": 2}, stems=("piano",), seconds=1)
     with pytest.raises(ValueError, match="prepared from another tree"):
-        _prepare(tmp_path / "other", tmp_path / "out")
+        prepare_quietly(tmp_path / "other", tmp_path / "out")
     with pytest.raises(ValueError, match="prepared from another tree"):
         make_track(tmp_path / "raw/test/Track00009", ("bass",), seconds=1)
-        _prepare(tmp_path / "raw", tmp_path / "out")
-
-
-def test_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
-    make_tree(tmp_path / "raw", {"train": 3}, stems=("piano", "bass"), seconds=1)
-    _prepare(tmp_path / "raw", tmp_path / "whole")
-    convert_one, done = convert.convert, []
-
-    def fails(job):
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(job.track.id)
-        convert_one(job)
-
-    monkeypatch.setattr(convert, "convert", fails)
-    with pytest.raises(KeyboardInterrupt):
-        _prepare(tmp_path / "raw", tmp_path / "out")
-    with pytest.raises(ValueError, match="preparing slakh2100 has not been finished"):
-        Catalogue.load(tmp_path / "out")
-    done.clear()
-    _prepare(tmp_path / "raw", tmp_path / "out")
-    assert done == ["Track00003"]
-    assert _content(tmp_path / "out") == _content(tmp_path / "whole")
-
-
-def test_process_pool_gives_the_same_and_survives_sigkill(tmp_path):
-    make_tree(tmp_path / "raw", {"train": 8}, seconds=4, rate=44100)
-    _prepare(tmp_path / "raw", tmp_path / "one")
-    code = (
-        "from data_pipeline.prepare import prepare; "
-        f"prepare('slakh2100', {str(tmp_path / 'raw')!r}, out={str(tmp_path / 'two')!r}, "
-        "num_workers=2, progress=False, records=False)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    part = tmp_path / "two/slakh2100"
-    deadline = time.monotonic() + 30
-    while not list(part.glob("part-*/*/*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (part / "1.0.0" / "catalogue.npz").exists()
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert _content(tmp_path / "two") == _content(tmp_path / "one")
-
-
-def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path):
-    make_tree(tmp_path / "raw", {"train": 8}, seconds=4, rate=44100)
-    _prepare(tmp_path / "raw", tmp_path / "whole")
-    places = {"root": tmp_path / "raw", "out": tmp_path / "out"}
-    command = [sys.executable, "-m", "data_pipeline.prepare", "--num_workers=2"]
-    command += [f"--{name}={place}" for name, place in places.items()]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    part = tmp_path / "out/slakh2100"
-    deadline = time.monotonic() + 60
-    while not list(part.glob("part-*/*/*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of the process group
-    shown = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, shown
-    assert shown.rstrip().endswith("Stopped. The same command continues where it was.")
-    assert "Traceback" not in shown
-    _prepare(tmp_path / "raw", tmp_path / "out")
-    assert _content(tmp_path / "out") == _content(tmp_path / "whole")
+        prepare_quietly(tmp_path / "raw", tmp_path / "out")
 
 
 def test_nothing_usable(tmp_path):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("organ",), seconds=1)
     with pytest.raises(ValueError, match="no usable track"):
-        _prepare(tmp_path / "raw", tmp_path / "out")
+        prepare_quietly(tmp_path / "raw", tmp_path / "out")
     make_tree(tmp_path / "empty", {"train": 1}, stems=("piano",), seconds=1)
     (tmp_path / "empty/train/Track00001/stems/S00.flac").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"(?s)no usable track.*S00\.flac"):
-        _prepare(tmp_path / "empty", tmp_path / "out")
+        prepare_quietly(tmp_path / "empty", tmp_path / "out")
 
 
 def test_check_writes_nothing(tmp_path):
     make_tree(tmp_path / "raw", {"train": 1}, seconds=1)
-    before = _content(tmp_path)
-    report = _prepare(tmp_path / "raw", tmp_path / "out", check=True)
+    before = content(tmp_path)
+    report = prepare_quietly(tmp_path / "raw", tmp_path / "out", check=True)
     assert report.num_tracks == {"train": 1}
-    assert _content(tmp_path) == before
+    assert content(tmp_path) == before
     assert not (tmp_path / "out").exists()
 
 
@@ -172,21 +105,21 @@ def test_notes_outside_the_keys_are_counted(tmp_path):
     notes = Notes(intervals, np.array([20, 21, 109, 60]), np.full(4, 9))
     path = tmp_path / "raw/train/Track00001/MIDI/S00.mid"
     write_midi(path, [Part("", 0, False, notes)])
-    assert _prepare(tmp_path / "raw", tmp_path / "out").notes_out_of_range == 2
+    assert prepare_quietly(tmp_path / "raw", tmp_path / "out").notes_out_of_range == 2
     assert Catalogue.load(tmp_path / "out").notes(0).pitches.tolist() == [21]  # 5 s: no audio there
 
 
 def test_unknown_corpus_and_root(tmp_path):
     with pytest.raises(ValueError, match="--corpus=jazz: unknown"):
-        _prepare(tmp_path, tmp_path / "out", corpus="jazz")
+        prepare_quietly(tmp_path, tmp_path / "out", corpus="jazz")
     with pytest.raises(FileNotFoundError, match="no such folder"):
-        _prepare(tmp_path / "nowhere", tmp_path / "out")
+        prepare_quietly(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_several_corpora_in_one_directory(tmp_path, samples):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
-    _prepare(tmp_path / "raw", tmp_path / "out", corpus="minislakh")
-    _prepare(samples / "guitarset", tmp_path / "out", corpus="guitarset")
+    prepare_quietly(tmp_path / "raw", tmp_path / "out", corpus="minislakh")
+    prepare_quietly(samples / "guitarset", tmp_path / "out", corpus="guitarset")
     catalogue = Catalogue.load(tmp_path / "out")
     assert catalogue.corpora == ("guitarset", "minislakh")
     assert catalogue.tables.stem_instruments.tolist() == ["guitar", "piano"]
@@ -210,36 +143,8 @@ def test_command_line(tmp_path):
     assert bad.stderr.strip().startswith("error:")
     assert "Traceback" not in bad.stderr
     usage = run("--corpus=slakh2100")
-    assert "--root=DIR" in usage.stdout + usage.stderr
-    assert usage.returncode != 0
-
-
-_KILLED_WHILE_PACKING = """
-import os, signal, sys
-from data_pipeline import pack, prepare
-read, calls = pack.read_converted, []
-
-def read_or_die(*args, **kwargs):
-    calls.append(args)
-    if len(calls) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return read(*args, **kwargs)
-
-pack.read_converted = read_or_die
-prepare.prepare("slakh2100", sys.argv[1], out=sys.argv[2], num_workers=1, progress=False)
-"""
-
-
-def test_survives_sigkill_while_packing(tmp_path):
-    make_tree(tmp_path / "raw", {"train": 4}, stems=("piano", "bass"), seconds=1)
-    _prepare(tmp_path / "raw", tmp_path / "whole", records=True)
-    args = [sys.executable, "-c", _KILLED_WHILE_PACKING, tmp_path / "raw", tmp_path / "out"]
-    process = subprocess.run(args, cwd=ROOT, capture_output=True)
-    assert process.returncode == -signal.SIGKILL
-    with pytest.raises(ValueError, match="has not been finished"):
-        Catalogue.load(tmp_path / "out")
-    _prepare(tmp_path / "raw", tmp_path / "out", records=True)
-    assert _content(tmp_path / "out") == _content(tmp_path / "whole")
+    assert usage.returncode == 1
+    assert "--root=DIR" in usage.stderr
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
@@ -250,22 +155,22 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
     free = archive.RESERVE + 2 * 16000 * 2 * 2 - 1
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage(free))
     with pytest.raises(OSError, match=r"preparing slakh2100 needs .* GB are free; make room"):
-        _prepare(tmp_path / "raw", tmp_path / "out")
+        prepare_quietly(tmp_path / "raw", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage(free + 1))
-    _prepare(tmp_path / "raw", tmp_path / "out")
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
 
 
 def test_options_of_the_corpora(tmp_path):
     make_tree(tmp_path / "raw", {"train": 3}, stems=("piano", "drums", "bass"), seconds=1)
     options = {"splits": "split2", "sustain_pedal": True, "bass_octave_correction": False}
-    report = _prepare(tmp_path / "raw", tmp_path / "out", **options)
+    report = prepare_quietly(tmp_path / "raw", tmp_path / "out", **options)
     assert report.num_tracks == {"train": 2, "test": 1}
     assert report.corrections == {"piano sustain_pedal": 3, "bass sustain_pedal": 3}
     with pytest.raises(ValueError, match="was prepared from another tree or with other settings"):
-        _prepare(tmp_path / "raw", tmp_path / "out")
+        prepare_quietly(tmp_path / "raw", tmp_path / "out")
     with pytest.raises(ValueError, match="--corpus=maps has no option --splits"):
-        _prepare(tmp_path / "raw", tmp_path / "out", corpus="maps", splits="orig")
+        prepare_quietly(tmp_path / "raw", tmp_path / "out", corpus="maps", splits="orig")
 
 
 def test_the_pedal_lengthens_notes(tmp_path):
@@ -281,7 +186,7 @@ def test_the_pedal_lengthens_notes(tmp_path):
     file.tracks.append(mido.MidiTrack(events))
     file.save(tmp_path / "raw/train/Track00001/MIDI/S00.mid")
     for name, pedal, end in (("off", False, 0.5), ("on", True, 1.0)):
-        _prepare(tmp_path / "raw", tmp_path / name, sustain_pedal=pedal)
+        prepare_quietly(tmp_path / "raw", tmp_path / name, sustain_pedal=pedal)
         assert Catalogue.load(tmp_path / name).notes(0).offsets.tolist() == [end]
 
 

@@ -21,7 +21,7 @@ def trained(monkeypatch, tmp_path):
     calls = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "train_run", lambda config, workdir: calls.append((config, workdir)))
-    monkeypatch.setattr(run, "hide_gpus_from_tensorflow", lambda: None)
+    monkeypatch.setattr(run, "keep_compiled", lambda: None)
     return calls
 
 

@@ -96,7 +96,7 @@ def test_repeated_onsets_are_told_apart_and_short_notes_survive():
 def test_make_targets_puts_it_together():
     mixture, sources = _spectra()
     rows = jnp.asarray(_as_array([[(1, 3, 40)]] * 6).reshape(2, 3, NUM_NOTES, 3))
-    found = make_targets(mixture, sources, rows, grid=GRID, mask_target="phase_sensitive")
+    found = make_targets(sources, rows, grid=GRID, mask_target="phase_sensitive")
     np.testing.assert_allclose(found.mixture_magnitude, np.abs(stft(mixture, GRID)), atol=1e-5)
     assert found.target_magnitude.shape == (2, 3, 32, 33)
     assert found.roll.shape == (2, 3, 32, 88) and int(found.roll.sum()) == 12

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ from cerberus_jax import checkpoint, parallel
 from cerberus_jax.steps import init_state
 from experiments import train
 from experiments.config import load_config
-from experiments.metric_log import read_metrics
+from experiments.metric_log import MetricLog, read_metrics
 from tests.tiny_network import noise_batch
 
 TINY = {
@@ -97,18 +98,56 @@ def test_a_run_stopped_at_step_5_and_continued_equals_one_that_ran_through(throu
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_the_step_and_the_run_goes_on_the_same(through, tmp_path, number):
-    def interrupted():
-        for k, batch in enumerate(_batches()):
-            if k == 4:
-                os.kill(os.getpid(), number)
-            yield batch
+def test_a_signal_saves_the_step_and_the_run_goes_on_the_same(
+    through, tmp_path, monkeypatch, number
+):
+    write = MetricLog.write
 
-    with pytest.raises(KeyboardInterrupt):
-        _train(tmp_path, interrupted(), train__num_steps=8)
+    def interrupted(log, step, values):
+        if step == 5:
+            os.kill(os.getpid(), number)
+        write(log, step, values)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MetricLog, "write", interrupted)
+        _train(tmp_path, train__num_steps=8)
     assert checkpoint.saved_steps(tmp_path)["last"] == 5
     _train(tmp_path, train__num_steps=8)
     _assert_same_run(through, tmp_path)
+
+
+def test_batches_are_read_ahead_but_no_more_than_needed(tmp_path):
+    read = []
+    batches = (read.append(len(read)) or noise_batch(4) for _ in itertools.count())
+    _train(tmp_path, batches, train__num_steps=3)
+    assert len(read) == 3
+
+
+def test_the_log_says_how_long_the_loop_waited_for_batches(tmp_path):
+    """A reader far slower than the step, then one that has read all beforehand."""
+
+    def slow():
+        for batch in _batches():
+            time.sleep(0.2)
+            yield batch
+
+    waited = {}
+    for name, batches in (("slow", slow()), ("fast", [noise_batch(4)] * 6)):
+        _train(tmp_path / name, batches, train__num_steps=6, train__eval_every=6)
+        entry = read_metrics(tmp_path / name)[4]  # no validation, no checkpoint before it
+        waited[name] = entry["time"]["input_wait_percent"]
+    assert 50 < waited["slow"] <= 100
+    assert 0 <= waited["fast"] < waited["slow"]
+
+
+def test_steps_between_two_lines_of_the_log_fetch_nothing(tmp_path, monkeypatch):
+    """Fetching a value waits for its step, and the devices would wait for the next."""
+    fetched = []
+    get = jax.device_get
+    monkeypatch.setattr(jax, "device_get", lambda tree: fetched.append(tree) or get(tree))
+    schedule = {"log_every": 4, "eval_every": 8, "checkpoint_every": 8}
+    _train(tmp_path, train__num_steps=8, **{f"train__{k}": v for k, v in schedule.items()})
+    assert len(fetched) == 2
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(through, tmp_path):
@@ -175,9 +214,9 @@ def test_turns_divide_the_batch_of_a_device():
 
 
 def test_training_loads_no_tensorflow_and_no_evaluation():
-    """The benchmark machines have none of them."""
+    """The benchmark machines have none of them, and TensorFlow takes seconds to import."""
     code = (
-        "import sys, experiments.train; "
+        "import sys, experiments.train, experiments.data, experiments.separate; "
         "print([m for m in ('tensorflow', 'mir_eval', 'tensorflow_datasets') if m in sys.modules])"
     )
     root = Path(__file__).resolve().parents[1]

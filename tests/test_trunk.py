@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.trunk import Trunk
+from cerberus_jax.trunk import Trunk, dropout
 
 X = jnp.asarray(np.random.default_rng(0).standard_normal((3, 9, 6)), jnp.float32)
 
@@ -32,6 +32,16 @@ def test_dropout_acts_only_in_training_and_between_layers():
     ]
     np.testing.assert_array_equal(dropped[0], dropped[1])
     assert (dropped[0] != dropped[2]).any() and (dropped[0] != 0).all()
+
+
+def test_dropout_drops_that_share_and_keeps_the_mean():
+    features = jnp.ones((40, 50, 60))
+    found = np.asarray(dropout(jax.random.key(0), features, 0.3))
+    np.testing.assert_allclose(np.unique(found), [0, 1 / 0.7], rtol=1e-6)
+    assert abs((found == 0).mean() - 0.3) < 0.01  # 7 standard deviations
+    # Both features that share 32 bits decide by themselves.
+    pairs = (found == 0).reshape(-1, 2)
+    assert abs(pairs.all(1).mean() - 0.09) < 0.01
 
 
 def test_one_layer_has_no_dropout():

@@ -24,26 +24,23 @@ def cell_transpose(
     state_grad: Float[Array, "*a h"],
     state: Float[Array, "*a h"],
     previous_state: Float[Array, "*a h"],
-    gates: Float[Array, "*a g"],
-) -> tuple[Float[Array, "*a g"], Float[Array, "*a h"]]:
-    """Gradients of the gate inputs and of the previous cell state.
+    gates: tuple[Float[Array, "*a h"], ...],
+) -> tuple[tuple[Float[Array, "*a h"], ...], Float[Array, "*a h"]]:
+    """Gradients of the inputs of the four gates, and of the previous cell state.
 
     Args:
         hidden_grad: gradient of the hidden state, all its uses summed.
         state_grad: gradient of the cell state that comes from the step after.
         state, previous_state: the cell state of this step and of the one before.
-        gates: the four gates side by side.
+        gates: the four gates after their nonlinearity.
     """
-    in_gate, forget, update, out_gate = jnp.split(gates, 4, axis=-1)
+    in_gate, forget, update, out_gate = gates
     squashed = jnp.tanh(state)
     state_grad = state_grad + hidden_grad * out_gate * (1 - squashed * squashed)
-    gate_grads = jnp.concatenate(
-        [
-            state_grad * update * in_gate * (1 - in_gate),
-            state_grad * previous_state * forget * (1 - forget),
-            state_grad * in_gate * (1 - update * update),
-            hidden_grad * squashed * out_gate * (1 - out_gate),
-        ],
-        axis=-1,
+    gate_grads = (
+        state_grad * update * in_gate * (1 - in_gate),
+        state_grad * previous_state * forget * (1 - forget),
+        state_grad * in_gate * (1 - update * update),
+        hidden_grad * squashed * out_gate * (1 - out_gate),
     )
     return gate_grads, state_grad * forget

@@ -65,27 +65,29 @@ def _layer(settings, inputs, weights):
     """Inference: nothing but the hidden states leaves the loop."""
 
     def run(inputs, weights):
-        return _in_time_order(*_recur(inputs, weights, settings, keep=False))
+        return _in_time_order(*_recur(inputs, weights, settings, keep=False)[0])
 
     return per_device(run, settings.mesh, (_EXAMPLES, ALIKE), _EXAMPLES)(inputs, weights)
 
 
 def _forward(settings, inputs, weights):
     def run(inputs, weights):
-        kept = _recur(inputs, weights, settings, keep=True)
-        return _in_time_order(kept[0].hidden, kept[1].hidden), kept
+        hidden, kept = _recur(inputs, weights, settings, keep=True)
+        return _in_time_order(*hidden), hidden, kept
 
-    hidden, kept = per_device(run, settings.mesh, (_EXAMPLES, ALIKE), _EXAMPLES)(inputs, weights)
-    return hidden, (inputs, weights, kept)
+    specs = (_EXAMPLES, _EXAMPLES, paths.path(settings.path).kept_spec)
+    outputs, *kept = per_device(run, settings.mesh, (_EXAMPLES, ALIKE), specs)(inputs, weights)
+    return outputs, (inputs, weights, *kept)
 
 
 def _backward(settings, saved, cotangent):
-    def run(inputs, weights, kept, cotangent):
-        input_grad, weight_grads = _gradients(inputs, weights, kept, cotangent, settings)
+    def run(*args):
+        input_grad, weight_grads = _gradients(*args, settings)
         spread = settings.mesh is not None
         return input_grad, lax.psum(weight_grads, "data") if spread else weight_grads
 
-    specs = (_EXAMPLES, ALIKE, _EXAMPLES, _EXAMPLES)
+    kept_spec = paths.path(settings.path).kept_spec
+    specs = (_EXAMPLES, ALIKE, _EXAMPLES, kept_spec, _EXAMPLES)
     return per_device(run, settings.mesh, specs, (_EXAMPLES, ALIKE))(*saved, cotangent)
 
 
@@ -93,7 +95,7 @@ _layer.defvjp(_forward, _backward)
 
 
 def _recur(inputs, weights, settings, *, keep):
-    """What the path gives, per direction in scan order."""
+    """Hidden states and what is kept, as the path gives them."""
     input_kernel, recurrent_kernel, bias = weights
     gate_inputs = tuple(
         (product(rows, input_kernel[d], settings.precision) + bias[d]).reshape(
@@ -101,34 +103,33 @@ def _recur(inputs, weights, settings, *, keep):
         )
         for d, rows in enumerate(_rows_in_scan_order(inputs))
     )
-    together = settings.path != "scan"
-    return scan.recur(
-        gate_inputs, recurrent_kernel, precision=settings.precision, together=together, keep=keep
-    )
+    recur = paths.path(settings.path).recur
+    return recur(gate_inputs, recurrent_kernel, precision=settings.precision, keep=keep)
 
 
-def _gradients(inputs, weights, kept, cotangent, settings):
+def _gradients(inputs, weights, hidden, kept, cotangent, settings):
     input_kernel, recurrent_kernel, _ = weights
-    precision, hidden = settings.precision, recurrent_kernel.shape[1]
-    cotangents = (cotangent[..., :hidden], cotangent[::-1, :, hidden:])
-    together = settings.path != "scan"
-    gate_grads = scan.transpose(
-        recurrent_kernel, kept, cotangents, precision=precision, together=together
-    )
+    precision, units = settings.precision, recurrent_kernel.shape[1]
+    cotangents = (cotangent[..., :units], cotangent[::-1, :, units:])
+    transpose = paths.path(settings.path).transpose
+    gate_grads = transpose(recurrent_kernel, kept, cotangents, precision=precision)
     gate_grads = [_rows(grad) for grad in gate_grads]
     input_grads = [
         product(gate_grads[d], input_kernel[d].T, precision).reshape(inputs.shape) for d in range(2)
     ]
-    ordered = _rows_in_scan_order(inputs)
+    kernel_grads = []
+    for d, rows in enumerate(_rows_in_scan_order(inputs)):
+        # One product for both kernels: what came in and what came round.
+        seen = jnp.concatenate([rows, _rows(scan.previous(hidden[d]))], axis=1)
+        kernel_grads.append(transposed_product(seen, gate_grads[d], precision))
+    kernel_grads = jnp.stack(kernel_grads)
+    num_inputs = inputs.shape[-1]
     weight_grads = (
-        [transposed_product(ordered[d], gate_grads[d], precision) for d in range(2)],
-        [
-            transposed_product(_rows(scan.previous(kept[d].hidden)), gate_grads[d], precision)
-            for d in range(2)
-        ],
-        [grad.sum(0) for grad in gate_grads],
+        kernel_grads[:, :num_inputs],
+        kernel_grads[:, num_inputs:],
+        jnp.stack([grad.sum(0) for grad in gate_grads]),
     )
-    return input_grads[0] + input_grads[1][::-1], tuple(map(jnp.stack, weight_grads))
+    return input_grads[0] + input_grads[1][::-1], weight_grads
 
 
 def _rows_in_scan_order(inputs):

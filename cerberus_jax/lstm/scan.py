@@ -8,6 +8,7 @@ second one runs from the end of the song to its beginning.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -19,7 +20,6 @@ from cerberus_jax.products import batched_product, product
 class Kept(NamedTuple):
     """What the backward pass needs of one direction; gates after their nonlinearity."""
 
-    hidden: Float[Array, "t b h"]
     cells: Float[Array, "t b h"]
     gates: Float[Array, "t b g"]
 
@@ -31,8 +31,8 @@ def recur(
     precision: str,
     together: bool,
     keep: bool,
-) -> tuple:
-    """Hidden states of both directions, or with `keep` all that the backward pass needs (Kept).
+) -> tuple[tuple[Float[Array, "t b h"], Float[Array, "t b h"]], tuple[Kept, Kept] | None]:
+    """Hidden states of both directions, and with `keep` what the backward pass needs.
 
     The state begins at zero.
     """
@@ -42,13 +42,14 @@ def recur(
         hidden = multiply([state[0] for state in states])
         found = [cell(inputs[d] + hidden[d], states[d][1]) for d in range(2)]
         outputs = tuple(
-            Kept(hidden, state, jnp.concatenate(gates, -1)) if keep else hidden
+            (hidden, Kept(state, jnp.concatenate(gates, -1)) if keep else None)
             for hidden, state, gates in found
         )
         return [(hidden, state) for hidden, state, _ in found], outputs
 
     zero = jnp.zeros((gate_inputs[0].shape[1], recurrent_kernel.shape[1]), gate_inputs[0].dtype)
-    return lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1]
+    hidden, kept = zip(*lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1], strict=True)
+    return hidden, kept if keep else None
 
 
 def transpose(
@@ -60,6 +61,8 @@ def transpose(
     together: bool,
 ) -> tuple[Float[Array, "t b g"], Float[Array, "t b g"]]:
     """Gradients of the gate inputs from those of the hidden states."""
+    # On a CPU rounding the gate gradients costs more than a bfloat16 product saves.
+    precision = "float32" if jax.default_backend() == "cpu" else precision
     multiply = _multiplier(recurrent_kernel.swapaxes(1, 2), precision, together)
     sequence = tuple(
         (cotangents[d], kept[d].cells, previous(kept[d].cells), kept[d].gates) for d in range(2)
@@ -67,10 +70,14 @@ def transpose(
 
     def step(carry, items):
         gate_grads, state_grads = [], []
-        for (hidden_grad, state_grad), (cotangent, *rest) in zip(carry, items, strict=True):
-            found = cell_transpose(hidden_grad + cotangent, state_grad, *rest)
-            gate_grads.append(found[0])
-            state_grads.append(found[1])
+        for (hidden_grad, state_grad), (cotangent, *states, gates) in zip(
+            carry, items, strict=True
+        ):
+            grads, state_grad = cell_transpose(
+                hidden_grad + cotangent, state_grad, *states, jnp.split(gates, 4, axis=-1)
+            )
+            gate_grads.append(jnp.concatenate(grads, axis=-1))
+            state_grads.append(state_grad)
         return list(zip(multiply(gate_grads), state_grads, strict=True)), tuple(gate_grads)
 
     zero = jnp.zeros_like(kept[0].cells[0])

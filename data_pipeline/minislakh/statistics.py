@@ -9,14 +9,15 @@ higher, which is corrected here).
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
-from absl import app, flags
 
 from cerberus_jax.notes import Notes
+from data_pipeline.command_line import CommandFlags, run_command
 from data_pipeline.midi_io import read_notes
 from data_pipeline.minislakh.composer import compose
 from data_pipeline.minislakh.dice import song_seed
@@ -110,14 +111,23 @@ def table(ours: dict[str, list[Figures]], theirs: dict[str, list[Figures]]) -> s
     return "\n".join(lines)
 
 
-def main(argv: list[str]) -> None:
-    """Print the table."""
-    del argv
-    print(table(minislakh_figures(flags.FLAGS.num_songs), slakh_figures(flags.FLAGS.slakh)))
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    flags = CommandFlags(
+        "python -m data_pipeline.minislakh.statistics --slakh=DIR",
+        "Print figures of MiniSlakh's notes beside those of a genuine Slakh tree.",
+    )
+    flags.string("slakh", "", "Root of a genuine Slakh tree (MIDI is enough).")
+    flags.integer("num_songs", 200, "MiniSlakh training songs to compose.", lowest=1)
+    return run_command(_print_table, flags, argv=argv)
+
+
+def _print_table(flags: CommandFlags) -> None:
+    if not flags.slakh:
+        raise ValueError("--slakh=DIR is needed, see --help")
+    genuine = slakh_figures(flags.slakh)
+    print(table(minislakh_figures(flags.num_songs), genuine))
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("slakh", None, "Root of a genuine Slakh tree (MIDI is enough).")
-    flags.DEFINE_integer("num_songs", 200, "MiniSlakh training songs to compose.", lower_bound=1)
-    flags.mark_flag_as_required("slakh")
-    app.run(main)
+    sys.exit(main())

@@ -1,60 +1,26 @@
 """Builds a tree of rendered songs: ROOT/<split>/TrackXXXXX, the splits as folders.
 
-Which song a track holds depends on the seed, the split and its number alone, never on how many
-songs are asked for or how many processes render them. A repeat makes only the tracks that are
-missing.
+A repeat makes only the tracks that are missing; a tree of other settings is refused.
 """
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import sys
-import threading
-import zlib
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from data_pipeline.convert import end_with
-from data_pipeline.midi_io import Part, read_midi
-from data_pipeline.minislakh.composer import VERSION, compose
-from data_pipeline.minislakh.dice import song_seed
+from data_pipeline.minislakh.composer import VERSION
+from data_pipeline.minislakh.jobs import Job, midi_jobs, song_jobs
+from data_pipeline.minislakh.pool import render_all
 from data_pipeline.minislakh.renderer import (
     Renderer,
-    TrackInfo,
     content_uuid,
     default_soundfont,
     partial_root,
-    write_track,
 )
 
-# The number of a split's first track, less one: track names are unique in the whole tree.
-SPLITS = {"train": 0, "validation": 20000, "test": 30000, "test_unseen": 40000}
 MOST_SONGS = 20000
 SETTINGS_FILE = "minislakh.json"
-MIDI_TAIL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """One track to render: a composed song, or a MIDI file if `midi_path` is given."""
-
-    split: str
-    number: int
-    seed: int
-    seconds: float | int
-    midi_path: str = ""
-    source: str = ""
-
-    @property
-    def name(self) -> str:
-        """The name of the track's folder."""
-        return f"Track{self.number:05d}"
 
 
 def build(
@@ -106,13 +72,20 @@ def build(
     }
     if midi_dir:
         settings.update(composer=None, seed=None, song_seconds=None)
-        jobs = _midi_jobs(Path(midi_dir))
+        jobs = midi_jobs(Path(midi_dir))
     else:
-        jobs = _song_jobs(num_songs, seed, float(song_seconds))
+        jobs = song_jobs(num_songs, seed, float(song_seconds))
     _claim(out, settings, jobs)
     missing = [job for job in jobs if not _is_done(out, job)]
     try:
-        _render_all(out, missing, fonts, sample_rate_hz, num_workers, progress)
+        render_all(
+            missing,
+            out,
+            fonts,
+            sample_rate_hz=sample_rate_hz,
+            num_workers=num_workers,
+            progress=progress,
+        )
     finally:
         _sweep(out)
     return out
@@ -139,51 +112,6 @@ def _check(num_songs: int, song_seconds: float | int, num_workers: int) -> None:
         raise ValueError(f"song_seconds must lie in 0.5..3600, got {song_seconds}")
     if num_workers < 0:
         raise ValueError(f"num_workers must be 0 (one for each core) or more, got {num_workers}")
-
-
-def _song_jobs(num_songs: int, seed: int, seconds: float | int) -> list[Job]:
-    sizes = {split: num_songs if split == "train" else max(2, num_songs // 20) for split in SPLITS}
-    return [
-        Job(split, SPLITS[split] + 1 + index, song_seed(seed, split, index), seconds)
-        for split, size in sizes.items()
-        for index in range(size)
-    ]
-
-
-def _midi_jobs(folder: Path) -> list[Job]:
-    """A job for each usable MIDI file; split and number follow from its path inside the folder.
-
-    Eight of ten files (by a hash) train, one validates, one tests.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"midi_dir: {folder} is not a folder")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
-    jobs, taken = [], set()
-    for path in files:
-        source = path.relative_to(folder).as_posix()
-        crc = zlib.crc32(source.encode())
-        number = 1 + crc // 10 % 99999
-        while number in taken:
-            number = 1 + number % 99999
-        taken.add(number)
-        try:
-            if not _sounding(read_midi(path)):
-                raise ValueError(f"{path}: holds no notes")
-        except ValueError as error:
-            print(f"midi_dir: skipped {error}", file=sys.stderr)
-            continue
-        split = {0: "validation", 1: "test"}.get(crc % 10, "train")
-        jobs.append(Job(split, number, 0, 0.0, str(path), source))
-    if not jobs:
-        raise ValueError(
-            f"midi_dir: {folder} holds no usable .mid or .midi file "
-            f"({len(files)} found, none with notes)"
-        )
-    return jobs
-
-
-def _sounding(parts: list[Part]) -> list[Part]:
-    return [part for part in parts if len(part.notes)]
 
 
 def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:
@@ -231,84 +159,3 @@ def _is_done(out: Path, job: Job) -> bool:
                 "remove it or choose another --out"
             )
     return True
-
-
-def render_job(out: Path, job: Job, renderer: Renderer) -> None:
-    """Make one track."""
-    if job.midi_path:
-        parts = _sounding(read_midi(job.midi_path, sustain_pedal=True))
-        seconds = max(part.notes.offsets.max() for part in parts) + MIDI_TAIL_SECONDS
-        uuid = content_uuid(Path(job.midi_path).read_bytes())
-        info = TrackInfo(job.name, uuid, job.source, 120.0, {})
-    else:
-        song = compose(job.seed, seconds=job.seconds, unseen=job.split == "test_unseen")
-        parts, seconds = song.parts, job.seconds
-        uuid = content_uuid(f"minislakh {VERSION} {job.split} {job.seed} {seconds}".encode())
-        extra = {"bpm": song.bpm, "key": song.key, "style": song.style}
-        info = TrackInfo(job.name, uuid, f"minislakh/{job.seed:016x}", song.bpm, extra)
-    write_track(out / job.split / job.name, parts, info, renderer=renderer, seconds=seconds)
-
-
-_renderer: Renderer | None = None
-
-
-@contextlib.contextmanager
-def _without_ctrl_c():
-    """Processes started inside never hear Ctrl-C, not even while they import."""
-    if threading.current_thread() is not threading.main_thread():  # elsewhere Python forbids it
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _start_worker(fonts: tuple[str, ...], sample_rate_hz: int, parent: int) -> None:
-    """Ctrl-C is the parent's to handle: a worker finishes its track."""
-    global _renderer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with(parent)
-    _renderer = Renderer(fonts, sample_rate_hz=sample_rate_hz)
-
-
-def _work(out: Path, job: Job) -> None:
-    render_job(out, job, _renderer)
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _render_all(out, jobs, fonts, sample_rate_hz, num_workers, progress) -> None:
-    num_workers = min(num_workers or _num_cores(), max(len(jobs), 1))
-    bar = tqdm(total=len(jobs), desc="MiniSlakh", unit="song", disable=not (progress and jobs))
-    with bar:
-        if num_workers == 1:
-            renderer = Renderer(fonts, sample_rate_hz=sample_rate_hz) if jobs else None
-            for job in jobs:
-                render_job(out, job, renderer)
-                bar.update()
-            return
-        pool = ProcessPoolExecutor(
-            num_workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(fonts, sample_rate_hz, os.getpid()),
-        )
-        try:
-            with _without_ctrl_c():
-                futures = [pool.submit(_work, out, job) for job in jobs]
-            for done in as_completed(futures):
-                done.result()
-                bar.update()
-        except BrokenExecutor as error:
-            raise ChildProcessError(
-                "rendering failed: a process was killed, perhaps for want of memory; finished "
-                "tracks are kept, the same command goes on from there"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)

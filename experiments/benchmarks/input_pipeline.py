@@ -27,7 +27,7 @@ from cerberus_jax.frames import FrameGrid
 from data_pipeline import minislakh, prepare, transforms
 from data_pipeline.catalogue import Catalogue
 from data_pipeline.plan import PlanConfig, Planner
-from experiments.command_line import CommandFlags, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, run_command
 
 INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 WINDOWS = ((3.2, 32), (10.0, 16))  # seconds, batch size
@@ -145,7 +145,6 @@ def _peer(flags: CommandFlags, tree: Path, cores: int, *, batches: int) -> list[
 
 def _measure_ours(root: str, cores: int, duration: float, sparse: str = "") -> list[dict]:
     """What a subprocess measures: both windows, with and without work on the host."""
-    hide_gpus_from_tensorflow()
     from data_pipeline import input_pipeline
 
     catalogue = _in_sparse_file(Catalogue.load(root), sparse) if sparse else Catalogue.load(root)

@@ -162,9 +162,7 @@ def _examine(params: dict, batch: dict, weights: dict, *, task: steps.Task) -> d
     sources = source_waveforms(batch["sources"], batch["gains"])
     mixture = sources.sum(1)
     grid = task.model.grid
-    targets = make_targets(
-        mixture, sources, batch["notes"], grid=grid, mask_target=task.mask_target
-    )
+    targets = make_targets(sources, batch["notes"], grid=grid, mask_target=task.mask_target)
     losses = steps.eval_step(params, batch, weights, task=task)
     estimates, rolls = steps.predict_step(params, mixture, model=task.model)
     spectrum = stft(mixture, grid)

@@ -24,7 +24,7 @@ from data_pipeline.catalogue import Catalogue
 from data_pipeline.prepare import prepare
 from data_pipeline.transforms import PCM_SCALE
 from experiments import data
-from experiments.command_line import CommandFlags, Overrides, hide_gpus_from_tensorflow, run_command
+from experiments.command_line import CommandFlags, Overrides, run_command
 from experiments.config import load_config
 from experiments.evaluate import RESULTS_FILE
 from experiments.metric_log import read_metrics
@@ -83,7 +83,6 @@ def _real_stems(flags: CommandFlags, overrides: Overrides) -> None:
         raise ValueError("--root is missing: a raw tree of Slakh's shape")
     if not flags.steps.isdigit() or int(flags.steps) < 1:
         raise ValueError(f"--steps must be a whole number from 1 on, got {flags.steps!r}")
-    hide_gpus_from_tensorflow()
     predictor = Predictor.load(flags.workdir, step=flags.step)
     figures = {}
     with tempfile.TemporaryDirectory() as name:

@@ -1,0 +1,141 @@
+"""What all commands share: flags with a readable --help, short errors, exit codes.
+
+The flags of a command live in a FlagValues of its own rather than in absl's global one, so that one
+command can call another and tests can call each as often as they like.
+"""
+
+import logging
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+_INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
+
+
+class CommandFlags(flags.FlagValues):
+    """The flags of one command.
+
+    Args:
+        usage: the command and its arguments in one line.
+        description: what the command does and what it leaves on disk.
+    """
+
+    def __init__(self, usage: str, description: str):
+        super().__init__()
+        self.__dict__["__usage"] = usage
+        self.__dict__["__description"] = description
+        self.boolean("help", "Show this help.")
+        self.boolean("debug", "Show the whole traceback of an error.")
+
+    def string(self, name: str, default: str, text: str) -> None:
+        """Define a flag that takes text."""
+        flags.DEFINE_string(name, default, text, flag_values=self)
+
+    def strings(self, name: str, text: str) -> None:
+        """Define a flag that may be repeated, once for each text."""
+        flags.DEFINE_multi_string(name, [], text, flag_values=self)
+        self[name].help = text  # to which absl had added how to repeat it
+
+    def names(self, name: str, default: Sequence[str] | None, text: str) -> None:
+        """Define a flag that takes names separated by commas."""
+        flags.DEFINE_list(name, default, text, flag_values=self)
+
+    def choice(self, name: str, default: str | None, choices: Sequence[str], text: str) -> None:
+        """Define a flag that takes one of a few words."""
+        flags.DEFINE_enum(name, default, list(choices), text, flag_values=self)
+        self[name].help = text  # to which absl had added the choices
+
+    def integer(self, name: str, default: int, text: str, *, lowest: int | None = None) -> None:
+        """Define a flag that takes a whole number."""
+        flags.DEFINE_integer(name, default, text, lower_bound=lowest, flag_values=self)
+
+    def number(self, name: str, default: float, text: str) -> None:
+        """Define a flag that takes a number."""
+        flags.DEFINE_float(name, default, text, flag_values=self)
+
+    def boolean(self, name: str, text: str, *, default: bool | None = False) -> None:
+        """Define a switch: off by default, or undecided (None), then `--noNAME` means off."""
+        flags.DEFINE_boolean(name, default, text, flag_values=self)
+
+    def help_text(self) -> str:
+        """What --help prints."""
+        lines = [
+            self.__dict__["__description"],
+            "",
+            f"usage: {self.__dict__['__usage']}",
+            "",
+            "flags:",
+        ]
+        names = [name for name in self if name not in ("help", "debug")] + ["debug", "help"]
+        for name in names:
+            flag = self[name]
+            lines.append(f"  {_shown(flag)}")
+            lines += textwrap.wrap(f"{flag.help}{_default(flag)}", 96, **_INDENT)
+        return "\n".join(lines)
+
+
+def _shown(flag: flags.Flag) -> str:
+    """How a flag is written on the command line."""
+    if flag.boolean:
+        return f"--{'[no]' if flag.default is None else ''}{flag.name}"
+    values = getattr(flag.parser, "enum_values", None)
+    return f"--{flag.name}={'|'.join(values) if values else flag.name.upper()}"
+
+
+def _default(flag: flags.Flag) -> str:
+    value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+    return "" if flag.boolean or value in (None, "") else f" (default: {value})"
+
+
+def run_command(
+    command: Callable[..., None],
+    flag_values: CommandFlags,
+    *,
+    argv: Sequence[str] | None = None,
+    take: Callable[[Sequence[str]], tuple[object, list[str]]] | None = None,
+    on_interrupt: str = "",
+) -> int:
+    """Parse the arguments, call the command and turn what it raises into one line and an exit code.
+
+    Args:
+        command: called with the flags, and with what `take` took.
+        flag_values: the command's flags.
+        argv: the arguments without the program's name; the process's own by default.
+        take: takes arguments that are no flags; returns them in its own form, and the others.
+        on_interrupt: what Ctrl-C prints.
+
+    Returns:
+        0, or 1 after an error, or 130 after Ctrl-C.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "--help" in argv or "-h" in argv or "-help" in argv:
+        print(flag_values.help_text())
+        return 0
+    debug = "--debug" in argv
+    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
+    try:
+        taken, rest = take(argv) if take else (None, argv)
+        unused = flag_values(["command", *rest])[1:]
+        if unused:
+            raise ValueError(f"unexpected argument {unused[0]!r}; flags begin with --, see --help")
+        command(flag_values, taken) if take else command(flag_values)
+    except flags.Error as error:
+        print(f"error: {_one_line(error)} (see --help)", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        if debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{on_interrupt or 'Stopped.'}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,22 @@
+"""TensorFlow for reading and writing records, its only use here; import `tf` from this file.
+
+It is silent, and leaves all accelerators to JAX, whose memory it would reserve.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # announces itself, and reading needs none
+
+import tensorflow as tf
+
+
+def _keep_off_accelerators() -> None:
+    for kind in ("GPU", "TPU"):
+        try:
+            tf.config.set_visible_devices([], kind)
+        except RuntimeError:  # the caller's TensorFlow has begun to work already
+            return
+
+
+_keep_off_accelerators()

@@ -1,0 +1,98 @@
+"""The tracks of a MiniSlakh tree and how one is made, from a seed or from a MIDI file.
+
+Which song a track holds depends on the seed, the split and its number alone, never on how many
+songs are asked for.
+"""
+
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_pipeline.midi_io import Part, read_midi
+from data_pipeline.minislakh.composer import VERSION, compose
+from data_pipeline.minislakh.dice import song_seed
+from data_pipeline.minislakh.renderer import Renderer, TrackInfo, content_uuid, write_track
+
+# The number of a split's first track, less one: track names are unique in the whole tree.
+SPLITS = {"train": 0, "validation": 20000, "test": 30000, "test_unseen": 40000}
+MIDI_TAIL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One track to render: a composed song, or a MIDI file if `midi_path` is given."""
+
+    split: str
+    number: int
+    seed: int
+    seconds: float | int
+    midi_path: str = ""
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the track's folder."""
+        return f"Track{self.number:05d}"
+
+
+def song_jobs(num_songs: int, seed: int, seconds: float | int) -> list[Job]:
+    """The jobs of all splits; a track's song depends on the seed, its split and number alone."""
+    sizes = {split: num_songs if split == "train" else max(2, num_songs // 20) for split in SPLITS}
+    return [
+        Job(split, SPLITS[split] + 1 + index, song_seed(seed, split, index), seconds)
+        for split, size in sizes.items()
+        for index in range(size)
+    ]
+
+
+def midi_jobs(folder: Path) -> list[Job]:
+    """A job for each usable MIDI file; split and number follow from its path inside the folder.
+
+    Eight of ten files (by a hash) train, one validates, one tests.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"midi_dir: {folder} is not a folder")
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
+    jobs, taken = [], set()
+    for path in files:
+        source = path.relative_to(folder).as_posix()
+        crc = zlib.crc32(source.encode())
+        number = 1 + crc // 10 % 99999
+        while number in taken:
+            number = 1 + number % 99999
+        taken.add(number)
+        try:
+            if not _sounding(read_midi(path)):
+                raise ValueError(f"{path}: holds no notes")
+        except ValueError as error:
+            print(f"midi_dir: skipped {error}", file=sys.stderr)
+            continue
+        split = {0: "validation", 1: "test"}.get(crc % 10, "train")
+        jobs.append(Job(split, number, 0, 0.0, str(path), source))
+    if not jobs:
+        raise ValueError(
+            f"midi_dir: {folder} holds no usable .mid or .midi file "
+            f"({len(files)} found, none with notes)"
+        )
+    return jobs
+
+
+def _sounding(parts: list[Part]) -> list[Part]:
+    return [part for part in parts if len(part.notes)]
+
+
+def render_job(out: Path, job: Job, renderer: Renderer) -> None:
+    """Compose or read a song and write its track, whole or not at all."""
+    if job.midi_path:
+        parts = _sounding(read_midi(job.midi_path, sustain_pedal=True))
+        seconds = max(part.notes.offsets.max() for part in parts) + MIDI_TAIL_SECONDS
+        uuid = content_uuid(Path(job.midi_path).read_bytes())
+        info = TrackInfo(job.name, uuid, job.source, 120.0, {})
+    else:
+        song = compose(job.seed, seconds=job.seconds, unseen=job.split == "test_unseen")
+        parts, seconds = song.parts, job.seconds
+        uuid = content_uuid(f"minislakh {VERSION} {job.split} {job.seed} {seconds}".encode())
+        extra = {"bpm": song.bpm, "key": song.key, "style": song.style}
+        info = TrackInfo(job.name, uuid, f"minislakh/{job.seed:016x}", song.bpm, extra)
+    write_track(out / job.split / job.name, parts, info, renderer=renderer, seconds=seconds)

@@ -1,0 +1,137 @@
+"""The bidirectional LSTM by itself: microseconds of a serial step, path by path.
+
+    python -m experiments.benchmarks.recurrence --device=gpu
+
+Every path of this project that the backend has, beside PyTorch's nn.LSTM, flax's own cells and, on
+a GPU, JAX's binding of cuDNN. A serial step is one moment of one layer, both directions at once, in
+one pass: those of a layer must follow one another, so that their latency bounds the whole however
+fast the machine is. `loop` is one layer whose inputs are of width 1, which leaves the recurrence
+alone; `layer` is an inner layer; `trunk` is all four, from spectra.
+"""
+
+import dataclasses
+import sys
+from dataclasses import replace
+
+from cerberus_jax.lstm import PATHS
+from experiments.benchmarks import command, contest, floor, race, sides
+from experiments.benchmarks.figures import Figures, timing
+from experiments.benchmarks.race import Side, SideResult
+from experiments.benchmarks.recurrence_ours import MODES
+from experiments.benchmarks.workload import SMALL, Workload
+from experiments.command_line import CommandFlags, run_command
+
+BATCH = {"cpu": 8, "gpu": 64}
+PARTS = ("loop", "layer", "trunk")
+ONLY_ON_GPU = ("persistent",)
+OURS = "experiments.benchmarks.recurrence_ours:make"
+PEER = "experiments.benchmarks.recurrence_peer:make"
+COLUMNS = {
+    "part": ["part", ""],
+    "pass": ["passes", ""],
+    "side": ["side", ""],
+    "precision": ["precision", ""],
+    "median s": ["median", ".4g"],
+    "us a serial step": ["step_microseconds", ".2f"],
+    "floor, us": ["floor_microseconds", ".2f"],
+    "% of floor": ["floor_percent", ".0f"],
+    "x PyTorch at this precision": ["times_peer", ".2f"],
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    flags = command.race_flags(
+        "recurrence",
+        "[--batch=8] [--parts=loop,layer,trunk]",
+        "Race the paths of the recurrence, forward and with the backward pass, beside PyTorch,\n"
+        "flax and cuDNN.",
+        rounds=5,
+    )
+    flags.string("batch", "", "Batch size (default: 8 on a CPU, 64 on a GPU).")
+    flags.string("parts", ",".join(PARTS), f"Among {', '.join(PARTS)}.")
+    return run_command(_recurrence, flags, argv=argv)
+
+
+def _recurrence(flags: CommandFlags) -> None:
+    chosen = command.options(flags)
+    flags.batch = flags.batch or str(BATCH[chosen.device])
+    work = SMALL if chosen.small else Workload(batch_size=command.count(flags, "batch"))
+    parts = command.among(flags, "parts", PARTS)
+    found = command.measured_machine(chosen)
+    config = dataclasses.asdict(work) | {"device": chosen.device}
+    figures = Figures("recurrence", found, config, columns=COLUMNS, notes=chosen.notes)
+    contestants = race_sides(chosen)
+    for number, (part, mode) in enumerate((part, mode) for part in parts for mode in MODES):
+        of_part = part_of(part, work)
+        left = len(parts) * len(MODES) - number
+        results = contest.hold(contestants, of_part, mode, chosen, races_left=left)
+        figures.rows += [_row(part, mode, one, results, of_part, found) for one in results]
+        figures.notes += contest.failures(results)
+    command.finish(figures, chosen.out)
+
+
+def part_of(part: str, work: Workload) -> Workload:
+    """The sizes of a part: its layers, and inputs of a width that spectra of such a window have."""
+    if part == "trunk":
+        return work
+    width = {"loop": 1, "layer": 2 * work.hidden}[part]
+    return replace(work, layers=1, window=2 * width - 1)
+
+
+def race_sides(chosen: command.Options) -> list[Side]:
+    """All sides of a race; flax and JAX's binding of cuDNN have full precision alone."""
+    device, full = chosen.device, sides.FULL_PRECISION[chosen.device]
+    paths = [path for path in PATHS if path != "auto"]
+    if device == "cpu":
+        paths = [path for path in paths if path not in ONLY_ON_GPU]
+    found = []
+    for precision in (full,) if chosen.small else (full, "bfloat16"):
+        environment = sides.environment(device, precision)
+        if chosen.torch:
+            settings = {"device": device, "precision": precision}
+            found.append(Side("PyTorch", PEER, settings, precision, chosen.peer_python))
+        for path in paths:
+            settings = {"kind": "trunk", "recurrence": path}
+            settings["precision"] = sides.of_network(precision)
+            name = f"cerberus_jax {path}"
+            found.append(Side(name, OURS, settings, precision, environment=environment))
+    environment = sides.environment(device, full)
+    for kind in ("linen", "cudnn") if device == "gpu" else ("linen",):
+        name = {"linen": "flax.linen", "cudnn": "jax.experimental.rnn"}[kind]
+        found.append(Side(name, OURS, {"kind": kind}, full, environment=environment))
+    return found
+
+
+def _row(part, mode, result: SideResult, results, work, found):
+    precision = result.side.precision
+    passes = "forward" if mode == "forward" else "forward and backward"
+    more = {"part": part, "passes": passes, "side": result.side.name}
+    if result.seconds:
+        steps = serial_steps(work, mode)
+        least = floor.floor_seconds(floor_parts(work, mode, precision), found, precision)
+        more |= {
+            "step_microseconds": 1e6 * result.median / steps,
+            "floor_microseconds": 1e6 * least / steps,
+            "floor_percent": 100 * least / result.median,
+        }
+        for peer in results:
+            if peer.side.factory == PEER and peer.seconds and peer.side.precision == precision:
+                more["times_peer"] = race.times_faster(result, peer)
+    return timing(f"{result.side.name}, {precision}, {part}, {passes}", result, **more)
+
+
+def serial_steps(work: Workload, mode: str) -> int:
+    """Steps that must follow one another."""
+    both = floor.serial_steps(work)
+    return both // 2 if mode == "forward" else both
+
+
+def floor_parts(work: Workload, mode: str, precision: str) -> list[floor.Part]:
+    """The parts that belong to the layers; a forward pass alone keeps nothing for a backward."""
+    parts = {"forward": floor.inference, "gradient": floor.training_step}[mode](work, precision)
+    return [part for part in parts if part.name.startswith(("trunk", "recurren"))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Preparing that was stopped, killed or changed in between: a repeat gives what one run gives."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_pipeline import convert, prepare
+from data_pipeline.catalogue import Catalogue
+from tests.test_minislakh_stop import hear_ctrl_c
+from tests.test_prepare import content, prepare_quietly
+from tests.tiny_slakh import make_tree
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    make_tree(tmp_path / "raw", {"train": 3}, stems=("piano", "bass"), seconds=1)
+    prepare_quietly(tmp_path / "raw", tmp_path / "whole")
+    convert_one, done = convert.convert, []
+
+    def fails(job):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(job.track.id)
+        convert_one(job)
+
+    monkeypatch.setattr(convert, "convert", fails)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_quietly(tmp_path / "raw", tmp_path / "out")
+    with pytest.raises(ValueError, match="preparing slakh2100 has not been finished"):
+        Catalogue.load(tmp_path / "out")
+    done.clear()
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
+    assert done == ["Track00003"]
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_what_unfinished_runs_with_other_settings_left_is_swept(tmp_path, monkeypatch):
+    make_tree(tmp_path / "raw", {"train": 2}, stems=("piano",), seconds=1)
+    prepare_quietly(tmp_path / "raw", tmp_path / "whole")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(prepare, "pack", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        prepare_quietly(tmp_path / "raw", tmp_path / "out", sustain_pedal=True)
+    assert len(list((tmp_path / "out").rglob("*.npz"))) == 2
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_process_pool_gives_the_same_and_survives_sigkill(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 8}, seconds=4, rate=44100)
+    prepare_quietly(tmp_path / "raw", tmp_path / "one")
+    code = (
+        "from data_pipeline.prepare import prepare; "
+        f"prepare('slakh2100', {str(tmp_path / 'raw')!r}, out={str(tmp_path / 'two')!r}, "
+        "num_workers=2, progress=False, records=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    part = tmp_path / "two/slakh2100"
+    deadline = time.monotonic() + 30
+    while not list(part.glob("part-*/*/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (part / "1.0.0" / "catalogue.npz").exists()
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert content(tmp_path / "two") == content(tmp_path / "one")
+
+
+def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 8}, seconds=4, rate=44100)
+    prepare_quietly(tmp_path / "raw", tmp_path / "whole")
+    places = {"root": tmp_path / "raw", "out": tmp_path / "out"}
+    command = [sys.executable, "-m", "data_pipeline.prepare", "--num_workers=2"]
+    command += [f"--{name}={place}" for name, place in places.items()]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_ctrl_c,
+    )
+    part = tmp_path / "out/slakh2100"
+    deadline = time.monotonic() + 60
+    while not list(part.glob("part-*/*/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of the process group
+    shown = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, shown
+    assert shown.rstrip().endswith("Stopped. The same command continues where it was.")
+    assert "Traceback" not in shown
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+_KILLED_WHILE_PACKING = """
+import os, signal, sys
+from data_pipeline import pack, prepare
+read, calls = pack.read_converted, []
+
+def read_or_die(*args, **kwargs):
+    calls.append(args)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(*args, **kwargs)
+
+pack.read_converted = read_or_die
+prepare.prepare("slakh2100", sys.argv[1], out=sys.argv[2], num_workers=1, progress=False)
+"""
+
+
+def test_survives_sigkill_while_packing(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 4}, stems=("piano", "bass"), seconds=1)
+    prepare_quietly(tmp_path / "raw", tmp_path / "whole", records=True)
+    args = [sys.executable, "-c", _KILLED_WHILE_PACKING, tmp_path / "raw", tmp_path / "out"]
+    process = subprocess.run(args, cwd=ROOT, capture_output=True)
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(ValueError, match="has not been finished"):
+        Catalogue.load(tmp_path / "out")
+    prepare_quietly(tmp_path / "raw", tmp_path / "out", records=True)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
