@@ -164,7 +164,6 @@ def _embedded_root(num_songs: int) -> Path:
         if not last_file.exists():
             from data_pipeline import minislakh, prepare
 
-            hide_gpus_from_tensorflow()  # which writes the records
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
             tree = minislakh.build(folder / "tree", num_songs=num_songs)
             prepare.prepare("minislakh", tree, out=prepared)

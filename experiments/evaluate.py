@@ -21,7 +21,6 @@ from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config
 from experiments.excerpt_files import EstimateFiles, export_excerpts
-from experiments.huge_pages import restart_with_huge_pages
 from experiments.origin import origin
 from experiments.result_table import results_markdown, results_table
 from experiments.scoring import Reference, score_item, summarise
@@ -290,5 +289,4 @@ def _evaluate(flags: CommandFlags) -> None:
 
 
 if __name__ == "__main__":
-    restart_with_huge_pages()
     sys.exit(main())

@@ -15,7 +15,6 @@ from data_pipeline.audio_stream import SUBTYPES, AudioInfo
 from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.freed_memory import return_large_blocks
-from experiments.huge_pages import restart_with_huge_pages
 from experiments.song_files import (
     MIDI_FILE,
     NOTES_FILE,
@@ -193,8 +192,8 @@ def _separate(flags: _Flags) -> None:
         raise ValueError("no song given; name audio files or folders after the flags")
     find_songs(flags.songs)  # a mistyped name is told before the network is loaded
     options = _options(flags)
-    return_large_blocks()
     keep_compiled()
+    return_large_blocks()
     predictor = Predictor.load(
         flags.workdir,
         step=flags.step,
@@ -271,5 +270,4 @@ def _describe(info: AudioInfo) -> str:
 
 
 if __name__ == "__main__":
-    restart_with_huge_pages()
     sys.exit(main())

@@ -10,10 +10,10 @@ from cerberus_jax.heads import Head, embed, linear, masks
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((2, 5, 6)).astype(np.float32)
 PARAMS = {
-    "kernel": RNG.standard_normal((6, 3, 4)).astype(np.float32),
-    "bias": RNG.standard_normal((3, 4)).astype(np.float32),
+    "kernel": jnp.asarray(RNG.standard_normal((6, 3, 4)), jnp.float32),
+    "bias": jnp.asarray(RNG.standard_normal((3, 4)), jnp.float32),
 }
-LINEAR = np.einsum("bth,hkm->btkm", FEATURES, PARAMS["kernel"]) + PARAMS["bias"]
+LINEAR = np.einsum("bth,hkm->btkm", FEATURES, PARAMS["kernel"]) + np.asarray(PARAMS["bias"])
 
 
 def test_linear():

@@ -74,7 +74,7 @@ def transpose(
             carry, items, strict=True
         ):
             grads, state_grad = cell_transpose(
-                hidden_grad + cotangent, state_grad, *states, jnp.split(gates, 4, axis=-1)
+                hidden_grad + cotangent, state_grad, *states, tuple(jnp.split(gates, 4, axis=-1))
             )
             gate_grads.append(jnp.concatenate(grads, axis=-1))
             state_grads.append(state_grad)

@@ -47,7 +47,12 @@ def add_flags(flags: CommandFlags) -> None:
 
 
 def contests(
-    flags: CommandFlags, chosen: Options, *, forms: Forms, ours: dict[str, dict]
+    flags: CommandFlags,
+    chosen: Options,
+    *,
+    forms: Forms,
+    ours: dict[str, dict],
+    large_pages: bool,
 ) -> list[list[Side]]:
     """The sides of each race: all in one, but on a GPU, whose memory they share, one race for each
     precision. The published form is raced in full precision alone.
@@ -57,6 +62,7 @@ def contests(
         chosen: the other flags, checked.
         forms: the forms of PyTorch that there are.
         ours: settings of this project's sides, by name; --ours adds to them.
+        large_pages: whether they get them on a CPU, see sides.ours.
 
     Raises:
         ValueError: if a flag is wrong.
@@ -71,13 +77,14 @@ def contests(
     groups = []
     for precision in among(flags, "precision", [full, "bfloat16"]):
         where = {"precision": precision, "device": chosen.device}
+        own = where | {"large_pages": large_pages}
         groups.append(
             [
                 sides.peer(name, *forms[name], python=chosen.peer_python, **where)
                 for name in names
                 if name != PUBLISHED or precision == full
             ]
-            + [sides.ours(name, settings, **where) for name, settings in ours.items()]
+            + [sides.ours(name, settings, **own) for name, settings in ours.items()]
         )
     return groups if chosen.device == "gpu" else [[side for group in groups for side in group]]
 

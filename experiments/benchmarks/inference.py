@@ -51,7 +51,7 @@ def _inference(flags: CommandFlags) -> None:
     ]
     if chosen.small:
         works = [SMALL_SONG]
-    contests = contest.contests(flags, chosen, forms=FORMS, ours=OURS)
+    contests = contest.contests(flags, chosen, forms=FORMS, ours=OURS, large_pages=False)
     command.finish(measure(works, chosen, contests), chosen.out)
 
 

@@ -17,19 +17,13 @@ from pathlib import Path
 
 from experiments.benchmarks.race import QUIET_SECONDS, usable_cores, wait_for_quiet
 from experiments.command_line import CommandFlags, run_command
-from experiments.huge_pages import huge_pages, on_request_only
 
 FILE = "machine.json"
 DEVICES = ("cpu", "gpu")
 # Whole tracebacks, because those of a side that fails are shown by their end.
 _TRACEBACKS = {"JAX_TRACEBACK_FILTERING": "off"}
 ENVIRONMENT = {
-    # Large pages, as the commands of this project take them; PyTorch is not faster with them.
-    "cpu": {
-        "JAX_PLATFORMS": "cpu",
-        **_TRACEBACKS,
-        **(huge_pages(os.environ) if on_request_only() else {}),
-    },
+    "cpu": {"JAX_PLATFORMS": "cpu", **_TRACEBACKS},
     # The sides share one GPU, so none may take all its memory.
     "gpu": {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **_TRACEBACKS},
 }

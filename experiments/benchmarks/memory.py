@@ -161,7 +161,7 @@ def readable_step(state, batch, key, weights, *, task: Task):
     """`steps.train_step` with the readable losses, as autodiff sees them."""
     sources = source_waveforms(batch["sources"], batch["gains"])
     grid, kind = task.model.grid, task.mask_target
-    targets = make_targets(sources.sum(1), sources, batch["notes"], grid=grid, mask_target=kind)
+    targets = make_targets(sources, batch["notes"], grid=grid, mask_target=kind)
 
     def mean_loss(params):
         output = task.model.apply(

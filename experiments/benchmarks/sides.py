@@ -5,6 +5,7 @@ import subprocess
 
 from experiments.benchmarks.machine import ENVIRONMENT
 from experiments.benchmarks.race import Side
+from experiments.huge_pages import huge_pages, on_request_only
 
 PEER = "experiments.benchmarks.peer:make"
 OURS = "experiments.benchmarks.ours:make"
@@ -13,14 +14,23 @@ OURS = "experiments.benchmarks.ours:make"
 FULL_PRECISION = {"cpu": "float32", "gpu": "tf32"}
 
 
-def ours(name: str, settings: dict, *, precision: str, device: str) -> Side:
-    """A side of this project; `settings` as in ours.make."""
+def ours(
+    name: str, settings: dict, *, precision: str, device: str, large_pages: bool = True
+) -> Side:
+    """A side of this project; `settings` as in ours.make.
+
+    `large_pages`: as experiments.run takes them on a CPU, while `separate` does not. (PyTorch is
+    not faster with them.)
+    """
+    variables = environment(device, precision)
+    if large_pages and device == "cpu" and on_request_only():
+        variables |= huge_pages(os.environ)
     return Side(
         name,
         OURS,
         {"precision": of_network(precision), **settings},
         precision=precision,
-        environment=environment(device, precision),
+        environment=variables,
     )
 
 

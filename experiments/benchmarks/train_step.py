@@ -63,7 +63,9 @@ def _train_step(flags: CommandFlags) -> None:
         )
         for size in command.counts(flags, "batch")
     ]
-    contests = contest.contests(flags, chosen, forms=FORMS[chosen.device], ours=OURS)
+    contests = contest.contests(
+        flags, chosen, forms=FORMS[chosen.device], ours=OURS, large_pages=True
+    )
     command.finish(measure([SMALL] if chosen.small else works, chosen, contests), chosen.out)
 
 
