@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
+import tensorstore
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
@@ -236,6 +237,10 @@ def _folder(workdir, kind):
 
 def _restore(path, **targets):
     what = f"{path}: the checkpoint cannot be read as this network"
+    try:
+        _check_whole([path / name for name in targets if (path / name).is_dir()])
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
     if differences := _stored_differences(path, targets["params"]):
         raise ValueError(f"{what}: its parameters differ in: {_shorten(differences)}")
     args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
@@ -244,6 +249,16 @@ def _restore(path, **targets):
             return checkpointer.restore(path, args=ocp.args.Composite(**args))
     except (ValueError, FileNotFoundError, KeyError) as error:
         raise ValueError(f"{what}: {error}") from error
+
+
+def _check_whole(folders):
+    """Reads all that is stored: Orbax would meet a damaged file too, but with an error without a
+    name and a traceback from each of its threads."""
+    for folder in folders:
+        base = {"driver": "file", "path": f"{folder}/"}
+        store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+        for name in store.list().result():
+            store.read(name).result()
 
 
 def _shorten(differences: list[str]) -> str:

@@ -106,4 +106,4 @@ def _write(folder, name, samples, rate, loudest):
 def _player(file: str) -> str:
     label = pages.escape(Path(file).stem.replace("_", " "))
     source = pages.escape(file)
-    return f'<audio controls preload="none" src="{source}" aria-label="{label}"></audio>'
+    return f'<audio controls preload="metadata" src="{source}" aria-label="{label}"></audio>'

@@ -128,3 +128,16 @@ def test_another_architecture_names_its_first_parameters(run, tmp_path):
         ValueError, match=r"cannot be read as this network: .*embedding_head/kernel"
     ):
         checkpoint.restore_state(run, like, replicated(make_mesh()))
+
+
+@pytest.mark.parametrize("item", ["params", "training"])
+def test_a_file_cut_short_is_one_error_without_noise(run, tmp_path, item, capfd):
+    copy = shutil.copytree(run, tmp_path / "run")
+    path = checkpoint.locate(copy, "last")
+    files = [file for file in (path / item).rglob("d/*") if file.is_file()]
+    for file in files:
+        file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(ValueError, match=rf"{path}: the checkpoint cannot be read as this network"):
+        like = jax.eval_shape(lambda: _state(5))
+        checkpoint.restore_state(copy, like, replicated(make_mesh()))
+    assert "Traceback" not in capfd.readouterr().err
