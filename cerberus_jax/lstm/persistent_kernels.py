@@ -85,7 +85,7 @@ def forward(
             following = inputs_of(jnp.minimum(step + 1, steps - 1))
             _take_over(handed, states.at[direction, step, examples], all_s, copied)
             sums = _product(weights_s, all_s)
-            return cell, [following[gate] + sums[_rows_of(gate)] for gate in range(4)]
+            return cell, tuple(following[gate] + sums[_rows_of(gate)] for gate in range(4))
 
         lax.fori_loop(0, steps, run, (_zeros(rows), inputs_of(0)))
 
@@ -253,7 +253,7 @@ def _store(ref, value):
 
 
 def _load_gates(ref, units):
-    return [_load(ref.at[gate, units]) for gate in range(4)]
+    return tuple(_load(ref.at[gate, units]) for gate in range(4))
 
 
 def _store_gates(ref, units, values):
