@@ -22,7 +22,7 @@ from cerberus_jax.products import product, transposed_product
 from cerberus_jax.targets import Targets
 
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
-CPU_FRAMES_PER_TURN = 640
+CPU_FRAMES_PER_TURN = 400
 # Clips elsewhere: enough that a turn fills the chip.
 CLIPS_PER_TURN = 16
 
