@@ -77,6 +77,10 @@ class CheckpointWriter:
         if step in manager.all_steps():
             return
         _check_room(manager.directory, state)
+        # A crash may have left a later `best` than the run went on from, and Orbax saves no step
+        # before the latest.
+        for later in [other for other in manager.all_steps() if other > step]:
+            manager.delete(later)
         training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
         manager.save(
             step,

@@ -50,7 +50,7 @@ class Predictor:
         model, params: the network.
         decoding: how each instrument's roll is turned into notes.
         window_seconds, context_seconds: length of a window, and what is thrown away at both ends.
-        windows_per_call: windows the network sees together.
+        windows_per_call: windows the network sees together, at most.
         level: what counts as 0 dB in a window: the loudest bin of the 'window' or of the 'song'.
         exact: give the network the song whole instead; memory then grows with the song.
         highs: carry the masks on above half the network's rate; otherwise sources end there.
@@ -191,15 +191,20 @@ class Predictor:
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
         )
-        if reference is not None:
-            reference = np.full(self.windows_per_call, reference, np.float32)
+        before = None
         for group in _groups(cutter.cut(mono), self.windows_per_call):
-            filled = group + [group[-1]] * (self.windows_per_call - len(group))
+            # At the end of a song as few as fit into a power of two: few shapes, little waste.
+            count = min(1 << (len(group) - 1).bit_length(), self.windows_per_call)
+            filled = group + [group[-1]] * (count - len(group))
             audio = np.stack([window.samples[0] for window in filled])
-            found = _window_batch(self.params, audio, reference, self.model, cutter.context)
-            masks, rolls = (np.asarray(value) for value in found)
-            for k, window in enumerate(group):
-                yield masks[k, :, : window.num_frames], rolls[k, :, : window.num_frames]
+            level = None if reference is None else np.full(count, reference, np.float32)
+            found = _window_batch(self.params, audio, level, self.model, cutter.context)
+            # The device works on these while the host is busy with those before.
+            if before:
+                yield from _of_each_window(*before)
+            before = group, found
+        if before:
+            yield from _of_each_window(*before)
 
     def _masks_whole(self, mono: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same of the whole song at once."""
@@ -264,6 +269,12 @@ def _masks_and_rolls(params, magnitude, model, reference=None):
         heads=("mask_inference", "transcription"),
     )
     return output.mask, jax.nn.sigmoid(output.roll_logits)
+
+
+def _of_each_window(group, found):
+    masks, rolls = (np.asarray(value) for value in found)
+    for k, window in enumerate(group):
+        yield masks[k, :, : window.num_frames], rolls[k, :, : window.num_frames]
 
 
 def _groups(items, size):

@@ -97,8 +97,10 @@ class SongSeparator:
         tail = np.zeros((len(self._buffer), self._half), np.float32)
         if self._num_samples > self._half:
             tail = self._buffer[:, -self._half - 1 : -1][:, ::-1]
-        # Rounded centres may reach past the reflection by a sample or two.
-        self._buffer = np.pad(np.concatenate([self._buffer, tail], axis=1), ((0, 0), (0, 2)))
+        # The network's samples are rounded up in number, so that the last frame may be centred
+        # past the end of the song by less than one of them.
+        over = self.grid.sample_rate_hz // self.grid.network.sample_rate_hz + 2
+        self._buffer = np.pad(np.concatenate([self._buffer, tail], axis=1), ((0, 0), (0, over)))
 
     def apply(self, mask: Float[np.ndarray, "s t f"]) -> Float[np.ndarray, "s c m"]:
         """The samples of the sources that are complete once the frames of `mask` are in."""

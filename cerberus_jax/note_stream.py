@@ -4,6 +4,7 @@ Decoding looks a few frames around a note and no further, so notes that ended a 
 the roll is kept from the first note that is not.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +29,8 @@ class NoteStream:
         self._decode, self._grid = decode, grid
         self._pieces = []  # of the roll that is kept
         self._first, self._seen, self._waiting = 0, 0, 0
-        self._final_until = -np.inf
+        self._final_until = -1.0  # the last frame at which notes have been taken
+        self._guard = math.ceil(_GUARD_SECONDS * grid.frame_rate_hz)
         self._found = {}
 
     def add(self, rolls: Float[np.ndarray, "s t p"]) -> None:
@@ -37,30 +39,33 @@ class NoteStream:
         self._seen += rolls.shape[1]
         self._waiting += rolls.shape[1]
         if self._waiting >= _PIECE_SECONDS * self._grid.frame_rate_hz:
-            self._take(self._seen / self._grid.frame_rate_hz - _GUARD_SECONDS)
+            self._take(self._seen - self._guard)
 
     def finish(self) -> dict[str, Notes]:
         """All notes of the song."""
-        self._take(np.inf)
+        self._take(math.inf)
         return {name: _joined(parts) for name, parts in self._found.items()}
 
     def _take(self, until: float):
-        """Takes the notes that end by `until` and drops the frames that no other note needs."""
+        """Takes the notes that end by the frame `until` and drops the frames that no other needs.
+
+        Frames are compared, not seconds: those of one note differ in their last bit from piece to
+        piece.
+        """
         rate = self._grid.frame_rate_hz
         roll = np.concatenate(self._pieces, axis=1) if self._pieces else np.zeros((0, 0, 0))
         shift = self._first / rate
         keep_from = until
         for name, notes in self._decode(roll).items():
-            ends = notes.offsets + shift
+            begins, ends = (np.rint(notes.intervals.T * rate) + self._first).reshape(2, -1)
             new = (ends > self._final_until) & (ends <= until)
-            open_notes = notes.onsets[ends > until] + shift
-            keep_from = min(keep_from, open_notes.min(initial=np.inf))
+            keep_from = min(keep_from, begins[ends > until].min(initial=math.inf))
             final = notes.select(new)
             moved = Notes(final.intervals + shift, final.pitches, final.velocities)
             self._found.setdefault(name, []).append(moved)
         self._final_until, self._waiting = until, 0
-        if np.isfinite(keep_from):
-            first = max(int((keep_from - _GUARD_SECONDS) * rate), self._first)
+        if math.isfinite(keep_from):
+            first = max(int(keep_from) - self._guard, self._first)
             self._pieces = [roll[:, first - self._first :]]
             self._first = first
 

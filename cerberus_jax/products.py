@@ -1,9 +1,11 @@
 """Matrix products at the precision asked for.
 
 'bfloat16' rounds the factors and sums in float32; 'float32' leaves the type of the factors as it
-is. The gradient of a bfloat16 product is made of bfloat16 products, and XLA's CPU backend wants
-two things of those: no batch axis (it has no batched bfloat16 product with float32 sums), and a
-left factor that really lies in memory the way it is multiplied (half the speed otherwise).
+is, and how they are multiplied to `jax_default_matmul_precision`: by default NVIDIA GPUs take
+TensorFloat-32 and TPUs bfloat16. The gradient of a bfloat16 product is made of bfloat16 products,
+and XLA's CPU backend wants two things of those: no batch axis (it has no batched bfloat16 product
+with float32 sums), and a left factor that really lies in memory the way it is multiplied (half the
+speed otherwise).
 """
 
 import jax

@@ -23,7 +23,7 @@ def dropout(key: Array, features: Float[Array, "*a k"], rate: float) -> Float[Ar
     Each 32 random bits decide about two features: drawing them is what dropout costs on a CPU.
     """
     pairs = (*features.shape[:-1], features.shape[-1] // 2)
-    bits = jax.lax.bitcast_convert_type(jax.random.bits(key, pairs), jnp.uint16)
+    bits = jax.lax.bitcast_convert_type(jax.random.bits(key, pairs, jnp.uint32), jnp.uint16)
     dropped = bits.reshape(features.shape) < round(rate * 2**16)
     return jnp.where(dropped, 0, features / (1 - rate))
 

@@ -5,6 +5,7 @@ that training needs no TensorFlow. Tables over stems point into flat arrays by `
 1])`.
 """
 
+import logging
 import mmap
 import os
 import sys
@@ -149,6 +150,13 @@ class Catalogue:
                 f"data.root={root}: preparing {unfinished[0].parent.name} has not been finished; "
                 "give its command again, it goes on from there"
             )
+        for part in unfinished:
+            if part.parent not in folders:
+                logging.warning(
+                    "data.root=%s: preparing %s has not been finished; it is left out",
+                    root,
+                    part.parent.name,
+                )
         if not folders:
             raise ValueError(
                 f"data.root={root}: not a prepared directory (no <corpus>/{VERSION}/{SIDECAR}); "

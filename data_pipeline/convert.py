@@ -60,8 +60,9 @@ def read_labels(stem: Stem) -> Notes:
         notes = midi_io.read_notes(stem.midi_path, sustain_pedal=stem.sustain_pedal)
     notes = notes.transposed(stem.pitch_shift)
     if stem.time_shift:
-        moved = np.maximum(notes.intervals + stem.time_shift, 0.0)
-        notes = Notes(moved, notes.pitches, notes.velocities)
+        moved = notes.intervals + stem.time_shift
+        notes = Notes(np.maximum(moved, 0.0), notes.pitches, notes.velocities)
+        notes = notes.select(moved[:, 1] > 0)
     return notes
 
 
@@ -76,7 +77,7 @@ def convert(job: Job) -> None:
             continue
         try:
             pcm, notes = read_mono_pcm16(stem.audio_path, job.sample_rate_hz), read_labels(stem)
-        except (ValueError, OSError) as error:
+        except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
             unreadable.append([stem.id, str(error)])
             continue
         if not len(pcm):
@@ -109,17 +110,22 @@ def convert(job: Job) -> None:
     meta["stems"] = [
         {k: getattr(s, k) for k in ("id", "instrument", "program", "is_drum")} for s in kept
     ]
-    _write(job, meta, pcm, labels)
+    ends = [len(samples) / job.sample_rate_hz for samples in audio]
+    _write(job, meta, pcm, [_until(end, notes) for end, notes in zip(ends, labels, strict=True)])
+
+
+def _until(end: float, notes: Notes) -> Notes:
+    """The notes that the audio of a stem, which ends there, can hold."""
+    notes = notes.select(notes.onsets < end)
+    return Notes(np.minimum(notes.intervals, end), notes.pitches, notes.velocities)
 
 
 def _write(job: Job, meta: dict, pcm: np.ndarray, labels: list[Notes]) -> None:
-    end = meta["num_samples"] / job.sample_rate_hz
-    labels = [notes.select(notes.onsets < end) for notes in labels]
     arrays = {
         "meta": np.array(json.dumps(meta)),
         "levels": levels_db(pcm, round(CELL_SECONDS * job.sample_rate_hz)),
         "note_stems": np.repeat(np.arange(len(labels)), [len(n) for n in labels]).astype(np.int16),
-        "intervals": np.minimum(_joined(labels, "intervals", (0, 2)), end),
+        "intervals": _joined(labels, "intervals", (0, 2)),
         "pitches": _joined(labels, "pitches", (0,)).astype(np.int16),
         "velocities": _joined(labels, "velocities", (0,)).astype(np.int16),
     }
@@ -141,9 +147,9 @@ def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
         with np.load(path) as file:
             names = [name for name in file.files if with_pcm or name != "pcm"]
             found = {name: file[name] for name in names}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        found["meta"] = json.loads(str(found["meta"]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not a converted track; delete it and prepare again") from error
-    found["meta"] = json.loads(str(found["meta"]))
     return found
 
 

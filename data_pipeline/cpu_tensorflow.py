@@ -3,11 +3,6 @@
 It is silent, and leaves all accelerators to JAX, whose memory it would reserve.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # announces itself, and reading needs none
-
 import tensorflow as tf
 
 

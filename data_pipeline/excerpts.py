@@ -9,6 +9,7 @@ songs of the same names but other contents are noticed.
 """
 
 import json
+import math
 import os
 import sys
 from dataclasses import asdict, dataclass, fields
@@ -110,6 +111,7 @@ class ExcerptList:
             if (found.pop("format"), found.pop("version")) != (FORMAT, FORMAT_VERSION):
                 raise ValueError(f"'format' is not {FORMAT!r} of version {FORMAT_VERSION}")
             rows = tuple(tuple(_source(one) for one in row) for row in found.pop("excerpts"))
+            _check_head(found, rows)
             found["instruments"] = tuple(found["instruments"])
             result = cls(**found, excerpts=rows)
         except (ValueError, KeyError, TypeError, AttributeError, UnicodeError) as error:
@@ -234,12 +236,22 @@ def _sources(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]
     return result
 
 
+def _check_head(head: dict, rows: tuple) -> None:
+    for name in ("sample_rate_hz", "num_samples"):
+        if type(head[name]) is not int or head[name] < 1:
+            raise ValueError(f"{name} must be a positive whole number, got {head[name]!r}")
+    if not rows:
+        raise ValueError("it has no excerpts")
+
+
 def _source(values: dict) -> Source:
     kinds = {field.name: field.type for field in fields(Source)}
     for name, value in values.items():
         accepted = (int, float) if kinds.get(name) is float else kinds.get(name, object)
         if not isinstance(value, accepted) or isinstance(value, bool):
             raise ValueError(f"{name} must be {kinds[name].__name__}, got {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite, got {value!r}")
     return Source(**{name: kinds.get(name, str)(value) for name, value in values.items()})
 
 
@@ -262,6 +274,12 @@ def _find_stems(catalogue: Catalogue, excerpts: ExcerptList, name: str) -> np.nd
                     "lacks; prepare the corpus and splits that the list was made of"
                 )
             found[number, slot] = stem_of[key]
+            instrument = str(t.stem_instruments[stem_of[key]])
+            if instrument != excerpts.instruments[slot]:
+                raise ValueError(
+                    f"{name}: excerpt {number} has {' / '.join(key)} for "
+                    f"{excerpts.instruments[slot]}; {catalogue.root} says {instrument}"
+                )
     return found
 
 

@@ -28,9 +28,14 @@ def scan(root: str | os.PathLike) -> list[Track]:
 
     Raises:
         FileNotFoundError: if `root` is no folder.
-        ValueError: if it holds no JAMS file.
+        ValueError: if it holds no JAMS file, or one of them twice.
     """
     root = existing_root(root)
+    names = [jams.name for jams in root.rglob("[!.]*.jams")]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"--root={root}: {repeated[0]} is there more than once; keep one copy of the corpus"
+        )
     audio = {p.name: p for suffix in AUDIO_SUFFIXES for p in root.rglob(f"*_mic{suffix}")}
     tracks = []
     for jams in sorted(root.rglob("[!.]*.jams")):  # archives made on a Mac hold "._" files

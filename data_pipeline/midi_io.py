@@ -115,7 +115,13 @@ def _open(path: str | os.PathLike) -> mido.MidiFile:
         file = mido.MidiFile(path, clip=True)
     except EOFError as error:
         raise ValueError(f"{path}: not a MIDI file, or cut short") from error
-    except (OSError, ValueError, KeyError, IndexError, TypeError, LookupError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        mido.KeySignatureError,
+    ) as error:
         raise ValueError(f"{path}: not a readable MIDI file ({error})") from error
     if file.ticks_per_beat <= 0 or file.type == 2:
         raise ValueError(

@@ -5,6 +5,8 @@ OUT/<corpus>/1.0.0 with the PCM, the TFDS records, their numpy twin and a report
 same command goes on; the folder appears only when it is whole.
 """
 
+import contextlib
+import fcntl
 import json
 import logging
 import math
@@ -12,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -64,7 +67,7 @@ def prepare(
         FileNotFoundError: if `root` is no folder.
         ValueError: if the corpus or an option is unknown, the corpus holds no usable track, or
             OUT/<corpus> was prepared from something else.
-        OSError: if the disk is too full.
+        OSError: if the disk is too full, or another process is preparing OUT/<corpus>.
     """
     tracks = _index(corpus, root, options)
     fingerprint = fingerprint_of(tracks, SAMPLE_RATE_HZ)
@@ -73,6 +76,25 @@ def prepare(
             files = _convert(tracks, Path(folder), num_workers, progress, check=True)
             return make_report(corpus, [read_converted(path) for path in files], fingerprint)
     home = Path(out) / corpus
+    with _alone(home):
+        return _prepare_in(home, corpus, root, tracks, fingerprint, num_workers, progress, records)
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """While no other process works in the folder: one would delete what the other writes."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(
+                f"{home}: another process is preparing this corpus; wait for it"
+            ) from error
+        yield
+
+
+def _prepare_in(home, corpus, root, tracks, fingerprint, num_workers, progress, records) -> Report:
     final = home / VERSION
     if (final / SIDECAR).is_file():
         report = Report(**json.loads((final / "report.json").read_text()))
@@ -88,7 +110,7 @@ def prepare(
     files = _convert(tracks, part, num_workers, progress, check=False)
     converted = [read_converted(path) for path in files]
     report = make_report(corpus, converted, fingerprint)
-    pack(converted, files, corpus, out, records=records)
+    pack(converted, files, corpus, home.parent, records=records)
     with whole_file(final / "report.json") as temporary:
         temporary.write_text(json.dumps(asdict(report), indent=1))
     tables_of(converted).save(final / SIDECAR)  # the last file: it says that all are there
@@ -204,6 +226,8 @@ def _prepare(flags: CommandFlags) -> None:
         **options,
     )
     print(report.text())
+    if flags.check and report.num_unreadable:
+        raise ValueError(f"--root={flags.root}: {report.num_unreadable} stems cannot be read")
     if not flags.check:
         home = Path(flags.out) / flags.corpus
         print(f"prepared: {home}; train with --config.data.root={flags.out}")

@@ -19,6 +19,7 @@ class Report:
         corrections: stems per kind of label correction.
         notes_out_of_range: notes outside the 88 keys, left out.
         fingerprint: of the tree and the settings it was prepared from.
+        num_unreadable: stems among the skipped ones that could not be read.
     """
 
     corpus: str
@@ -29,6 +30,7 @@ class Report:
     corrections: dict[str, int]
     notes_out_of_range: int
     fingerprint: str
+    num_unreadable: int = 0
 
     def text(self) -> str:
         """The report for people."""
@@ -53,13 +55,14 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
     Raises:
         ValueError: if no track has a usable stem.
     """
-    num_tracks, minutes, skipped, corrections, others = {}, {}, [], {}, 0
+    num_tracks, minutes, skipped, corrections, others, unreadable = {}, {}, [], {}, 0, 0
     for meta in (one["meta"] for one in converted):
         for stem, reason in meta["skipped"]:
             if reason == slakh_index.OTHER_INSTRUMENT:
                 others += 1
             else:
                 skipped.append([meta["id"], stem, reason])
+        unreadable += len(meta["unreadable"])
         for stem, reason in meta["unreadable"]:
             skipped.append([meta["id"], stem, reason])
             logging.warning("%s %s left out: %s", meta["id"], stem, reason)
@@ -79,4 +82,14 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
             f"{', '.join(slakh_index.INSTRUMENTS)} with audio and notes{reasons}"
         )
     outside = sum(one["meta"]["notes_out_of_range"] for one in converted)
-    return Report(corpus, num_tracks, minutes, skipped, others, corrections, outside, fingerprint)
+    return Report(
+        corpus,
+        num_tracks,
+        minutes,
+        skipped,
+        others,
+        corrections,
+        outside,
+        fingerprint,
+        unreadable,
+    )

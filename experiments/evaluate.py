@@ -234,7 +234,7 @@ def _flags() -> CommandFlags:
         "run the tool on FOLDER/mixtures, then --estimates=FOLDER_OF_THE_TOOL.",
     )
     flags.string("workdir", "", "The run's directory.")
-    flags.string("step", "best", "The checkpoint: best, last, or the number of a step.")
+    flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.string("split", "test", "The split to score.")
     flags.string("data_root", "", "The prepared data, if they have moved since training.")
     flags.boolean("excerpts", "Score the fixed excerpts of the split (what is done anyway).")

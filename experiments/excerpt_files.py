@@ -30,6 +30,8 @@ _PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
 def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
     """Write the first `count` excerpts of the planner into `out`."""
     out, config = Path(out), planner.config
+    if out.is_dir() and any(out.iterdir()):
+        raise ValueError(f"--export_excerpts={out}: an empty or new folder expected, it has files")
     rate = config.grid.sample_rate_hz
     (out / "mixtures").mkdir(parents=True, exist_ok=True)
     ids = []
@@ -79,21 +81,21 @@ class EstimateFiles:
     def find(
         cls, folder: str | Path, instruments: tuple[str, ...], sample_rate_hz: int
     ) -> "EstimateFiles":
-        """The files in a folder; the first excerpt's tell what there is.
+        """The files in a folder; an excerpt must have every kind of file that any of them has.
 
         Raises:
-            FileNotFoundError: if the first excerpt has no file.
+            FileNotFoundError: if there is no file at all.
         """
         first = Path(folder) / excerpt_name(0)
-        audio = [name for name in instruments if (first / f"{name}.wav").is_file()]
-        notes = (first / MIDI_FILE).is_file()
+        audio = any(next(Path(folder).glob(f"*/{name}.wav"), None) for name in instruments)
+        notes = next(Path(folder).glob(f"*/{MIDI_FILE}"), None) is not None
         if not audio and not notes:
             wanted = ", ".join(f"{name}.wav" for name in instruments)
             raise FileNotFoundError(
                 f"--estimates={folder}: {first} holds neither {MIDI_FILE} nor {wanted}; a folder "
                 "per excerpt is expected, named by the mixtures of --export_excerpts"
             )
-        return cls(Path(folder), instruments, sample_rate_hz, bool(audio), notes)
+        return cls(Path(folder), instruments, sample_rate_hz, audio, notes)
 
     def read(self, excerpts: Sequence[Excerpt]) -> list[Estimate]:
         """The estimates of the next excerpts.

@@ -1,8 +1,8 @@
 """Batches read and put on the devices ahead of the step that takes them.
 
 JAX returns from a step before it is computed, so the loop already hands out work in advance; what
-would still stall the devices is a batch that takes long to read: the first of a group that is
-planned together, or any batch beside steps of milliseconds. One thread therefore reads and copies
+would still stall the devices is a batch that takes long to read, as any does beside steps of
+milliseconds. One thread therefore reads and copies
 while the loop computes, never more than `ahead` batches in advance, so that memory stays bounded.
 """
 

@@ -21,6 +21,7 @@ from experiments.config import flatten, load_run_config
 from experiments.config_rules import LOSSES
 from experiments.metric_log import read_metrics
 from experiments.report_excerpts import excerpts_html, write_excerpts
+from experiments.result_table import ORACLE_ASSIGNMENT
 
 REPORT_FILE = Path("report") / "index.html"
 VALIDATION = "validation_"
@@ -215,6 +216,8 @@ def _scores(results: dict | None) -> str:
     intervals = results.get("interval_95") or {}
     by_row = {"mean": intervals.get("mean") or {}} | (intervals.get("per_instrument") or {})
     note += ", below them the 95 % bootstrap interval" * bool(intervals)
+    if results.get("assignment") == "oracle":
+        note += f". Scores of separation: {ORACLE_ASSIGNMENT}"
     rows = [(name, results["per_instrument"][name], "") for name in results["instruments"]]
     rows.append(("mean", results["mean"], ' class="strong"'))
     for name, scores in (results.get("baselines") or {}).items():

@@ -28,7 +28,7 @@ _TITLES = {
     "untrained": "untrained network",
     "oracle_mask": "oracle: phase-sensitive mask, decoded reference roll",
 }
-_ORACLE_ASSIGNMENT = (
+ORACLE_ASSIGNMENT = (
     "Sources by clusters of the embedding; which cluster is which instrument is taken from the "
     "reference (oracle assignment)."
 )
@@ -81,11 +81,15 @@ def _blocks(results: Mapping) -> list[tuple[str, list[Row]]]:
     of_step = "" if step is None else f", step {step}"
     mark = "*" if results.get("assignment") == "oracle" else ""
     blocks = [(f"{what}{mark} ({results['split']}, {items}{of_step})", results)]
-    blocks += [(_TITLES.get(name, name), found) for name, found in results["baselines"].items()]
+    blocks += [
+        (_TITLES.get(name, name) + mark * (name == "untrained"), found)
+        for name, found in results["baselines"].items()
+    ]
     for split, found in results["splits"].items():
         blocks.append((f"{what}{mark} ({split}, {found['num_items']} {unit})", found))
         for name, baseline in found["baselines"].items():
-            blocks.append((f"{_TITLES.get(name, name)} ({split})", baseline))
+            title = _TITLES.get(name, name) + mark * (name == "untrained")
+            blocks.append((f"{title} ({split})", baseline))
     return [(title, _rows(found, instruments)) for title, found in blocks]
 
 
@@ -121,7 +125,11 @@ def _number(value: float, digits: int) -> str:
 
 
 def _notes(results: Mapping) -> list[str]:
-    lines = ["", "95 %: bootstrap interval of the mean; in P/R/F1 columns that of F1."]
+    lines = [
+        "",
+        "95 %: bootstrap interval of the mean over these items, as if no two were of one song; in "
+        "P/R/F1 columns that of F1.",
+    ]
     if results.get("assignment") == "oracle":
-        lines += ["", f"* {_ORACLE_ASSIGNMENT}"]
+        lines += ["", f"* {ORACLE_ASSIGNMENT}"]
     return lines

@@ -4,6 +4,7 @@ One song may fail, the others go on; song_files.py sees to it that neither a ful
 leaves half a song.
 """
 
+import errno
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from experiments.song_files import (
 )
 from experiments.song_progress import SongProgress
 
+# What ends the whole command: the next song would meet it too.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
 
 
@@ -61,7 +64,8 @@ def separate(
 
     Raises:
         FileNotFoundError: if a song or folder does not exist, before anything is done.
-        OSError: if `out` cannot be written to.
+        NotADirectoryError: if `references` is no folder.
+        OSError: if `out` cannot be written to, or its disk is full.
         ValueError: at the end, if songs failed; and before anything is done if the network lacks
             a head or an instrument that was asked for, if a folder has no audio files or two songs
             would share one output folder.
@@ -70,6 +74,8 @@ def separate(
     options = options or SongOptions()
     options.check_instruments(predictor.instruments)
     folders = _output_folders(find_songs(songs), Path(out))
+    if references and not Path(references).is_dir():
+        raise NotADirectoryError(f"--references={references}: no such folder of SONG.mid files")
     Path(out).mkdir(parents=True, exist_ok=True)
     check_writable(out)
     written, failed = [], []
@@ -91,7 +97,9 @@ def separate(
                         reference=reference,
                         on_progress=advance,
                     )
-            except (ValueError, FileNotFoundError) as error:
+            except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in _NO_PLACE:
+                    raise
                 progress.say(f"  failed: {error}", file=sys.stderr)
                 failed.append(str(song))
                 continue
@@ -133,7 +141,8 @@ class _Flags(CommandFlags):
     songs: tuple[str, ...] = ()
 
     def __call__(self, argv, known_only=False):
-        argv = [_with_underscores(argument) for argument in argv]
+        end = argv.index("--") if "--" in argv else len(argv)
+        argv = [*map(_with_underscores, argv[:end]), *argv[end:]]
         command, *songs = super().__call__(argv, known_only)
         self.__dict__["songs"] = tuple(songs)
         return [command]
@@ -141,10 +150,10 @@ class _Flags(CommandFlags):
 
 def _with_underscores(argument: str) -> str:
     """--no-highs is --no_highs."""
-    name, sign, value = argument.partition("=")
-    return name.replace("-", "_").replace("__", "--", 1) + sign + value if (
-        name.startswith("--") and len(name) > 2
-    ) else argument  # fmt: skip
+    if not argument.startswith("--"):
+        return argument
+    name, sign, value = argument[2:].partition("=")
+    return f"--{name.replace('-', '_')}{sign}{value}"
 
 
 def _flags() -> _Flags:
@@ -157,7 +166,7 @@ def _flags() -> _Flags:
     )
     flags.string("workdir", "", "The run's directory: the network to use.")
     flags.string("out", "", "Where the folders of the songs go.")
-    flags.string("step", "best", "The checkpoint: best, last, or the number of a step.")
+    flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.string("only", "", "Write these instruments only, e.g. --only=bass,drums.")
     flags.string("minus", "", "Also write the song without each of these, e.g. --minus=piano.")
     flags.boolean(
@@ -243,9 +252,15 @@ def _check_network(predictor: Predictor) -> None:
 def _output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
     """The folder of each song; songs of one name are told apart by the folder they come from."""
     stems = [song.stem for song in songs]
+    folders = [song.resolve().parent for song in songs]
+    same_place = [(folder, song.stem) for folder, song in zip(folders, songs, strict=True)]
     names = [
-        song.stem if stems.count(song.stem) == 1 else f"{song.resolve().parent.name}_{song.stem}"
-        for song in songs
+        song.stem if stems.count(song.stem) == 1 else f"{folder.name}_{song.stem}"
+        for folder, song in zip(folders, songs, strict=True)
+    ]
+    names = [  # those of one folder, by their endings
+        song.name if same_place.count(place) > 1 else name
+        for song, place, name in zip(songs, same_place, names, strict=True)
     ]
     for name in names:
         if names.count(name) > 1:
@@ -260,10 +275,12 @@ def _output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
 def _check_absent(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not overwrite:
         raise ValueError(f"{folder} exists already; --overwrite replaces it")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; move it, or choose another --out")
 
 
 def _describe(info: AudioInfo) -> str:
-    minutes, seconds = divmod(info.seconds, 60)
+    minutes, seconds = divmod(round(info.seconds, 1), 60)
     count = info.num_channels
     channels = {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
     return f"{minutes:.0f}:{seconds:04.1f}, {channels}, {info.sample_rate_hz} Hz"

@@ -22,6 +22,7 @@ from cerberus_jax.inference import Predictor
 from cerberus_jax.note_stream import LevelStream, NoteStream
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_stream import (
+    SUBTYPES,
     AudioInfo,
     AudioWriter,
     audio_info,
@@ -31,7 +32,8 @@ from data_pipeline.audio_stream import (
 )
 from data_pipeline.midi_io import Part, read_midi, write_midi
 from data_pipeline.slakh_index import instrument_of
-from experiments.song_page import SongPage
+from experiments.song_page import PAGE_FILE, SOUNDS, SongPage
+from experiments.song_progress import printable
 
 MIDI_FILE = "transcription.mid"
 NOTES_FILE = "notes.csv"
@@ -97,11 +99,11 @@ def write_song(
     """
     info = audio_info(song)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        with tempfile.TemporaryDirectory(prefix=".separating.", dir=folder.parent) as name:
             part = Path(name) / folder.name
             part.mkdir()
             _write_files(song, part, info, predictor, options, reference, on_progress)
-            _move(part, folder)
+            _replace(folder, part, predictor.instruments)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot write the files of a song ({reason})"
@@ -239,7 +241,7 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
     write_notes(folder / NOTES_FILE, found)
     if page:
         truth = {name: kept.window(0.0, info.seconds) for name, kept in (reference or {}).items()}
-        page.finish(song.stem, parts_of(found), reference=truth)
+        page.finish(printable(song.stem), parts_of(found), reference=truth)
     for name, count in stems.clipped.items():
         print(f"  {name}.{options.form}: {count} samples beyond full scale were clipped; "
               "--format=wav keeps them", flush=True)  # fmt: skip
@@ -270,11 +272,28 @@ def _readable(song: Path) -> Iterator[np.ndarray]:
         raise ValueError(f"{song}: cannot be read ({error.strerror or error})") from error
 
 
-def _move(part: Path, folder: Path) -> None:
+def _replace(folder: Path, part: Path, instruments: Sequence[str]) -> None:
+    """Puts the new files in the place of all that an earlier call has written; files that are not
+    of this command stay."""
     if not folder.exists():
-        shutil.move(part, folder)
+        os.rename(part, folder)
         return
-    for file in sorted(path for path in part.rglob("*") if path.is_file()):
-        target = folder / file.relative_to(part)
-        target.parent.mkdir(exist_ok=True)
-        os.replace(file, target)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        own = file.relative_to(folder)
+        if not _is_output(own, instruments) and not (part / own).exists():
+            (part / own).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, part / own)
+    aside = part.with_name("before")
+    os.rename(folder, aside)
+    try:
+        os.rename(part, folder)
+    except BaseException:
+        os.rename(aside, folder)
+        raise
+
+
+def _is_output(file: Path, instruments: Sequence[str]) -> bool:
+    """Whether a call may have written this file, whatever its options."""
+    stems = [*instruments, *(f"minus_{name}" for name in instruments), OTHER]
+    sounds = {f"{name}.{form}" for name in stems for form in SUBTYPES}
+    return file.parts[0] == SOUNDS or str(file) in {MIDI_FILE, NOTES_FILE, PAGE_FILE} | sounds

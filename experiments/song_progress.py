@@ -10,6 +10,11 @@ from tqdm import tqdm
 from data_pipeline.audio_stream import audio_info
 
 
+def printable(text: str) -> str:
+    """The text without the bytes of a file name that are no UTF-8: those become '?'."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class SongProgress:
     """Bars that count seconds of music: one for the song, one for all where there are several."""
 
@@ -44,13 +49,13 @@ class SongProgress:
 
     def say(self, text: str, file=None) -> None:
         """Print a line above the bars."""
-        tqdm.write(text, file=file or sys.stdout)
+        tqdm.write(printable(text), file=file or sys.stdout)
         (file or sys.stdout).flush()
 
     def _bar(self, name, total, *, position, wanted=True):
         return tqdm(
             total=round(total, 1),
-            desc=name,
+            desc=printable(name),
             position=position,
             disable=None if wanted else True,
             leave=False,

@@ -173,6 +173,9 @@ class _Loop:
                 bar.update()
                 state = self.after_step(state, step, bar, writer, log)
                 if stop.asked:
+                    self._check_finite(
+                        self._values(), step
+                    )  # never over a checkpoint that is sound
                     writer.save("last", state, self.metadata)
                     raise KeyboardInterrupt
                 if step < last:
@@ -203,7 +206,7 @@ class _Loop:
         save = step % train.checkpoint_every == 0 or last
         if not (scheduled or save):
             return state
-        entry = {name: float(value) for name, value in jax.device_get(self.metrics).items()}
+        entry = self._values()
         self._check_finite(entry, step)
         # Values that are there only because the run ends here are dropped when it goes on.
         only_here = [] if scheduled else list(entry)
@@ -217,6 +220,10 @@ class _Loop:
         if scheduled or last:
             self._log(step, entry, only_here, bar, log)
         return state
+
+    def _values(self) -> dict[str, float]:
+        """The metrics of the last step, once it is computed."""
+        return {name: float(value) for name, value in jax.device_get(self.metrics).items()}
 
     def _log(self, step, entry, only_here, bar, log):
         time_fields = self._pace(step)

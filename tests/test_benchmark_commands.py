@@ -213,3 +213,9 @@ def test_torch_is_looked_for_in_the_peers_python(tmp_path):
     assert sides.torch_version(str(fake)) == "2.13.0"
     fake.write_text("#!/bin/sh\nexit 1\n")
     assert sides.torch_version(str(fake)) is None
+
+
+def test_the_python_of_the_peer_may_be_named_from_here(tmp_path, monkeypatch):
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    assert sides.torch_version("./python") == sides.torch_version(sys.executable)

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmarks import floor, recurrence, recurrence_ours
+from experiments.benchmarks import floor, ours, recurrence, recurrence_ours
 from experiments.benchmarks.figures import read
 from experiments.benchmarks.workload import SMALL, Workload
 
@@ -23,6 +23,13 @@ def test_serial_steps(part, frames):
     work = recurrence.part_of(part, Workload())
     assert recurrence.serial_steps(work, "forward") == frames
     assert recurrence.serial_steps(work, "gradient") == 2 * frames
+
+
+def test_a_path_is_not_measured_in_the_name_of_another():
+    with pytest.raises(ValueError, match="recurrence: 'persistent' does not run here, 'scan'"):
+        recurrence_ours.make(SMALL, "forward", kind="trunk", recurrence="persistent")
+    with pytest.raises(ValueError, match="recurrence: 'persistent' does not run here, 'scan'"):
+        ours.make(SMALL, "train", recurrence="persistent")
 
 
 def test_operations_of_the_floor():

@@ -1,5 +1,7 @@
 """The catalogue: round trip, joining corpora, and errors that hold the command to type."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,13 @@ def test_missing_folder_and_raw_tree_name_the_command(prepared, tmp_path):
     assert command in str(error.value)
 
 
+def test_an_unfinished_corpus_beside_a_finished_one_is_named(prepared, tmp_path, caplog):
+    shutil.copytree(prepared / "out", tmp_path / "out")
+    (tmp_path / "out/guitarset/part-abc").mkdir(parents=True)
+    assert Catalogue.load(tmp_path / "out").corpora == ("slakh2100",)
+    assert "preparing guitarset has not been finished; it is left out" in caplog.text
+
+
 def test_guesses(tmp_path):
     assert guess_corpus(tmp_path) == "slakh2100"
     (tmp_path / "babyslakh_16k").mkdir()
@@ -76,8 +85,6 @@ def test_guesses(tmp_path):
 
 
 def test_damaged_files(prepared, tmp_path):
-    import shutil
-
     shutil.copytree(prepared / "out", tmp_path / "out")
     folder = tmp_path / "out/slakh2100/1.0.0"
     pcm = folder / "pcm.int16"

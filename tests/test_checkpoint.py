@@ -46,6 +46,14 @@ def test_only_the_newest_of_each_kind_is_kept(run):
     assert checkpoint.locate(run, "5").name == "5"
 
 
+def test_a_later_step_that_a_crash_has_left_makes_room(tmp_path):
+    for step in (7, 4):
+        with checkpoint.CheckpointWriter(tmp_path) as writer:
+            writer.save("best", _state(step), METADATA)
+    assert checkpoint.saved_steps(tmp_path) == {"best": 4}
+    _equal(checkpoint.restore_model(tmp_path, "best")[1], _state(4).params)
+
+
 def test_state_round_trip(run):
     like = jax.eval_shape(lambda: _state(5))
     again = checkpoint.restore_state(run, like, replicated(make_mesh()))

@@ -1,5 +1,6 @@
 """One track to one file: levels, what is left out and why, broken files, light workers."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -57,13 +58,42 @@ def test_shorter_stems_are_filled_up_and_late_notes_dropped(tmp_path):
     found = convert.read_converted(tmp_path / "x.npz", with_pcm=True)
     assert found["pcm"].shape == (2, 16000)
     assert not found["pcm"][1, 8000:].any()
-    assert found["intervals"].max() <= 1.0
+    for stem, end in enumerate((1.0, 0.5)):
+        own = found["intervals"][found["note_stems"] == stem]
+        assert len(own) and own.max() <= end and own[:, 0].max() < end
 
 
 def test_not_a_converted_track(tmp_path):
-    (tmp_path / "x.npz").write_bytes(b"PK no")
+    for content in (b"PK no", b""):
+        (tmp_path / "x.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"x\.npz: not a converted track"):
+            convert.read_converted(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", pcm=np.zeros(3))
     with pytest.raises(ValueError, match=r"x\.npz: not a converted track"):
         convert.read_converted(tmp_path / "x.npz")
+
+
+def test_a_passing_error_is_no_reason_to_leave_a_stem_out(tmp_path, monkeypatch):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=0.2)
+    (track,) = slakh_index.scan(tmp_path / "raw")
+
+    def fail(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(convert, "read_mono_pcm16", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        convert.convert(convert.Job(track, tmp_path / "x.npz", 16000))
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_notes_before_the_beginning_of_the_audio(tmp_path):
+    path = tmp_path / "x.jams"
+    data = [{"time": t, "duration": 0.5, "value": 60, "confidence": None} for t in (0.1, 0.8, 2)]
+    notes = {"namespace": "note_midi", "data": data}
+    path.write_text(json.dumps({"annotations": [notes]}))
+    stem = slakh_index.Stem("mic", "guitar", 25, False, tmp_path, path, time_shift=-1.0)
+    found = convert.read_labels(stem)
+    np.testing.assert_allclose(found.intervals, [[0.0, 0.3], [1.0, 1.5]])
 
 
 def test_a_failing_pool_says_what_to_do(tmp_path, capfd):

@@ -120,6 +120,20 @@ def test_interrupted_after_the_last_byte_or_with_too_many(server, tmp_path, extr
     _is_whole(tmp_path / "root")
 
 
+def test_stopped_while_the_sum_is_taken(server, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(download.pooch, "file_hash", stop)
+        with pytest.raises(KeyboardInterrupt):
+            _download(server, tmp_path / "root")
+    server.asked.clear()
+    _download(server, tmp_path / "root")
+    _is_whole(tmp_path / "root")
+    assert server.asked == [f"bytes={len(server.content)}-"]
+
+
 def test_a_server_without_ranges(server, tmp_path):
     server.ranges, server.cuts = False, [500]
     _download(server, tmp_path / "root")

@@ -76,6 +76,17 @@ def test_a_tool_may_do_one_thing_only(estimates, planner):
         read(estimates, planner)
 
 
+def test_what_any_excerpt_has_all_must_have(estimates, planner):
+    (estimates / "0000" / "transcription.mid").unlink()
+    with pytest.raises(FileNotFoundError, match=r"0000/transcription.mid: no such MIDI file"):
+        read(estimates, planner)
+
+
+def test_excerpts_are_not_mixed_with_others(exported, planner):
+    with pytest.raises(ValueError, match=r"--export_excerpts=.*: an empty or new folder expected"):
+        export_excerpts(planner, exported, count=1)
+
+
 def test_missing_notes_are_named(estimates, planner):
     (estimates / "0001" / "transcription.mid").unlink()
     with pytest.raises(FileNotFoundError, match=r"0001/transcription.mid: no such MIDI file"):

@@ -75,6 +75,10 @@ def test_a_listed_planner_gives_batches_too(planner, file):
         (lambda found: found["excerpts"][2][0].update(stem="S77"), r"excerpt 2 needs .* S77"),
         (lambda found: found["excerpts"][2][1].update(rms_db=-9.0), "made from other data"),
         (lambda found: found["excerpts"][2][1].update(num_notes=77), "made from other data"),
+        (lambda found: found["excerpts"][2][1].update(gain=float("inf")), "gain must be finite"),
+        (lambda found: found["instruments"].reverse(), r"excerpt 0 has .* says"),
+        (lambda found: found.update(num_samples="1"), "num_samples must be a positive whole"),
+        (lambda found: found.update(excerpts=[]), "it has no excerpts"),
         (lambda found: found.update(sample_rate_hz=8000), "at 8000 Hz, used at 16000 Hz"),
     ],
 )

@@ -67,6 +67,14 @@ def test_bad_roots(tmp_path):
         guitarset.scan(tmp_path)
 
 
+def test_two_copies_of_a_recording(tmp_path):
+    for folder in ("annotation", "copy"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "00_BN1-129-Eb_comp.jams").write_text(_jams([(1.0, 0.5, 60.0)]))
+    with pytest.raises(ValueError, match=r"00_BN1-129-Eb_comp\.jams is there more than once"):
+        guitarset.scan(tmp_path)
+
+
 def test_genuine_recording(samples):
     (track,) = guitarset.scan(samples / "guitarset")
     (stem,) = track.stems

@@ -149,6 +149,18 @@ def test_missing_text_and_cut_files(tmp_path, samples):
             midi_io.read_midi(tmp_path / "cut.mid")
 
 
+def test_an_impossible_key_signature_is_named(tmp_path):
+    path = tmp_path / "key.mid"
+    write_midi(path, [])
+    content = path.read_bytes()
+    key = bytes([0, 0xFF, 0x59, 2, 100, 0])
+    at = content.index(b"MTrk") + 8
+    length = int.from_bytes(content[at - 4 : at], "big") + len(key)
+    path.write_bytes(content[: at - 4] + length.to_bytes(4, "big") + key + content[at:])
+    with pytest.raises(ValueError, match=r"key\.mid: not a readable MIDI file .*key"):
+        midi_io.read_midi(path)
+
+
 def test_time_code_division_is_refused(tmp_path):
     midi_io.write_midi(tmp_path / "x.mid", [])
     content = bytearray((tmp_path / "x.mid").read_bytes())

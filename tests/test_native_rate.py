@@ -11,7 +11,7 @@ from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.stft import istft, stft
 
 GRID = FrameGrid(16000, 128, 32)
-RATES = (8000, 11025, 16000, 22050, 44100, 48000, 96000)
+RATES = (8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000)
 
 
 def separate(song, rate, masks_of, *, cuts=(), pieces=1, **options):
@@ -42,6 +42,16 @@ def test_at_the_networks_rate_it_is_the_simple_path():
     np.testing.assert_array_equal(mono, song.mean(0, keepdims=True))
     simple = istft(masks[:, None] * stft(jnp.asarray(song), GRID), GRID, 5000)
     np.testing.assert_allclose(found, simple, atol=2e-6)
+
+
+@pytest.mark.parametrize("rate", [88200, 176400, 192000])
+def test_every_length_within_a_hop_of_the_network(rate):
+    hop = GRID.hop * rate // GRID.sample_rate_hz
+    for num_samples in range(20 * hop, 21 * hop + 1):
+        song = np.ones((1, num_samples), np.float32)
+        found, _ = separate(song, rate, random_masks)
+        assert found.shape == (2, 1, num_samples)
+        np.testing.assert_allclose(found.sum(0), song, atol=3e-6)
 
 
 @settings(deadline=None, max_examples=40)

@@ -1,5 +1,7 @@
 """Rolls in pieces give the notes of the whole, and are not kept."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,6 +46,29 @@ def test_pieces_do_not_matter(size):
         np.testing.assert_allclose(found[name].intervals, whole[name].intervals, atol=1e-9)
         np.testing.assert_array_equal(found[name].pitches, whole[name].pitches)
         assert np.abs(found[name].velocities - whole[name].velocities).max() <= 1  # rounding
+
+
+def test_no_border_loses_or_repeats_a_note():
+    """Short notes on every key end on every frame, in pieces as windows give them."""
+    rng = np.random.default_rng(0)
+    num_frames = 12_000
+    rolls = np.zeros((2, num_frames, 88), np.float32)
+    for pitch in range(88):
+        first = int(rng.integers(0, 20))
+        while first < num_frames:
+            length = int(rng.integers(3, 30))
+            rolls[:, first : first + length, pitch] = 0.9
+            first += length + int(rng.integers(2, 20))
+    stream, start = NoteStream(decoder, GRID), 0
+    for size in itertools.cycle((256, 256, 256, 256, 194)):
+        if start >= num_frames:
+            break
+        stream.add(rolls[:, start : start + size])
+        start += size
+    found, whole = stream.finish(), decoder(rolls)
+    for name in NAMES:
+        assert len(found[name]) == len(whole[name]) > 10_000
+        np.testing.assert_allclose(found[name].intervals, whole[name].intervals, atol=1e-9)
 
 
 def test_a_note_that_lasts_is_kept_whole():

@@ -128,6 +128,16 @@ def test_several_corpora_in_one_directory(tmp_path, samples):
     assert Catalogue.load(tmp_path / "out/guitarset").corpora == ("guitarset",)
 
 
+def test_one_process_at_a_time(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=0.5)
+    with (
+        prepare._alone(tmp_path / "out/slakh2100"),
+        pytest.raises(OSError, match="out/slakh2100: another process is preparing this corpus"),
+    ):
+        prepare_quietly(tmp_path / "raw", tmp_path / "out")
+    assert prepare_quietly(tmp_path / "raw", tmp_path / "out").num_tracks == {"train": 1}
+
+
 def test_command_line(tmp_path):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
 
@@ -142,6 +152,12 @@ def test_command_line(tmp_path):
     assert bad.returncode == 1
     assert bad.stderr.strip().startswith("error:")
     assert "Traceback" not in bad.stderr
+    make_tree(tmp_path / "cut", {"train": 1}, stems=("piano", "bass"), seconds=1)
+    (stem, _) = sorted((tmp_path / "cut").rglob("*.flac"))[-2:]
+    stem.write_bytes(stem.read_bytes()[:100])
+    damaged = run("--corpus=slakh2100", f"--root={tmp_path / 'cut'}", "--check")
+    assert damaged.returncode == 1
+    assert "1 stems cannot be read" in damaged.stderr
     usage = run("--corpus=slakh2100")
     assert usage.returncode == 1
     assert "--root=DIR" in usage.stderr

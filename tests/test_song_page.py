@@ -68,7 +68,10 @@ def test_the_file_needs_nothing_from_elsewhere(page):
 
 
 def test_text_cannot_end_the_script():
-    assert "</script" not in pages.json_for_html({"title": "</script><b>"})
+    for title in ("</script><b>", "<!--<script>"):
+        text = pages.json_for_html({"title": title})
+        assert "<" not in text
+        assert json.loads(text) == {"title": title}
 
 
 def test_templates_are_filled_completely():

@@ -193,6 +193,24 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert train.start_step(tmp_path) == 0
 
 
+def test_a_stop_saves_nothing_that_is_not_finite(tmp_path, monkeypatch):
+    class Asked(train.GracefulStop):
+        def __init__(self):
+            super().__init__()
+            self.asked = True
+
+    def poisoned():
+        for batch in _batches():
+            batch["gains"][:] = np.nan
+            yield batch
+
+    monkeypatch.setattr(train, "GracefulStop", Asked)
+    rarely = {f"train__{name}": 9 for name in ("num_steps", "log_every", "checkpoint_every")}
+    with pytest.raises(ValueError, match="not finite at step 1"):
+        _train(tmp_path, poisoned(), train__eval_every=9, **rarely)
+    assert train.start_step(tmp_path) == 0
+
+
 def test_a_long_run_says_so_once_and_early(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "LONG_RUN_SECONDS", 0)
     config = _config(train__num_steps=14, train__log_every=14)

@@ -44,6 +44,12 @@ def test_dropout_drops_that_share_and_keeps_the_mean():
     assert abs(pairs.all(1).mean() - 0.09) < 0.01
 
 
+def test_dropout_in_float64():
+    with jax.enable_x64(True):
+        dropped = dropout(jax.random.key(0), jnp.ones((4, 6), jnp.float64), 0.5)
+        assert dropped.dtype == jnp.float64 and set(np.unique(dropped)) == {0.0, 2.0}
+
+
 def test_one_layer_has_no_dropout():
     trunk, params = _trunk(layers=1)
     trained = trunk.apply(params, X, train=True, rngs={"dropout": jax.random.key(0)})

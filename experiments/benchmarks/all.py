@@ -101,11 +101,13 @@ def run_one(name: str, options: list[str], limit_seconds: float) -> str | None:
     ) as process:
         timer = threading.Timer(limit_seconds, lambda: (stopped.set(), _stop(process)))
         timer.start()
-        for line in process.stderr:
-            print(line, end="", file=sys.stderr, flush=True)
-            last.append(line)
-        process.wait()
-        timer.cancel()
+        try:
+            for line in process.stderr:
+                print(line, end="", file=sys.stderr, flush=True)
+                last.append(line)
+            process.wait()
+        finally:  # after Ctrl-C too: the end of this process would wait for the timer
+            timer.cancel()
     if stopped.is_set():
         return f"stopped after {limit_seconds:.0f} s\n{''.join(last)}"
     if process.returncode:

@@ -43,8 +43,8 @@ def _flags() -> CommandFlags:
     )
     flags.string("data", "", "Prepared directory.")
     flags.string("split", "test", "Split.")
-    flags.string("count", "100", "Excerpts of each instrument.")
-    flags.string("seconds", "10", "Length of an excerpt.")
+    flags.integer("count", 100, "Excerpts of each instrument.", lowest=1)
+    flags.number("seconds", 10.0, "Length of an excerpt.")
     flags.string("out", "", "JSON file that gets the figures too.")
     return flags
 
@@ -52,9 +52,9 @@ def _flags() -> CommandFlags:
 def _ceiling(flags: CommandFlags) -> None:
     if not flags.data:
         raise ValueError("--data is missing: a directory made by data_pipeline.prepare")
-    figures = measure(
-        Catalogue.load(flags.data), flags.split, int(flags.count), float(flags.seconds)
-    )
+    figures = measure(Catalogue.load(flags.data), flags.split, flags.count, flags.seconds)
+    if not figures:
+        raise ValueError(f"--split={flags.split}: no instrument of {flags.data} has excerpts there")
     print(table(figures))
     if flags.out:
         Path(flags.out).write_text(json.dumps(figures, indent=1))

@@ -11,6 +11,7 @@ from cerberus_jax import parallel
 from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.joint_loss import choose_clips_per_turn
+from cerberus_jax.lstm import paths
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task, init_state
 from experiments.benchmarks.workload import NUM_PITCHES, Workload, loader_batch, song
@@ -55,9 +56,26 @@ def network(work: Workload, **settings) -> Cerberus:
     )
 
 
+def insist_on_path(recurrence: str, *, batch: int, hidden: int, precision: str) -> None:
+    """What runs in the place of a path that cannot must not be measured in its name.
+
+    Raises:
+        ValueError: unless this path of the recurrence runs here, or it is 'auto'.
+    """
+    runs = paths.choose(recurrence, batch=batch, hidden=hidden, precision=precision)
+    if recurrence not in ("auto", runs):
+        raise ValueError(f"recurrence: {recurrence!r} does not run here, {runs!r} would instead")
+
+
 def task(work: Workload, *, clips_per_turn: int = 0, **settings) -> Task:
     """The training task of a workload; clips_per_turn 0 is that which training takes."""
     model = network(work, **settings)
+    insist_on_path(
+        model.recurrence,
+        batch=work.batch_size // jax.device_count(),
+        hidden=model.hidden,
+        precision=model.precision,
+    )
     options = HeadOptions(
         embedding_activation=model.embedding_activation,
         mask_activation=model.mask_activation,

@@ -142,10 +142,15 @@ def race(
         one result per side, in order; those that failed have `error`, and the others went on.
     """
     results, end = [SideResult(side) for side in sides], time.monotonic() + limit_seconds
+
+    def settle():
+        wait_for_quiet(min(quiet_seconds, end - time.monotonic()))
+
     with contextlib.ExitStack() as stack:
         runners = []
         for result in results:
-            wait_for_quiet(0 if together else quiet_seconds)
+            if not together:
+                settle()
             runner = stack.enter_context(_Runner(result, work, mode, repeat, end))
             runners.append(runner)
             if not together:
@@ -158,7 +163,7 @@ def race(
                 break
             for runner in runners if number % 2 == 0 else runners[::-1]:
                 if runner.result.error is None:
-                    wait_for_quiet(quiet_seconds)
+                    settle()
                     runner.turn(say)
     return results
 

@@ -11,6 +11,7 @@ from jax.experimental import rnn
 from jaxtyping import Array, Float
 
 from cerberus_jax.trunk import Trunk
+from experiments.benchmarks.ours import insist_on_path
 from experiments.benchmarks.workload import SEED, Workload
 
 MODES, KINDS = ("forward", "gradient"), ("trunk", "linen", "cudnn")
@@ -59,7 +60,10 @@ def layers(kind: str, work: Workload, inputs: Float[Array, "b t f"], **settings)
     return {"trunk": _trunk, "linen": _linen, "cudnn": _cudnn}[kind](work, inputs, **settings)
 
 
-def _trunk(work, inputs, **settings):
+def _trunk(work, inputs, *, recurrence="auto", precision="float32"):
+    sizes = {"batch": work.batch_size, "hidden": work.hidden, "precision": precision}
+    insist_on_path(recurrence, **sizes)
+    settings = {"recurrence": recurrence, "precision": precision}
     trunk = Trunk(work.layers, work.hidden, **settings)
     params = jax.jit(trunk.init, static_argnames="train")(jax.random.key(0), inputs, train=False)
     return params, lambda params, inputs: trunk.apply(params, inputs, train=False)

@@ -72,7 +72,9 @@ def torch_version(python: str) -> str | None:
     """
     code = "import importlib.metadata as m; print(m.version('torch'))"
     try:
-        run = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=os.sep)
+        # Elsewhere, because here any folder named torch would pass for it.
+        program = os.path.abspath(python) if os.sep in python else python
+        run = subprocess.run([program, "-c", code], capture_output=True, text=True, cwd=os.sep)
     except OSError as error:
         raise ValueError(
             f"peer_python: a Python with PyTorch expected, e.g. --peer_python=python3, got "

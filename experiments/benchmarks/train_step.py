@@ -29,7 +29,10 @@ FORMS = {
         "graph": ("compile", "graph"),
     },
 }
-OURS = {"cerberus_jax": {}}
+OURS = {
+    "cpu": {"cerberus_jax": {}},
+    "gpu": {"cerberus_jax": {}, "cerberus_jax persistent": {"recurrence": "persistent"}},
+}
 COLUMNS = {
     "batch": ["batch", ""],
     **contest.COLUMNS,
@@ -64,7 +67,7 @@ def _train_step(flags: CommandFlags) -> None:
         for size in command.counts(flags, "batch")
     ]
     contests = contest.contests(
-        flags, chosen, forms=FORMS[chosen.device], ours=OURS, large_pages=True
+        flags, chosen, forms=FORMS[chosen.device], ours=OURS[chosen.device], large_pages=True
     )
     command.finish(measure([SMALL] if chosen.small else works, chosen, contests), chosen.out)
 

@@ -34,8 +34,8 @@ def asset(name: str) -> str:
 
 
 def json_for_html(data: object) -> str:
-    """JSON that cannot end the script element around it."""
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    """JSON without a sign that HTML would read: nothing in it opens or ends an element."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def escape(text: object) -> str:

@@ -1,7 +1,7 @@
 "use strict";
 // Plays one of three sets of files, "song", "stems" or "notes", with one clock. A page opened from
 // disk may not decode files by itself, so these are plain <audio> elements that are kept together:
-// the first one leads, the others are nudged by their playback rate, or moved where they are far off.
+// the first one that plays leads, the others are nudged by their playback rate, or moved where they are far off.
 class Player {
   constructor(data, onError) {
     this.seconds = data.seconds;
@@ -23,6 +23,7 @@ class Player {
     audio.preload = "auto";
     audio.src = source;
     audio.volume = volume;
+    audio.preservesPitch = false;  // a nudge of the rate must not be stretched back: one hears that
     audio.dataset.name = name ?? "";
     audio.addEventListener("error", () => onError(decodeURIComponent(source)));
     audio.addEventListener("ended", () => { if (audio === this.leader) this.pause(); });
@@ -31,7 +32,7 @@ class Player {
 
   get active() { return this.sets[this.listen]; }
 
-  get leader() { return this.active[0]; }
+  get leader() { return this.active.find((audio) => !audio.error) ?? this.active[0]; }
 
   isHeard(name) {
     return this.soloed.size ? this.soloed.has(name) : !this.muted.has(name);
@@ -102,7 +103,8 @@ class Player {
 
   #keepTogether() {
     if (!this.playing || this.leader.seeking) return;
-    for (const audio of this.active.slice(1)) {
+    for (const audio of this.active) {
+      if (audio === this.leader || audio.error) continue;
       const late = this.leader.currentTime - audio.currentTime;
       if (audio.seeking || audio.ended) continue;
       if (Math.abs(late) > 0.15) audio.currentTime = this.leader.currentTime;

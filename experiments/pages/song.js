@@ -10,6 +10,7 @@ const rows = [];
 let chosen = null;
 
 function clock(seconds) {
+  seconds = Math.round(10 * seconds) / 10;
   const minutes = Math.floor(seconds / 60);
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
 }
@@ -227,6 +228,7 @@ document.addEventListener("keydown", (event) => {
   const onButton = event.key === " " && event.target.tagName === "BUTTON" && event.target.id !== "play";
   if (!action || event.ctrlKey || event.metaKey || event.altKey || onButton) return;
   event.preventDefault();
+  if (event.repeat && ![ "Arrow", "+", "=", "-" ].some((key) => event.key.startsWith(key))) return;
   action(event);
   show();
 });
