@@ -46,7 +46,7 @@ class NoteStream:
         self._take(math.inf)
         return {name: _joined(parts) for name, parts in self._found.items()}
 
-    def _take(self, until: float):
+    def _take(self, until: float | int):
         """Takes the notes that end by the frame `until` and drops the frames that no other needs.
 
         Frames are compared, not seconds: those of one note differ in their last bit from piece to

@@ -76,44 +76,55 @@ def prepare(
             files = _convert(tracks, Path(folder), num_workers, progress, check=True)
             return make_report(corpus, [read_converted(path) for path in files], fingerprint)
     home = Path(out) / corpus
+    if report := _finished(home, root, fingerprint):
+        return report
+    part = home / f"part-{fingerprint}"
+    need_space(home, bytes_needed(tracks, part), f"preparing {corpus}")
     with _alone(home):
-        return _prepare_in(home, corpus, root, tracks, fingerprint, num_workers, progress, records)
+        if report := _finished(home, root, fingerprint):  # while we looked
+            return report
+        files = _convert(tracks, part, num_workers, progress, check=False)
+        return _complete(home, files, fingerprint, records=records)
+
+
+def _finished(home: Path, root, fingerprint: str) -> Report | None:
+    """The report of an earlier run, None where there is none."""
+    final = home / VERSION
+    if not (final / SIDECAR).is_file():
+        return None
+    report = Report(**json.loads((final / "report.json").read_text()))
+    if report.fingerprint != fingerprint:
+        raise ValueError(
+            f"{home} was prepared from another tree or with other settings than {root}; "
+            "choose another --out, or delete that folder"
+        )
+    logging.warning("%s is already prepared; nothing to do", home)
+    return report
 
 
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """While no other process works in the folder: one would delete what the other writes."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(
-                f"{home}: another process is preparing this corpus; wait for it"
-            ) from error
+    lock = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError as error:
+        raise OSError(f"{home}: another process is preparing this corpus; wait for it") from error
+    finally:
+        os.close(lock)
 
 
-def _prepare_in(home, corpus, root, tracks, fingerprint, num_workers, progress, records) -> Report:
+def _complete(home: Path, files: list[Path], fingerprint: str, *, records: bool) -> Report:
+    """Puts the converted tracks together; what is written last says that all is there."""
     final = home / VERSION
-    if (final / SIDECAR).is_file():
-        report = Report(**json.loads((final / "report.json").read_text()))
-        if report.fingerprint != fingerprint:
-            raise ValueError(
-                f"{home} was prepared from another tree or with other settings than {root}; "
-                "choose another --out, or delete that folder"
-            )
-        logging.warning("%s is already prepared; nothing to do", home)
-        return report
-    part = home / f"part-{fingerprint}"
-    need_space(home, bytes_needed(tracks, part), f"preparing {corpus}")
-    files = _convert(tracks, part, num_workers, progress, check=False)
     converted = [read_converted(path) for path in files]
-    report = make_report(corpus, converted, fingerprint)
-    pack(converted, files, corpus, home.parent, records=records)
+    report = make_report(home.name, converted, fingerprint)
+    pack(converted, files, home.name, home.parent, records=records)
     with whole_file(final / "report.json") as temporary:
         temporary.write_text(json.dumps(asdict(report), indent=1))
-    tables_of(converted).save(final / SIDECAR)  # the last file: it says that all are there
+    tables_of(converted).save(final / SIDECAR)
     for folder in home.glob("part-*"):  # those of unfinished runs with other settings too
         shutil.rmtree(folder)
     return report

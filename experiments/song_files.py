@@ -33,7 +33,6 @@ from data_pipeline.audio_stream import (
 from data_pipeline.midi_io import Part, read_midi, write_midi
 from data_pipeline.slakh_index import instrument_of
 from experiments.song_page import PAGE_FILE, SOUNDS, SongPage
-from experiments.song_progress import printable
 
 MIDI_FILE = "transcription.mid"
 NOTES_FILE = "notes.csv"
@@ -241,7 +240,7 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
     write_notes(folder / NOTES_FILE, found)
     if page:
         truth = {name: kept.window(0.0, info.seconds) for name, kept in (reference or {}).items()}
-        page.finish(printable(song.stem), parts_of(found), reference=truth)
+        page.finish(song.stem, parts_of(found), reference=truth)
     for name, count in stems.clipped.items():
         print(f"  {name}.{options.form}: {count} samples beyond full scale were clipped; "
               "--format=wav keeps them", flush=True)  # fmt: skip

@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import os
 import types
 
 import mido
@@ -17,7 +16,7 @@ from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import read_audio, write_audio
 from experiments import song_files as module
 from experiments.separate import find_songs, main, separate
-from experiments.song_files import MIDI_FILE, NOTES_FILE, SongOptions
+from experiments.song_files import MIDI_FILE, NOTES_FILE
 from tests.full_disk import room_for
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
@@ -215,77 +214,6 @@ def test_songs_of_one_name(tmp_path):
     with pytest.raises(ValueError, match=r"mix.wav and .*mix.wav would both be written"):
         separate(songs, predictor=HalfAndHalf(), out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
-
-
-def test_a_second_call_leaves_nothing_of_the_first(tmp_path):
-    path, out = song(tmp_path / "a.wav"), tmp_path / "out"
-    options = SongOptions(other=True, minus=("piano",))
-    (folder,) = separate([path], predictor=HalfAndHalf(), out=out, options=options)
-    assert {"other.wav", "minus_piano.wav", "page"} <= set(names_in(folder))
-    (folder / "notes").mkdir()
-    (folder / "notes/mine.txt").write_text("mine")
-    options = SongOptions(form="flac", only=("drums",), page=False)
-    separate([path], predictor=HalfAndHalf(), out=out, options=options, overwrite=True)
-    assert names_in(folder) == ["drums.flac", "notes", NOTES_FILE, MIDI_FILE]
-    assert (folder / "notes/mine.txt").read_text() == "mine"
-    assert names_in(out) == ["a"]
-
-
-def test_the_old_result_stays_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
-    path, out = song(tmp_path / "a.wav"), tmp_path / "out"
-    (folder,) = separate([path], predictor=HalfAndHalf(), out=out)
-    before = (folder / "piano.wav").read_bytes()
-    rename = module.os.rename
-
-    def fail(source, target):
-        if target == folder and source.name != "before":
-            raise OSError(errno.EIO, "Input/output error")
-        rename(source, target)
-
-    monkeypatch.setattr(module.os, "rename", fail)
-    with pytest.raises(OSError, match="cannot write the files of a song"):
-        separate([path], predictor=HalfAndHalf(), out=out, overwrite=True)
-    assert (folder / "piano.wav").read_bytes() == before
-    assert names_in(out) == ["a"]
-
-
-def test_a_file_in_the_place_of_a_folder_fails_that_song_alone(tmp_path, capsys):
-    songs = [song(tmp_path / "a.wav"), song(tmp_path / "b.wav")]
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "a").write_text("a file")
-    with pytest.raises(ValueError, match="1 of 2 songs failed"):
-        separate(songs, predictor=HalfAndHalf(), out=out, overwrite=True)
-    assert f"{out / 'a'} is a file" in capsys.readouterr().err
-    assert names_in(out) == ["a", "b"] and (out / "a").read_text() == "a file"
-
-
-def test_file_names_of_another_time(tmp_path, capsys):
-    path = song(tmp_path / os.fsdecode(b"caf\xe9 \xff<!--<script>.wav"))
-    (folder,) = separate([path], predictor=HalfAndHalf(), out=tmp_path / "out")
-    text = (folder / "index.html").read_text()
-    assert "caf? ?" in text and "<!--<script" not in text
-    assert "caf? ?" in capsys.readouterr().out
-
-
-def test_references_that_are_nowhere(tmp_path):
-    path = song(tmp_path / "a.wav")
-    with pytest.raises(NotADirectoryError, match=r"--references=.*nowhere: no such folder"):
-        separate(
-            [path], predictor=HalfAndHalf(), out=tmp_path / "out", references=tmp_path / "nowhere"
-        )
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_song_that_becomes_nan(tmp_path, capsys):
-    path = tmp_path / "a.wav"
-    waveform = np.zeros((200_000, 1), np.float32)
-    waveform[-1] = np.nan
-    soundfile.write(path, waveform, 16000, subtype="FLOAT")
-    with pytest.raises(ValueError, match="1 of 1 songs failed"):
-        separate([path], predictor=HalfAndHalf(), out=tmp_path / "out")
-    assert "a.wav" in capsys.readouterr().err
-    assert names_in(tmp_path / "out") == []
 
 
 def test_finding_songs(tmp_path):

@@ -27,7 +27,7 @@ def _slakh_sum(samples, folder):
 
 
 def _guitarset(samples, folder):
-    (path,) = (samples / "guitarset").rglob("*_mic.wav")
+    (path,) = (samples / "guitarset").rglob("*_mic.flac")
     return path
 
 
