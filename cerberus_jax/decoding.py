@@ -95,10 +95,28 @@ def decode(
     if not np.isfinite(roll).all():
         raise ValueError("decode: roll must hold finite probabilities, it holds NaN or infinity")
     keys, first, end, confidence = segment(np.asarray(roll, np.float32).T, config)
-    intervals = np.stack([first, end], axis=1) / grid.frame_rate_hz
-    intervals[:, 0] = np.clip(intervals[:, 0] + config.onset_shift_seconds, 0, intervals[:, 1])
+    intervals = shifted_intervals(keys, first, end, config, grid)
     velocities = np.clip(np.rint(127 * confidence), 1, 127).astype(np.int64)
     return Notes(intervals, keys + LOWEST_PITCH, velocities)
+
+
+def shifted_intervals(
+    row: Int[np.ndarray, " n"],
+    first: Int[np.ndarray, " n"],
+    end: Int[np.ndarray, " n"],
+    config: DecodingConfig,
+    grid: FrameGrid,
+) -> Float[np.ndarray, "n 2"]:
+    """Seconds of the notes of `segment`, the onsets shifted.
+
+    An onset moves no further than the note's end, and a note ends where its key is struck again:
+    overlapping notes of one key are cut short by whatever plays them.
+    """
+    onsets, offsets = first / grid.frame_rate_hz, end / grid.frame_rate_hz
+    onsets = np.clip(onsets + config.onset_shift_seconds, 0, offsets)
+    again = row[1:] == row[:-1]
+    offsets[:-1] = np.where(again, np.minimum(offsets[:-1], onsets[1:]), offsets[:-1])
+    return np.stack([onsets, np.maximum(offsets, onsets)], axis=1)
 
 
 def segment(

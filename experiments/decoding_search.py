@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from cerberus_jax.decoding import DecodingConfig, segment
+from cerberus_jax.decoding import DecodingConfig, segment, shifted_intervals
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, Notes
 from data_pipeline.transforms import note_frames
@@ -79,17 +79,14 @@ class DecodingTask:
     def scores(self, config: DecodingConfig) -> tuple[float, float]:
         """Mean onset F1 and mean frame F1, as experiments.scoring defines them."""
         row, first, end, _ = segment(self.rows, config)
-        rate = self.grid.frame_rate_hz
-        onsets = np.clip(first / rate + config.onset_shift_seconds, 0, end / rate)
+        onsets, offsets = shifted_intervals(row, first, end, config, self.grid).T
         items = self.row_items[row]
         places = np.sort(self._places(items, self.row_pitches[row], onsets))
         matched = _matched(self.onsets, places) // (self.seconds * _PITCHES)
         hits = np.bincount(matched.astype(np.int64), minlength=self.num_items)
         found = np.bincount(items, minlength=self.num_items)
         onset_f1 = 2 * hits / np.maximum(found + self.num_notes, 1)
-        return float(onset_f1.mean()), self._frame_f1(
-            row, *note_frames(onsets, end / rate, self.grid)
-        )
+        return float(onset_f1.mean()), self._frame_f1(row, *note_frames(onsets, offsets, self.grid))
 
     def _frame_f1(self, row, first, end) -> float:
         num_rows, num_frames = self.rows.shape

@@ -97,10 +97,10 @@ def separate(
                         reference=reference,
                         on_progress=advance,
                     )
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, MemoryError, RuntimeError) as error:
                 if isinstance(error, OSError) and error.errno in _NO_PLACE:
                     raise
-                progress.say(f"  failed: {error}", file=sys.stderr)
+                progress.say(f"  failed: {_reason(error)}", file=sys.stderr)
                 failed.append(str(song))
                 continue
             written.append(folder)
@@ -111,6 +111,13 @@ def separate(
             f"{len(failed)} of {len(folders)} songs failed (messages above): {', '.join(failed)}"
         )
     return written
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong; JAX tells of a device without room in a RuntimeError."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return "not enough memory; without --exact it does not grow with the song"
+    return str(error) or type(error).__name__
 
 
 def find_songs(paths: Sequence[str | Path]) -> list[Path]:

@@ -283,12 +283,12 @@ def _replace(folder: Path, part: Path, instruments: Sequence[str]) -> None:
             (part / own).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, part / own)
     aside = part.with_name("before")
-    os.rename(folder, aside)
     try:
+        os.rename(folder, aside)
         os.rename(part, folder)
-    except BaseException:
-        os.rename(aside, folder)
-        raise
+    finally:  # whatever came between, Ctrl-C too
+        if not folder.exists():
+            os.rename(aside, folder)
 
 
 def _is_output(file: Path, instruments: Sequence[str]) -> bool:

@@ -68,7 +68,8 @@ class Spectrogram:
             self._power[first : first + len(rows)] = rows
         self._next = max(ready, self._next)
         following = self._begins[self._next] if self._next < len(self._begins) else end
-        drop = max(int(following) - self._start, 0)
+        # No further than what is here: of a long song the next frame may lie beyond it.
+        drop = min(max(int(following) - self._start, 0), len(self._buffer))
         self._buffer, self._start = self._buffer[drop:], self._start + drop
 
 

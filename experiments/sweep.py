@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from cerberus_jax.checkpoint import saved_steps
 from experiments.command_line import CommandFlags, Overrides, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.config import (
@@ -20,7 +21,6 @@ from experiments.config import (
     find_file,
     known_files,
     load_config,
-    load_run_config,
 )
 from experiments.config_rules import LOSSES
 from experiments.huge_pages import restart_with_huge_pages
@@ -28,6 +28,7 @@ from experiments.huge_pages import restart_with_huge_pages
 TABLE_FILE = "sweep.md"
 SCORES_FILE = "sweep.json"
 RESULTS_FILE = "results.json"
+TEST_SPLIT = "test"
 INTERRUPTED = "Stopped. The same command skips the finished points and continues the last one."
 
 _DECIBELS = ("si_sdr", "si_sir", "si_sar")
@@ -124,14 +125,21 @@ def run_points(
 
 
 def finished_results(config: ConfigDict, folder: Path) -> dict | None:
-    """The results of a point that was trained for all its steps and evaluated; None otherwise."""
-    file = folder / RESULTS_FILE
-    if not file.is_file() or load_run_config(folder).train.num_steps != config.train.num_steps:
+    """The test results of a point that was trained for all its steps; None otherwise.
+
+    Those of another split or checkpoint, or of a point that was looked at before its end, are not
+    the sweep's.
+    """
+    file, steps = folder / RESULTS_FILE, saved_steps(folder)
+    if not file.is_file() or steps.get("last", 0) < config.train.num_steps:
         return None
     try:
-        return json.loads(file.read_text())
+        results = json.loads(file.read_text())
     except ValueError:
         return None
+    best = steps.get("best", steps["last"])
+    wanted = results.get("split") == TEST_SPLIT and results.get("step") == best
+    return results if wanted else None
 
 
 def table_row(name: str, config: ConfigDict, results: dict) -> dict:

@@ -3,6 +3,7 @@ import json
 
 import jaxtyping
 import numpy as np
+import pretty_midi
 import pytest
 
 from cerberus_jax.decoding import (
@@ -16,6 +17,7 @@ from cerberus_jax.decoding import (
 )
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.midi_io import Part, write_midi
 
 GRID = FrameGrid()
 PITCH = 60
@@ -223,3 +225,21 @@ def test_unusable_rolls(monkeypatch):
         decode(np.zeros((5, 128), np.float32), GRID)
     with pytest.raises(ValueError, match="NaN"):
         decode(roll_of([0.5, np.nan]), GRID)
+
+
+def test_repeats_never_overlap_whatever_the_shift(tmp_path):
+    """pretty_midi ends a note where its key is struck again, or earlier: nothing may be lost."""
+    roll = np.zeros((100, 88), np.float32)
+    roll[10:60, 30] = 0.9
+    roll[[24, 40], 30] = 0.0  # struck again at 25 and 41
+    for shift in (-0.03, 0.0, 0.03):
+        notes = decode(roll, GRID, config=DecodingConfig(onset_shift_seconds=shift))
+        assert len(notes) == 3
+        assert (notes.offsets[:-1] <= notes.onsets[1:] + 1e-12).all()
+        np.testing.assert_allclose(
+            notes.onsets, np.array([10, 25, 41]) / GRID.frame_rate_hz + shift
+        )
+        write_midi(tmp_path / "x.mid", [Part("piano", 0, False, notes)])
+        (part,) = pretty_midi.PrettyMIDI(str(tmp_path / "x.mid")).instruments
+        played = np.array([(note.start, note.end) for note in part.notes])
+        np.testing.assert_allclose(played, notes.intervals, atol=1e-3)

@@ -87,3 +87,36 @@ def test_a_song_that_becomes_nan(tmp_path, capsys):
         separate([path], predictor=HalfAndHalf(), out=tmp_path / "out")
     assert "a.wav" in capsys.readouterr().err
     assert names_in(tmp_path / "out") == []
+
+
+def test_an_interrupt_between_two_renames_gives_the_old_result_back(tmp_path, monkeypatch):
+    path, out = song(tmp_path / "a.wav"), tmp_path / "out"
+    (folder,) = separate([path], predictor=HalfAndHalf(), out=out)
+    before = (folder / "piano.wav").read_bytes()
+    rename = module.os.rename
+
+    def interrupted(source, target):
+        rename(source, target)
+        if target.name == "before":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        separate([path], predictor=HalfAndHalf(), out=out, overwrite=True)
+    assert (folder / "piano.wav").read_bytes() == before
+    assert names_in(out) == ["a"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 99 GB")])
+def test_a_song_too_large_for_the_memory_fails_alone(tmp_path, capsys, error):
+    class Large(HalfAndHalf):
+        def predict_stream(self, blocks, sample_rate_hz, reference=None):
+            if sample_rate_hz == 44100:
+                raise error
+            yield from super().predict_stream(blocks, sample_rate_hz, reference)
+
+    songs = [song(tmp_path / "a.wav", rate=44100), song(tmp_path / "b.wav")]
+    with pytest.raises(ValueError, match="1 of 2 songs failed"):
+        separate(songs, predictor=Large(), out=tmp_path / "out")
+    assert "not enough memory; without --exact" in capsys.readouterr().err
+    assert names_in(tmp_path / "out") == ["b"]

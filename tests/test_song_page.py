@@ -147,6 +147,17 @@ def test_solo_and_mute(browser):
     wait_for(lambda: state(browser)["heard"] == ["notes:piano"])
 
 
+def test_the_slider_follows_the_keys_while_it_has_the_focus(browser):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.execute_script("player.pause(); player.seek(0); show()")
+    slider = browser.find_element("id", "seek")
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert float(slider.get_property("value")) == pytest.approx(5, abs=0.05)
+    slider.send_keys(Keys.HOME)
+    assert float(slider.get_property("value")) == pytest.approx(0, abs=0.05)
+
+
 def test_seeking_moves_everything(browser):
     stop(browser)
     press(browser, "2")

@@ -47,6 +47,16 @@ def test_long_songs_have_a_bounded_picture():
     assert found.decibels().shape == (NUM_ROWS, MOST_COLUMNS)
 
 
+@pytest.mark.parametrize("block", [999, 4096, 10**6])
+def test_what_sounds_late_in_a_long_song_is_drawn_there(block):
+    """Frames lie further apart than a window is long: samples between them are dropped."""
+    samples = np.zeros(10**6, np.float32)
+    samples[900_000:901_000] = np.sin(np.arange(1000))
+    found = picture(samples, 1000, cuts=range(block, len(samples), block))
+    loud = np.flatnonzero(found.max(0) > -20)
+    assert loud.size and set(loud) <= {2699, 2700, 2701, 2702, 2703}
+
+
 def test_the_file_is_a_png_with_high_frequencies_above():
     levels = np.array([[-100.0, -70.0], [-35.0, 0.0], [0.0, 0.0]])
     image = matplotlib.image.imread(io.BytesIO(png(levels, top_db=0.0, colours=magma())))

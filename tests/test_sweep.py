@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cerberus_jax.checkpoint import saved_steps
 from experiments import sweep
 from experiments.config import heads_of, load_config, save_config
 
@@ -26,10 +27,14 @@ class Recorder:
         save_config(config, folder)
         if folder.name == self.stop_at:
             raise KeyboardInterrupt
+        for kind in ("last", "best"):
+            (folder / "checkpoints" / kind / str(config.train.num_steps)).mkdir(
+                parents=True, exist_ok=True
+            )
 
     def evaluate(self, folder):
         self.evaluated.append(folder.name)
-        return {"mean": MEAN}
+        return {"mean": MEAN, "split": "test", "step": saved_steps(folder)["best"]}
 
     def run(self, points, workdir):
         return sweep.run_points(points, workdir, train=self.train, evaluate=self.evaluate)
@@ -87,6 +92,28 @@ def test_results_of_a_shorter_run_do_not_count_when_the_longer_one_is_stopped(tm
     rest = Recorder()
     rest.run(longer, tmp_path)
     assert rest.evaluated == ["deep_clustering"]
+
+
+def test_a_look_at_an_unfinished_point_does_not_finish_it(tmp_path):
+    points = sweep.load_points(SWEEP, SET)[:1]
+    ((name, config),) = points
+    recorder = Recorder()
+    recorder.run(points, tmp_path)
+    folder = tmp_path / name
+    steps = config.train.num_steps
+    (folder / "checkpoints/last" / str(steps)).rename(folder / "checkpoints/last/5")
+    assert sweep.finished_results(config, folder) is None
+    (folder / "checkpoints/last/5").rename(folder / "checkpoints/last" / str(steps))
+    assert sweep.finished_results(config, folder)["mean"] == MEAN
+
+
+@pytest.mark.parametrize("change", [{"split": "validation"}, {"step": 5}])
+def test_scores_of_another_split_or_step_are_not_those_of_the_sweep(tmp_path, change):
+    points = sweep.load_points(SWEEP, SET)[:1]
+    Recorder().run(points, tmp_path)
+    file = tmp_path / points[0][0] / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    assert sweep.finished_results(points[0][1], file.parent) is None
 
 
 def test_results_cut_short_are_made_again(tmp_path):

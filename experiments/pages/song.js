@@ -139,7 +139,7 @@ function movePlayheads() {
     row.playhead.dataset.seconds = now.toFixed(3);
   }
   find("time").textContent = `${clock(now)} / ${clock(data.seconds)}`;
-  if (document.activeElement !== find("seek") || player.playing) find("seek").value = now;
+  find("seek").value = now;
   find("seek").setAttribute("aria-valuetext", clock(now));
 }
 
