@@ -4,17 +4,17 @@ ceiling (systems.py).
 What is tuned comes with the checkpoint; nothing is chosen on the scored split.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from cerberus_jax.checkpoint import check_same_network, locate
+from cerberus_jax.checkpoint import check_same_network, is_tuned, locate
 from cerberus_jax.inference import Predictor
-from data_pipeline.audio_io import check_writable, whole_file
+from data_pipeline.audio_io import check_writable
 from data_pipeline.plan import Excerpt, Planner
 from experiments import data
 from experiments.command_line import CommandFlags, run_command
@@ -22,7 +22,13 @@ from experiments.compile_cache import keep_compiled
 from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config
 from experiments.excerpt_files import EstimateFiles, export_excerpts
 from experiments.origin import origin
-from experiments.result_table import results_markdown, results_table
+from experiments.result_table import (
+    RESULTS_FILE,
+    TEST_SPLIT,
+    results_file,
+    results_table,
+    write_results,
+)
 from experiments.scoring import Reference, score_item, summarise
 from experiments.songs import whole_songs
 from experiments.systems import (
@@ -35,8 +41,6 @@ from experiments.systems import (
 )
 from experiments.train import model_of
 
-RESULTS_FILE = "results.json"
-SONGS_FILE = "results_songs.json"
 UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training never heard
 
 
@@ -49,7 +53,7 @@ def evaluate(
     workdir: str | Path,
     *,
     step: str | int = "best",
-    split: str = "test",
+    split: str = TEST_SPLIT,
     data_root: str = "",
     excerpts: str = "",
     songs: bool = False,
@@ -65,9 +69,9 @@ def evaluate(
         songs: whole songs, heard in windows, in place of the fixed excerpts.
 
     Returns:
-        what results.json (results_songs.json) holds: scores per instrument, their means with
-        intervals, those of each item, those of the baselines, and, for excerpts of 'test', those
-        of MiniSlakh's unseen programs under `splits`.
+        what the file (`results_file`) holds: scores per instrument, their means with intervals,
+        those of each item, those of the baselines, the decoding, and, for excerpts of 'test',
+        those of MiniSlakh's unseen programs under `splits`.
 
     Raises:
         FileNotFoundError: if there is no such run, checkpoint, data or list.
@@ -80,37 +84,40 @@ def evaluate(
     predictor = Predictor.load(workdir, step=step)
     _check_fit(config, predictor, workdir)
     check_writable(workdir)
+    checkpoint = locate(workdir, step)
     results = {
-        "step": int(locate(workdir, step).name),
+        "step": int(checkpoint.name),
         "assignment": assignment_of(predictor.model.heads),
+        "decoding": _decoding_of(predictor, checkpoint),
         "splits": {},
     }
+    file = workdir / results_file(split=split, excerpts=excerpts, songs=songs)
     if songs:
         results |= _score_songs(data.planner(config, split), song_systems(predictor), config)
-        return _write(results | origin(config), workdir / SONGS_FILE)
+        return write_results(results | origin(config), file)
     systems = excerpt_systems(predictor, seed=config.seed)
     planner, count = data.test_excerpts(config, split)
     results |= _score_excerpts(planner, count, systems, config)
     drawn = not config.evaluation.excerpts
-    if split == "test" and drawn and UNSEEN_SPLIT in planner.catalogue.splits:
+    if split == TEST_SPLIT and drawn and UNSEEN_SPLIT in planner.catalogue.splits:
         few = {name: systems[name] for name in ("network", "mixture")}
         try:
             unseen, _ = data.test_excerpts(config, UNSEEN_SPLIT)
             results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, few, config)
         except ValueError as error:  # a small data set may lack an instrument there
             print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
-    return _write(results | origin(config), workdir / RESULTS_FILE)
+    return write_results(results | origin(config), file)
 
 
 def evaluate_files(
     workdir: str | Path,
     estimates: str | Path,
     *,
-    split: str = "test",
+    split: str = TEST_SPLIT,
     data_root: str = "",
     excerpts: str = "",
 ) -> dict:
-    """Score any tool's files on a run's excerpts and write results.json beside them.
+    """Score any tool's files on a run's excerpts and write the scores beside them.
 
     Args:
         workdir: the run whose excerpts were exported; it needs no checkpoint.
@@ -127,9 +134,10 @@ def evaluate_files(
     files = EstimateFiles.find(estimates, tuple(config.instruments), grid_of(config).sample_rate_hz)
     check_writable(estimates)
     systems = file_systems(files.read, grid_of(config), tuple(config.instruments))
-    results = {"step": None, "assignment": None, "splits": {}}
+    results = {"step": None, "assignment": None, "decoding": None, "splits": {}}
     results |= _score_excerpts(planner, count, systems, config)
-    return _write(results | origin(config), Path(estimates) / RESULTS_FILE)
+    file = Path(estimates) / results_file(split=split, excerpts=excerpts)
+    return write_results(results | origin(config), file)
 
 
 def run_config(workdir: str | Path, *, data_root: str = "", excerpts: str = "") -> ConfigDict:
@@ -215,31 +223,31 @@ def _check_fit(config: ConfigDict, predictor: Predictor, workdir: Path) -> None:
     check_same_network(predictor.params, model_of(config), f"{workdir} and its config.json")
 
 
-def _write(results: dict, path: Path) -> dict:
-    """JSON, and the table beside it as Markdown."""
-    with whole_file(path) as part:
-        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    with whole_file(path.with_suffix(".md")) as part:
-        part.write_text(results_markdown(results))
-    return results
+def _decoding_of(predictor: Predictor, checkpoint: Path) -> dict | None:
+    """How rolls become notes, for who reads the scores; None for a network without rolls."""
+    if "transcription" not in predictor.model.heads:
+        return None
+    settings = {name: asdict(config) for name, config in predictor.decoding.items()}
+    return {"tuned": is_tuned(checkpoint), "per_instrument": settings}
 
 
 def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m experiments.evaluate --workdir=DIR [--step=best|last|N] [--split=test]",
         f"Score a trained network on the fixed excerpts of a split: prints a table and writes\n"
-        f"DIR/{RESULTS_FILE} and the table as Markdown. Beside the network's scores: the\n"
+        f"DIR/{RESULTS_FILE} and the table as Markdown; what is not the run's own test goes into\n"
+        "a file of its own, such as results_validation.json. Beside the network's scores: the\n"
         "unprocessed mixture, the untrained network, and the oracle mask with the decoded\n"
         "reference roll. To score another tool on the same excerpts: --export_excerpts=FOLDER,\n"
         "run the tool on FOLDER/mixtures, then --estimates=FOLDER_OF_THE_TOOL.",
     )
     flags.string("workdir", "", "The run's directory.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
-    flags.string("split", "test", "The split to score.")
+    flags.string("split", TEST_SPLIT, "The split to score.")
     flags.string("data_root", "", "The prepared data, if they have moved since training.")
     flags.boolean("excerpts", "Score the fixed excerpts of the split (what is done anyway).")
     flags.boolean(
-        "songs", f"Score whole songs, heard in windows; writes {SONGS_FILE} in place of the other."
+        "songs", f"Score whole songs, heard in windows; writes {results_file(songs=True)}."
     )
     flags.string(
         "excerpt_list",
@@ -280,10 +288,10 @@ def _evaluate(flags: CommandFlags) -> None:
         return
     if flags.estimates:
         results = evaluate_files(flags.workdir, flags.estimates, **where)
-        file = Path(flags.estimates) / RESULTS_FILE
     else:
         results = evaluate(flags.workdir, step=flags.step, songs=flags.songs, **where)
-        file = Path(flags.workdir) / (SONGS_FILE if flags.songs else RESULTS_FILE)
+    name = results_file(split=flags.split, excerpts=flags.excerpt_list, songs=flags.songs)
+    file = Path(flags.estimates or flags.workdir) / name
     print(results_table(results))
     print(f"Written: {file}, {file.with_suffix('.md')}")
 

@@ -7,13 +7,13 @@ and follows the reader's light or dark setting because the plots take the text's
 import html
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from data_pipeline.audio_io import whole_file
 from experiments import pages
 from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
@@ -21,7 +21,7 @@ from experiments.config import flatten, load_run_config
 from experiments.config_rules import LOSSES
 from experiments.metric_log import read_metrics
 from experiments.report_excerpts import excerpts_html, write_excerpts
-from experiments.result_table import ORACLE_ASSIGNMENT
+from experiments.result_table import ORACLE_ASSIGNMENT, RESULTS_FILE, UNTUNED, is_untuned
 
 REPORT_FILE = Path("report") / "index.html"
 VALIDATION = "validation_"
@@ -62,7 +62,7 @@ def write_report(workdir: str | Path, *, excerpts: int = 0) -> Path:
     config = load_run_config(workdir)
     page = workdir / REPORT_FILE
     page.parent.mkdir(parents=True, exist_ok=True)
-    results = _results(workdir / "results.json")
+    results = _results(workdir / RESULTS_FILE)
     listening = []
     if excerpts and results and results.get("items"):
         listening = write_excerpts(workdir, results, count=excerpts)
@@ -73,9 +73,8 @@ def write_report(workdir: str | Path, *, excerpts: int = 0) -> Path:
         results=results,
         excerpts=excerpts_html(listening),
     )
-    part = page.with_name(f".{page.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, page)
+    with whole_file(page) as part:
+        part.write_text(text, encoding="utf-8")
     return page
 
 
@@ -218,6 +217,8 @@ def _scores(results: dict | None) -> str:
     note += ", below them the 95 % bootstrap interval" * bool(intervals)
     if results.get("assignment") == "oracle":
         note += f". Scores of separation: {ORACLE_ASSIGNMENT}"
+    if is_untuned(results):
+        note += f". {UNTUNED}"
     rows = [(name, results["per_instrument"][name], "") for name in results["instruments"]]
     rows.append(("mean", results["mean"], ' class="strong"'))
     for name, scores in (results.get("baselines") or {}).items():

@@ -1,11 +1,18 @@
-"""The scores of results.json as text and as Markdown, in the layout of the authors' tables.
+"""The scores of results.json: where they are written, and as tables in the authors' layout.
 
 Columns are theirs (SDR, SIR, SAR of the scale-invariant family, then precision, recall and F1 of
 frames, onsets, onsets with offsets), and after them what theirs lack: the improvement over the
 mixture. 95 % intervals of the means stand under the network's own rows.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.audio_io import whole_file
+
+RESULTS_FILE = "results.json"
+TEST_SPLIT = "test"
 
 # Title, metrics, digits: P/R/F1 stand together.
 _COLUMNS = (
@@ -33,7 +40,40 @@ ORACLE_ASSIGNMENT = (
     "reference (oracle assignment)."
 )
 
+UNTUNED = (
+    "Default note thresholds: those of this checkpoint were not tuned on the validation split, "
+    "which is done when training has reached its last step."
+)
+
 Row = tuple[str, list[str]]
+
+
+def results_file(*, split: str = TEST_SPLIT, excerpts: str = "", songs: bool = False) -> str:
+    """The name of the file of scores: what is not the run's test has one of its own.
+
+    Args:
+        split: the split that is scored.
+        excerpts: a list of excerpts other than the config's.
+        songs: whole songs instead of excerpts.
+    """
+    parts = ["songs"] * songs + [split] * (split != TEST_SPLIT)
+    parts += [f"of_{Path(excerpts).stem}"] * bool(excerpts)
+    return "_".join([Path(RESULTS_FILE).stem, *parts]) + Path(RESULTS_FILE).suffix
+
+
+def write_results(results: dict, path: Path) -> dict:
+    """Write JSON, and the table beside it as Markdown; returns the results."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+    with whole_file(path.with_suffix(".md")) as part:
+        part.write_text(results_markdown(results))
+    return results
+
+
+def is_untuned(results: Mapping) -> bool:
+    """Whether notes were found with thresholds that nobody has tuned."""
+    decoding = results.get("decoding")
+    return bool(decoding) and not decoding["tuned"]
 
 
 def results_table(results: Mapping) -> str:
@@ -132,4 +172,6 @@ def _notes(results: Mapping) -> list[str]:
     ]
     if results.get("assignment") == "oracle":
         lines += ["", f"* {ORACLE_ASSIGNMENT}"]
+    if is_untuned(results):
+        lines += ["", UNTUNED]
     return lines

@@ -5,7 +5,6 @@ and continues what was stopped; the table is rewritten after each point.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
+from data_pipeline.audio_io import whole_file
 from experiments.command_line import CommandFlags, Overrides, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.config import (
@@ -24,11 +24,10 @@ from experiments.config import (
 )
 from experiments.config_rules import LOSSES
 from experiments.huge_pages import restart_with_huge_pages
+from experiments.result_table import RESULTS_FILE, TEST_SPLIT
 
 TABLE_FILE = "sweep.md"
 SCORES_FILE = "sweep.json"
-RESULTS_FILE = "results.json"
-TEST_SPLIT = "test"
 INTERRUPTED = "Stopped. The same command skips the finished points and continues the last one."
 
 _DECIBELS = ("si_sdr", "si_sir", "si_sar")
@@ -190,9 +189,8 @@ def _precision_recall_f1(row: dict, kind: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(text)
 
 
 def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
@@ -211,7 +209,7 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
         points,
         flags.workdir,
         train=train_run,
-        evaluate=lambda folder: evaluate(folder, step="best", split="test"),
+        evaluate=lambda folder: evaluate(folder, step="best", split=TEST_SPLIT),
     )
     print(table(rows), end="")
     print(f"Written: {Path(flags.workdir) / TABLE_FILE}, {Path(flags.workdir) / SCORES_FILE}")

@@ -2,16 +2,20 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from cerberus_jax.checkpoint import locate, store_decoding
+from cerberus_jax.decoding import DecodingConfig
 from data_pipeline.excerpts import ExcerptList
 from experiments import data, sweep, systems
 from experiments import evaluate as module
 from experiments.config import load_run_config, save_config
 from experiments.evaluate import evaluate, main
 from experiments.excerpt_files import export_excerpts
+from experiments.result_table import UNTUNED
 from experiments.scoring import METRICS
 from tests.full_disk import room_for
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
@@ -40,6 +44,18 @@ def test_the_file_holds_what_is_returned(results, run):
         "results.json",
         "results.md",
     ]
+
+
+def test_the_decoding_is_recorded_and_told_where_it_is_not_tuned(results, run, root, tmp_path):
+    settings = asdict(DecodingConfig())
+    untuned = {"tuned": False, "per_instrument": dict.fromkeys(INSTRUMENTS, settings)}
+    assert results["decoding"] == untuned
+    assert UNTUNED in (run / "results.md").read_text()
+    tuned = write_run(tmp_path, tiny_config(root, **{"data.num_test_excerpts": 1}))
+    settings = dict.fromkeys(INSTRUMENTS, settings | {"threshold": 0.3})
+    store_decoding(locate(tuned), settings)
+    assert evaluate(tuned)["decoding"] == {"tuned": True, "per_instrument": settings}
+    assert UNTUNED not in (tuned / "results.md").read_text()
 
 
 def test_the_schema(results):
@@ -109,7 +125,10 @@ def test_all_seven_combinations_of_heads(root, tmp_path, point):
         assert (scores["onset_f1"] is not None) == (config.loss.transcription > 0)
     row = sweep.table_row(point, config, results)
     assert (row["si_sdr"] is not None) == separates
-    assert ("oracle assignment" in (tmp_path / "results.md").read_text()) == clusters
+    assert (results["decoding"] is not None) == (config.loss.transcription > 0)
+    table = (tmp_path / "results_validation.md").read_text()
+    assert ("oracle assignment" in table) == clusters
+    assert (UNTUNED in table) == (config.loss.transcription > 0)
 
 
 def test_more_excerpts_than_a_batch(root, tmp_path, monkeypatch):
@@ -143,9 +162,12 @@ def test_moved_run_and_data(run, root, tmp_path):
     assert evaluate(moved, data_root=str(data))["num_items"] == 3
 
 
-def test_the_command_prints_a_table(run, capsys):
+def test_the_command_prints_a_table_and_leaves_the_scores_of_the_test(results, run, capsys):
     assert main([f"--workdir={run}", "--split=validation"]) == 0
     out = capsys.readouterr().out
+    assert f"Written: {run}/results_validation.json, {run}/results_validation.md" in out
+    assert json.loads((run / "results_validation.json").read_text())["split"] == "validation"
+    assert json.loads((run / "results.json").read_text()) == results
     assert "this network (validation, 3 excerpts of 2 s, step 3)" in out
     assert "oracle" in out
     assert "untrained network" in out
@@ -212,6 +234,8 @@ def listed(run, tmp_path):
 
 def test_listed_excerpts_score_the_same(results, run, root, listed, tmp_path):
     found = evaluate(run, excerpts=str(listed))
+    assert json.loads((run / "results_of_list.json").read_text()) == found
+    assert json.loads((run / "results.json").read_text()) == results
     assert found["items"] == results["items"][:2]
     assert (found["num_items"], found["excerpt_seconds"]) == (2, results["excerpt_seconds"])
     assert found["config"]["evaluation"]["excerpts"] == str(listed)
@@ -228,6 +252,7 @@ def test_listed_excerpts_for_other_tools(run, listed, tmp_path, capsys):
     assert "Written: 2 excerpts" in capsys.readouterr().out
     assert main([*arguments, f"--estimates={excerpts / 'references'}"]) == 0
     assert "(test, 2 excerpts of 2 s)" in capsys.readouterr().out
+    assert (excerpts / "references" / "results_of_list.json").exists()
 
 
 def test_a_full_disk_is_met_before_anything_is_scored(results, run, tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 
 from experiments import report
 from experiments.config import load_config, save_config
+from experiments.result_table import UNTUNED
+from tests.full_disk import room_for
 
 VOID = {"meta", "br", "path", "use", "rect", "circle", "line"}
 
@@ -114,6 +116,24 @@ def test_the_page_is_the_same_every_time(tmp_path):
     first = report.write_report(tmp_path).read_bytes()
     assert report.write_report(tmp_path).read_bytes() == first
     assert [file.name for file in (tmp_path / "report").iterdir()] == ["index.html"]
+
+
+def test_a_full_disk_leaves_the_earlier_page_whole(tmp_path):
+    _run(tmp_path)
+    page = report.write_report(tmp_path)
+    before = page.read_bytes()
+    with room_for(1000), pytest.raises(OSError, match=r"File too large.*report/index\.html'$"):
+        report.write_report(tmp_path)
+    assert [file.read_bytes() for file in page.parent.iterdir()] == [before]
+
+
+def test_scores_by_default_thresholds_are_marked(tmp_path):
+    _run(tmp_path)
+    file = tmp_path / "results.json"
+    scores = json.loads(file.read_text())
+    for tuned in (True, False):
+        file.write_text(json.dumps(scores | {"decoding": {"tuned": tuned, "per_instrument": {}}}))
+        assert (UNTUNED in report.write_report(tmp_path).read_text()) == (not tuned)
 
 
 def test_training_and_validation_share_a_plot():

@@ -76,6 +76,7 @@ def test_listed_excerpts_of_moved_data_are_those_that_were_scored(run, tmp_path)
     copy = shutil.copytree(run, tmp_path / "run")
     places = {"data_root": str(moved), "excerpts": str(tmp_path / "list.json")}
     evaluate(copy, split="validation", **places)
+    (copy / "results_validation_of_list.json").rename(copy / "results.json")
     page = write_report(copy, excerpts=1)
     first = re.search(r'src="([^"]*)"', page.read_text())[1]
     index = int(Path(first).name.split("_")[0])

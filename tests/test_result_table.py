@@ -1,6 +1,8 @@
 """The printed table: what stands where."""
 
-from experiments.result_table import results_markdown, results_table
+import pytest
+
+from experiments.result_table import results_file, results_markdown, results_table
 from experiments.scoring import METRICS
 
 
@@ -83,3 +85,18 @@ def test_clusters_are_marked_as_assigned_by_the_reference():
 def test_songs_and_files_are_named():
     found = results() | {"unit": "songs", "excerpt_seconds": None, "step": None}
     assert "these estimates (test, 7 songs)" in results_table(found)
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ({}, "results.json"),
+        ({"songs": True}, "results_songs.json"),
+        ({"split": "validation"}, "results_validation.json"),
+        ({"split": "validation", "songs": True}, "results_songs_validation.json"),
+        ({"excerpts": "lists/hard.json"}, "results_of_hard.json"),
+        ({"split": "validation", "excerpts": "own.json"}, "results_validation_of_own.json"),
+    ],
+)
+def test_scores_of_different_things_have_files_of_their_own(what, name):
+    assert results_file(**what) == name

@@ -7,6 +7,7 @@ import pytest
 from cerberus_jax.checkpoint import saved_steps
 from experiments import sweep
 from experiments.config import heads_of, load_config, save_config
+from tests.full_disk import room_for
 
 SWEEP, SET = "sweeps/loss_weights.py", "sets/set1.py"
 MEAN = {"si_sdr": 1.25, "si_sir": 2.0, "si_sar": 3.0} | {
@@ -123,6 +124,16 @@ def test_results_cut_short_are_made_again(tmp_path):
     again = Recorder()
     again.run(points, tmp_path)
     assert again.evaluated == ["deep_clustering"]
+
+
+def test_a_full_disk_leaves_the_earlier_table_whole(tmp_path):
+    points = sweep.load_points(SWEEP, SET)[:1]
+    Recorder().run(points, tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    with room_for(100), pytest.raises(OSError, match=r"File too large.*sweep\.json'$"):
+        Recorder().run(points, tmp_path)
+    after = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    assert after == before
 
 
 def test_another_config_in_the_folder_is_refused_before_anything_runs(tmp_path):
