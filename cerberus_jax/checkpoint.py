@@ -24,6 +24,7 @@ from cerberus_jax.train_state import TrainState
 KINDS = ("last", "best")
 _MOST_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
+_DECODING_FILE = "decoding.json"
 _MODEL_FIELDS = (
     "layers",
     "hidden",
@@ -209,8 +210,8 @@ def read_metadata(path: Path) -> dict:
     """The JSON of a checkpoint, with the decoding settings stored beside it, if any."""
     try:
         metadata = json.loads((path / "metadata" / "metadata").read_text())
-        if (path / "decoding.json").exists():
-            metadata["decoding"] = json.loads((path / "decoding.json").read_text())
+        if is_tuned(path):
+            metadata["decoding"] = json.loads((path / _DECODING_FILE).read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path}: the checkpoint is incomplete ({error}); choose another with --step"
@@ -219,14 +220,30 @@ def read_metadata(path: Path) -> dict:
 
 
 def store_decoding(path: Path, decoding: dict) -> None:
-    """Writes decoding settings, found on validation data, into a finished checkpoint."""
-    temporary = path / "decoding.json.partial"
-    temporary.write_text(json.dumps(decoding, indent=1))
-    temporary.replace(path / "decoding.json")
+    """Writes decoding settings, found on validation data, into a finished checkpoint.
+
+    Raises:
+        OSError: if that fails, as on a full disk; names the file, and an earlier one stays whole.
+    """
+    file = path / _DECODING_FILE
+    temporary = path / f"{_DECODING_FILE}.partial"
+    try:
+        temporary.write_text(json.dumps(decoding, indent=1))
+        temporary.replace(file)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def is_tuned(path: Path) -> bool:
+    """Whether decoding settings found on validation data are stored in a checkpoint."""
+    return (path / _DECODING_FILE).exists()
 
 
 def _check_room(folder, state):
-    """Orbax would find a full disk too, in many threads and with a traceback from each."""
+    """Orbax would find a full disk too, in many threads and with a traceback from each; and where
+    one process found it alone, the others would wait for it."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     needed = 2 * size + 2**20  # `best` may be on its way when `last` comes
     free = shutil.disk_usage(folder).free

@@ -10,6 +10,7 @@ import pytest
 from cerberus_jax import checkpoint
 from cerberus_jax.parallel import make_mesh, replicated
 from cerberus_jax.steps import init_state
+from tests.full_disk import room_for
 from tests.tiny_network import noise_batch, tiny_model, tiny_task
 
 TASK = tiny_task(model=tiny_model(input_scaling="clip_db_affine", embedding_activation="tanh"))
@@ -81,6 +82,14 @@ def test_decoding_is_stored_beside_a_checkpoint(run):
     checkpoint.store_decoding(path, {"piano": {"threshold": 0.3}})
     assert checkpoint.read_metadata(path)["decoding"] == {"piano": {"threshold": 0.3}}
     assert checkpoint.read_metadata(checkpoint.locate(run, "best")) == METADATA
+
+
+def test_a_full_disk_leaves_the_earlier_decoding_whole(tmp_path):
+    checkpoint.store_decoding(tmp_path, {"piano": {"threshold": 0.3}})
+    before = (tmp_path / "decoding.json").read_bytes()
+    with room_for(10), pytest.raises(OSError, match=r"File too large.*decoding\.json'$"):
+        checkpoint.store_decoding(tmp_path, {"piano": {"threshold": 0.4}})
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
 def test_missing_checkpoints_are_named(run, tmp_path):
