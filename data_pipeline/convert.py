@@ -29,6 +29,9 @@ from data_pipeline.slakh_index import OTHER_INSTRUMENT, Stem, Track
 
 CELL_SECONDS = 0.1
 SILENCE_DB = -200.0
+# Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
+# by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,11 @@ class Job:
 
 def levels_db(pcm: Int16[np.ndarray, "s n"], cell: int) -> Float16[np.ndarray, "s c"]:
     """RMS in dB (full scale = 0) of each whole cell of `cell` samples."""
-    whole = pcm.shape[1] // cell * cell
-    cells = pcm[:, :whole].reshape(len(pcm), whole // cell, cell).astype(np.float32)
-    power = np.einsum("scn,scn->sc", cells, cells) / (cell * PCM_SCALE**2)
+    count = pcm.shape[1] // cell
+    power = np.zeros((len(pcm), count), np.float32)
+    for row, stem in zip(power, pcm, strict=True):  # stem by stem: floats of all take much memory
+        cells = stem[: count * cell].reshape(count, cell).astype(np.float32)
+        row[:] = np.einsum("cn,cn->c", cells, cells) / (cell * PCM_SCALE**2)
     floor = 10.0 ** (SILENCE_DB / 10)
     return (10 * np.log10(np.maximum(power, floor))).astype(np.float16)
 
@@ -171,9 +176,8 @@ def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True)
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     # In a process group of its own: of Ctrl-C it hears from here alone, and ends in order.
-    with subprocess.Popen(
-        command, **pipes, env={**os.environ, "PYTHONPATH": paths}, process_group=0
-    ) as process:
+    environment = {**os.environ, **_KEEP_MEMORY, "PYTHONPATH": paths}
+    with subprocess.Popen(command, **pipes, env=environment, process_group=0) as process:
         try:
             output, _ = process.communicate(pickle.dumps(jobs))
         except KeyboardInterrupt:
