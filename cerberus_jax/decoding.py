@@ -6,7 +6,7 @@ transcribed either: decoding alone gives 127 times the mean probability of a not
 `with_levels` makes loudness of it where the separated source is at hand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -142,25 +142,6 @@ def segment(
     ends = ends + np.append(starts[1:] == ends[:-1] + 1, False)  # give the cleared frame back
     row, first = np.divmod(starts, padded.shape[1])
     return row, first - margin, first - margin + ends - starts, confidence
-
-
-def decode_all(
-    rolls: Float[np.ndarray, "s t p"],
-    grid: FrameGrid,
-    *,
-    instruments: Sequence[str],
-    configs: Mapping[str, DecodingConfig] | None = None,
-) -> dict[str, Notes]:
-    """Notes of every instrument; one that `configs` does not name is decoded with the defaults."""
-    if len(rolls) != len(instruments):
-        raise ValueError(
-            f"decode_all: {len(rolls)} rolls do not fit the instruments {', '.join(instruments)}"
-        )
-    configs = configs or {}
-    return {
-        name: decode(roll, grid, config=configs.get(name))
-        for name, roll in zip(instruments, rolls, strict=True)
-    }
 
 
 def frame_levels(

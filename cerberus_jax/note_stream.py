@@ -1,7 +1,8 @@
 """Notes and levels of a song that comes in pieces, in memory that hardly grows with the song.
 
 Decoding looks a few frames around a note and no further, so notes that ended a while ago are final;
-the roll is kept from the first note that is not.
+the roll is kept from the first note that is not. A key held for a minute is cut there, or the roll
+would be kept, and decoded again for every piece, from where it was struck.
 """
 
 import math
@@ -15,10 +16,16 @@ from cerberus_jax.notes import Notes
 
 _GUARD_SECONDS = 2.0  # more than any decoder looks around a note
 _PIECE_SECONDS = 20.0
+LONGEST_SECONDS = 60.0  # of a note that is certain to stay in one piece
+_NUM_PITCHES = 128
 
 
 class NoteStream:
     """Collects rolls and decodes them as they come.
+
+    The notes are those of the whole roll at once, but for notes longer than LONGEST_SECONDS. They
+    come in parts, none of them shorter except the last, which begins anew: it is missing where it
+    no longer reaches the threshold.
 
     Args:
         decode: rolls [s t p] -> notes by instrument.
@@ -32,6 +39,7 @@ class NoteStream:
         self._final_until = -1.0  # the last frame at which notes have been taken
         self._guard = math.ceil(_GUARD_SECONDS * grid.frame_rate_hz)
         self._found = {}
+        self._cut = {}  # by instrument: for every pitch the frame at which its note was cut last
 
     def add(self, rolls: Float[np.ndarray, "s t p"]) -> None:
         """The next frames."""
@@ -44,7 +52,7 @@ class NoteStream:
     def finish(self) -> dict[str, Notes]:
         """All notes of the song."""
         self._take(math.inf)
-        return {name: _joined(parts) for name, parts in self._found.items()}
+        return {name: Notes.joined(parts) for name, parts in self._found.items()}
 
     def _take(self, until: float | int):
         """Takes the notes that end by the frame `until` and drops the frames that no other needs.
@@ -54,15 +62,24 @@ class NoteStream:
         """
         rate = self._grid.frame_rate_hz
         roll = np.concatenate(self._pieces, axis=1) if self._pieces else np.zeros((0, 0, 0))
-        shift = self._first / rate
         keep_from = until
         for name, notes in self._decode(roll).items():
+            cut = self._cut.setdefault(name, np.zeros(_NUM_PITCHES))
             begins, ends = (np.rint(notes.intervals.T * rate) + self._first).reshape(2, -1)
-            new = (ends > self._final_until) & (ends <= until)
-            keep_from = min(keep_from, begins[ends > until].min(initial=math.inf))
-            final = notes.select(new)
-            moved = Notes(final.intervals + shift, final.pitches, final.velocities)
-            self._found.setdefault(name, []).append(moved)
+            onsets, offsets = (notes.intervals + self._first / rate).T
+            rest = begins < cut[notes.pitches]  # of a note of which a part has been taken
+            begins = np.maximum(begins, cut[notes.pitches])
+            onsets = np.where(rest, begins / rate, onsets)
+            lasting = ends > until
+            too_long = lasting & (begins < until - LONGEST_SECONDS * rate)
+            offsets = np.where(too_long, until / rate, offsets)
+            new = (ends > self._final_until) & ~lasting | too_long
+            intervals = np.stack([onsets, offsets], axis=1)
+            self._found.setdefault(name, []).append(
+                Notes(intervals[new], notes.pitches[new], notes.velocities[new])
+            )
+            cut[notes.pitches[too_long]] = until
+            keep_from = min(keep_from, begins[lasting & ~too_long].min(initial=math.inf))
         self._final_until, self._waiting = until, 0
         if math.isfinite(keep_from):
             first = max(int(keep_from) - self._guard, self._first)
@@ -111,8 +128,3 @@ def _middles(first: int, last: int, stream: LevelStream) -> np.ndarray:
     """First samples of frames first..last - 1, as in decoding.frame_levels."""
     frames = np.arange(first, max(last, first))
     return np.rint(frames * stream._rate / stream._grid.frame_rate_hz).astype(np.int64)
-
-
-def _joined(parts: list[Notes]) -> Notes:
-    fields = ("intervals", "pitches", "velocities")
-    return Notes(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))

@@ -10,12 +10,13 @@ from cerberus_jax.decoding import (
     MIDDLE_VELOCITY,
     DecodingConfig,
     decode,
-    decode_all,
     frame_levels,
     segment,
     with_levels,
 )
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.inference import Predictor
+from cerberus_jax.model import Cerberus
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline.midi_io import Part, write_midi
 
@@ -187,13 +188,11 @@ def test_empty_rolls():
 
 
 def test_every_instrument_has_its_own_thresholds():
+    model = Cerberus(GRID, ("piano", "bass"))
+    decoding = {"piano": DecodingConfig(), "bass": DecodingConfig(threshold=0.3)}
     rolls = np.stack([roll_of([0.0, 0.4, 0.4, 0.0])] * 2)
-    notes = decode_all(
-        rolls, GRID, instruments=["piano", "bass"], configs={"bass": DecodingConfig(threshold=0.3)}
-    )
+    notes = Predictor(model, {}, decoding).decode(rolls)
     assert {name: len(found) for name, found in notes.items()} == {"piano": 0, "bass": 1}
-    with pytest.raises(ValueError, match="2 rolls do not fit the instruments piano"):
-        decode_all(rolls, GRID, instruments=["piano"])
 
 
 def test_configuration_through_json():

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cerberus_jax.decoding import decode_all, frame_levels
+from cerberus_jax.decoding import decode, frame_levels
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.note_stream import LevelStream, NoteStream
+from cerberus_jax.note_stream import LONGEST_SECONDS, LevelStream, NoteStream
 
 GRID = FrameGrid()
 NAMES = ("piano", "drums")
 
 
 def decoder(rolls):
-    return decode_all(rolls, GRID, instruments=NAMES)
+    return {name: decode(roll, GRID) for name, roll in zip(NAMES, rolls, strict=True)}
 
 
 def random_rolls(seconds, *, seed=0):
@@ -79,12 +79,52 @@ def _by_onset(notes):
 
 def test_a_note_that_lasts_is_kept_whole():
     rolls = np.zeros((2, 5000, 88), np.float32)
-    rolls[0, 100:4900, 40] = 0.9
+    rolls[0, 100:3800, 40] = 0.9  # just below LONGEST_SECONDS
     stream = NoteStream(decoder, GRID)
     for start in range(0, 5000, 500):
         stream.add(rolls[:, start : start + 500])
     (interval,) = stream.finish()["piano"].intervals
-    np.testing.assert_allclose(interval, (1.6, 78.4))
+    np.testing.assert_allclose(interval, (1.6, 60.8))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_notes_of_almost_a_minute_among_others_are_those_of_the_whole(seed):
+    rng = np.random.default_rng(seed)
+    rolls = random_rolls(300, seed=seed)
+    for slot, pitch in zip([0, 1] * 10, rng.permutation(88)[:20], strict=True):
+        for start in (2000, 9000):
+            first = start + int(rng.integers(0, 2500))
+            rolls[slot, first : first + int(rng.integers(2500, 3700)), pitch] = 0.9
+    stream = NoteStream(decoder, GRID)
+    for start in range(0, rolls.shape[1], 400):
+        stream.add(rolls[:, start : start + 400])
+    found, whole = stream.finish(), decoder(rolls)
+    for name in NAMES:
+        lengths = np.diff(whole[name].intervals)
+        assert 40 < lengths.max() < LONGEST_SECONDS
+        np.testing.assert_allclose(_by_onset(found[name]), _by_onset(whole[name]), atol=1e-9)
+
+
+def test_a_key_held_for_ever_is_cut_and_the_roll_is_not_kept():
+    """Others on its key and on other keys stay as they are, and no moment of it is lost."""
+    rolls = random_rolls(600)
+    rolls[0, :, 40] = 0
+    held, again = slice(500, 30_000), slice(30_010, 30_050)
+    rolls[0, held, 40] = rolls[0, again, 40] = 0.9
+    stream, kept = NoteStream(decoder, GRID), []
+    for start in range(0, rolls.shape[1], 250):
+        stream.add(rolls[:, start : start + 250])
+        kept.append(sum(piece.shape[1] for piece in stream._pieces))
+    assert max(kept) < (LONGEST_SECONDS + 30) * GRID.frame_rate_hz
+    found, whole = stream.finish(), decoder(rolls)
+    *parts, last = found["piano"].select(found["piano"].pitches == 61).intervals
+    np.testing.assert_allclose(last, (30_010 / GRID.frame_rate_hz, 30_050 / GRID.frame_rate_hz))
+    assert np.diff(parts)[:-1].min() >= LONGEST_SECONDS
+    assert (parts[0][0], parts[-1][1]) == (8.0, 480.0)
+    np.testing.assert_allclose(np.array(parts)[1:, 0], np.array(parts)[:-1, 1])
+    for name in NAMES:
+        others = [notes[name].select(notes[name].pitches != 61) for notes in (found, whole)]
+        np.testing.assert_allclose(*map(_by_onset, others), atol=1e-9)
 
 
 def test_memory_does_not_grow_with_the_song():
