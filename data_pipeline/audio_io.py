@@ -24,7 +24,7 @@ PCM_SCALE = 32768.0
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it if the block ends well and removed if not.
 
-    So that a reader, or a second run after a crash, never meets half a file.
+    So that a reader, or a second run after a crash or a power failure, never meets half a file.
 
     Raises:
         OSError: what the block or the renaming raised; without a file name (as on a full disk) it
@@ -34,6 +34,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        _flush(temporary)
         os.replace(temporary, path)
     except OSError as error:
         if error.filename is not None:
@@ -42,6 +43,15 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         raise OSError(number, reason, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait for the disk: a name may else reach it before the content, which a power loss drops."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def check_writable(folder: str | os.PathLike) -> None:

@@ -217,7 +217,8 @@ def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Tra
         entries = sorted((str(key), value) for key, value in metadata["stems"].items())
         own = metadata.get("renderer") == RENDERER_WITHOUT_DEFECTS
     except (yaml.YAMLError, UnicodeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = f"{file}: unreadable ({type(error).__name__})"
+        # Without the folders above: a tree that was moved is still the same tree.
+        reason = f"{folder.name}/{file.name}: unreadable ({type(error).__name__})"
         return Track(folder.name, "", folder, (), (("*", reason),))
     stems, skipped = [], []
     for key, entry in entries:

@@ -1,5 +1,8 @@
 """Audio files: exact round trips, rates, and one clear error for each kind of broken file."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -135,3 +138,30 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["song.wav"]
+
+
+def test_content_is_on_disk_before_the_name(tmp_path, monkeypatch):
+    path, calls = tmp_path / "report.json", []
+    path.write_text("old")
+
+    def flush(file):
+        assert os.fstat(file).st_size == 3
+        calls.append(path.read_text())
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with audio_io.whole_file(path) as temporary:
+        temporary.write_text("new")
+    assert calls == ["old"]
+    assert path.read_text() == "new"
+
+    def fails(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with (
+        pytest.raises(OSError, match=r"Input/output error.*report\.json"),
+        audio_io.whole_file(path) as temporary,
+    ):
+        temporary.write_text("newer")
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]

@@ -49,12 +49,16 @@ def test_one_byte_of_the_labels_is_noticed(tree):
 
 def test_copies_and_stems_of_other_instruments_make_no_difference(tree, tmp_path):
     root, suffix = tree
+    without = _code(root)
+    damaged = root / "train/Track00002/metadata.yaml"
+    damaged.parent.mkdir()
+    damaged.write_text("stems: [")
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)
     for path in copy.rglob("*.*"):
         os.utime(path, (1, 1))
     _change_one_sample(copy / f"train/Track00001/stems/S02{suffix}")  # organ: never read
-    assert _code(copy) == _code(root)
+    assert _code(copy) == _code(root) != without
 
 
 def test_settings_and_rate_are_noticed(tree):
