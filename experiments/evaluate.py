@@ -4,6 +4,7 @@ ceiling (systems.py).
 What is tuned comes with the checkpoint; nothing is chosen on the scored split.
 """
 
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -126,14 +127,15 @@ def evaluate_files(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file does not fit its excerpt.
+        ValueError: if a file does not fit its excerpt, or is of none.
         OSError: if nothing can be written beside the files, before anything is scored.
     """
     config = run_config(workdir, data_root=data_root, excerpts=excerpts)
     planner, count = data.test_excerpts(config, split)
-    files = EstimateFiles.find(estimates, tuple(config.instruments), grid_of(config).sample_rate_hz)
+    instruments, grid = tuple(config.instruments), grid_of(config)
+    files = EstimateFiles.find(estimates, instruments, grid.sample_rate_hz, count=count)
     check_writable(estimates)
-    systems = file_systems(files.read, grid_of(config), tuple(config.instruments))
+    systems = file_systems(files.read, grid, instruments)
     results = {"step": None, "assignment": None, "decoding": None, "splits": {}}
     results |= _score_excerpts(planner, count, systems, config)
     file = Path(estimates) / results_file(split=split, excerpts=excerpts)
@@ -143,15 +145,15 @@ def evaluate_files(
 def run_config(workdir: str | Path, *, data_root: str = "", excerpts: str = "") -> ConfigDict:
     """The config of a run, with another place of its data or another list of excerpts if given."""
     config = load_run_config(workdir)
-    own = {"data.root": data_root, "evaluation.excerpts": excerpts}
-    own = {field: value for field, value in own.items() if value}
+    places = (("data.root", data_root), ("evaluation.excerpts", excerpts))
+    own = {field: place for field, place in places if place}
     return build_config(flatten(config) | own) if own else config
 
 
 def _score_songs(planner: Planner, systems: Mapping[str, System], config: ConfigDict) -> dict:
     groups = ([song] for song in whole_songs(planner))
-    heading = {"unit": "songs", "excerpt_seconds": None}
-    return heading | _score(groups, None, systems, config, split=planner.config.split)
+    scores = _score(groups, None, systems, config, split=planner.config.split)
+    return {"unit": "songs", "excerpt_seconds": None} | scores
 
 
 def _score_excerpts(
@@ -199,13 +201,8 @@ def _score(
 
 
 def _groups(excerpts: Iterable[Excerpt], size: int):
-    group = []
-    for excerpt in excerpts:
-        group.append(excerpt)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
+    rest = iter(excerpts)
+    while group := list(itertools.islice(rest, size)):
         yield group
 
 
@@ -272,8 +269,8 @@ def _flags() -> CommandFlags:
 def _evaluate(flags: CommandFlags) -> None:
     if not flags.workdir:
         raise ValueError("--workdir is missing, e.g. --workdir=runs/demo")
-    chosen = [name for name in ("excerpts", "songs") if flags[name].value]
-    chosen += [name for name in ("export_excerpts", "estimates") if flags[name].value]
+    modes = ("excerpts", "songs", "export_excerpts", "estimates")
+    chosen = [name for name in modes if flags[name].value]
     if len(set(chosen) - {"excerpts"}) > 1 or {"excerpts", "songs"} <= set(chosen):
         raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
     if flags.songs and flags.excerpt_list:
@@ -290,9 +287,9 @@ def _evaluate(flags: CommandFlags) -> None:
         results = evaluate_files(flags.workdir, flags.estimates, **where)
     else:
         results = evaluate(flags.workdir, step=flags.step, songs=flags.songs, **where)
+    print(results_table(results))
     name = results_file(split=flags.split, excerpts=flags.excerpt_list, songs=flags.songs)
     file = Path(flags.estimates or flags.workdir) / name
-    print(results_table(results))
     print(f"Written: {file}, {file.with_suffix('.md')}")
 
 

@@ -18,13 +18,10 @@ import numpy as np
 
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import read_audio, whole_file, write_audio
-from data_pipeline.midi_io import Part, read_midi, write_midi
+from data_pipeline.midi_io import read_midi, write_midi
 from data_pipeline.plan import Excerpt, Planner
-from data_pipeline.slakh_index import instrument_of
 from experiments.scoring import Estimate
-
-MIDI_FILE = "transcription.mid"
-_PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
+from experiments.songs import MIDI_FILE, by_instrument, parts_of
 
 
 def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
@@ -41,12 +38,10 @@ def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         sound = {"sample_rate_hz": rate, "subtype": "FLOAT"}
         write_audio(out / "mixtures" / f"{name}.wav", excerpt.sources.sum(0), **sound)
-        parts = []
-        for slot, instrument in enumerate(config.instruments):
-            write_audio(folder / f"{instrument}.wav", excerpt.sources[slot], **sound)
-            program, drums = _PROGRAMS.get(instrument, 0), instrument == "drums"
-            parts.append(Part(instrument, program, drums, excerpt.notes[slot]))
-        write_midi(folder / MIDI_FILE, parts)
+        for instrument, source in zip(config.instruments, excerpt.sources, strict=True):
+            write_audio(folder / f"{instrument}.wav", source, **sound)
+        notes = dict(zip(config.instruments, excerpt.notes, strict=True))
+        write_midi(folder / MIDI_FILE, parts_of(notes))
         ids.append(excerpt.id)
     heading = {"instruments": list(config.instruments), "sample_rate_hz": rate}
     heading |= {"split": config.split, "excerpt_seconds": config.num_samples / rate, "ids": ids}
@@ -57,6 +52,11 @@ def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
 def excerpt_name(number: int) -> str:
     """The name of an excerpt's folder and mixture."""
     return f"{number:04d}"
+
+
+def _first_of(names: Sequence[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join([*names[:most], *[f"and {more} more"] * (more > 0)])
 
 
 @dataclass
@@ -79,23 +79,38 @@ class EstimateFiles:
 
     @classmethod
     def find(
-        cls, folder: str | Path, instruments: tuple[str, ...], sample_rate_hz: int
+        cls, folder: str | Path, instruments: tuple[str, ...], sample_rate_hz: int, *, count: int
     ) -> "EstimateFiles":
         """The files in a folder; an excerpt must have every kind of file that any of them has.
 
+        Args:
+            folder, instruments, sample_rate_hz: as of the class.
+            count: how many excerpts there are.
+
         Raises:
-            FileNotFoundError: if there is no file at all.
+            FileNotFoundError: if there is no file at all, or none of an excerpt.
+            ValueError: if there are files of an excerpt that does not exist.
         """
-        first = Path(folder) / excerpt_name(0)
-        audio = any(next(Path(folder).glob(f"*/{name}.wav"), None) for name in instruments)
-        notes = next(Path(folder).glob(f"*/{MIDI_FILE}"), None) is not None
-        if not audio and not notes:
+        folder = Path(folder)
+        stems = [file.parent.name for name in instruments for file in folder.glob(f"*/{name}.wav")]
+        midis = [file.parent.name for file in folder.glob(f"*/{MIDI_FILE}")]
+        names, found = [excerpt_name(number) for number in range(count)], {*stems, *midis}
+        if not found:
             wanted = ", ".join(f"{name}.wav" for name in instruments)
             raise FileNotFoundError(
-                f"--estimates={folder}: {first} holds neither {MIDI_FILE} nor {wanted}; a folder "
-                "per excerpt is expected, named by the mixtures of --export_excerpts"
+                f"--estimates={folder}: {folder / names[0]} holds neither {MIDI_FILE} nor "
+                f"{wanted}; a folder per excerpt is expected, named by the mixtures of "
+                "--export_excerpts"
             )
-        return cls(Path(folder), instruments, sample_rate_hz, audio, notes)
+        there = f"--estimates={folder}: there are {count} excerpts, {names[0]} to {names[-1]}"
+        if unknown := sorted(found.difference(names)):
+            raise ValueError(
+                f"{there}, and the folder holds others: {_first_of(unknown)}; take the run, split "
+                "and list of excerpts that were exported"
+            )
+        if missing := [name for name in names if name not in found]:
+            raise FileNotFoundError(f"{there}, and nothing was found for {_first_of(missing)}")
+        return cls(folder, instruments, sample_rate_hz, bool(stems), bool(midis))
 
     def read(self, excerpts: Sequence[Excerpt]) -> list[Estimate]:
         """The estimates of the next excerpts.
@@ -140,15 +155,10 @@ class EstimateFiles:
 
     def _notes(self, path: Path) -> dict[str, Notes]:
         """An instrument without a part has no notes."""
-        parts = {name: [] for name in self.instruments}
-        for part in read_midi(path):
-            name = part.name.lower()
-            if name not in parts:
-                name = instrument_of(part.program, is_drum=part.is_drum)
-            if name not in parts:
-                raise ValueError(
-                    f"{path}: part {part.name!r} (program {part.program}) is none of "
-                    f"{', '.join(self.instruments)}; name its track after the instrument"
-                )
-            parts[name].append(part.notes)
-        return {name: Notes.joined(found) for name, found in parts.items()}
+        notes, others = by_instrument(read_midi(path), self.instruments)
+        for part in others:
+            raise ValueError(
+                f"{path}: part {part.name!r} (program {part.program}) is none of "
+                f"{', '.join(self.instruments)}; name its track after the instrument"
+            )
+        return notes

@@ -5,36 +5,39 @@ leaves half a song.
 """
 
 import errno
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from cerberus_jax.inference import LEVELS, Predictor
+from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import check_writable
-from data_pipeline.audio_stream import SUBTYPES, AudioInfo
+from data_pipeline.audio_stream import SUBTYPES
+from data_pipeline.midi_io import read_midi
 from experiments.command_line import CommandFlags, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.freed_memory import return_large_blocks
-from experiments.song_files import (
-    MIDI_FILE,
-    NOTES_FILE,
-    SongOptions,
-    reference_notes,
-    write_song,
-)
+from experiments.song_files import SongOptions, output_folders, write_song
+from experiments.song_page import describe
 from experiments.song_progress import SongProgress
+from experiments.songs import MIDI_FILE, NOTES_FILE, by_instrument
 
 # What ends the whole command: the next song would meet it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
 
+INTERRUPTED = "Stopped. Songs already separated are whole."
+
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return run_command(
-        _separate, _flags(), argv=argv, on_interrupt="Stopped. Songs already separated are whole."
-    )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # it cleans up like Ctrl-C
+    try:
+        return run_command(_separate, _flags(), argv=argv, on_interrupt=INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def separate(
@@ -73,21 +76,24 @@ def separate(
     _check_network(predictor)
     options = options or SongOptions()
     options.check_instruments(predictor.instruments)
-    folders = _output_folders(find_songs(songs), Path(out))
+    folders = output_folders(find_songs(songs), Path(out))
     if references and not Path(references).is_dir():
         raise NotADirectoryError(f"--references={references}: no such folder of SONG.mid files")
     Path(out).mkdir(parents=True, exist_ok=True)
     check_writable(out)
     written, failed = [], []
     with SongProgress(folders) as progress:
+        if "transcription" not in predictor.model.heads:
+            progress.say(
+                f"Stems without {MIDI_FILE} and {NOTES_FILE}: this network does not transcribe, it "
+                "was trained with loss.transcription = 0"
+            )
         for number, (song, folder) in enumerate(folders.items(), 1):
             progress.say(f"[{number}/{len(folders)}] {song}")
             started = time.monotonic()
             try:
                 _check_absent(folder, overwrite)
-                reference = (
-                    reference_notes(Path(references) / f"{song.stem}.mid") if references else {}
-                )
+                reference = _true_notes(song, references, predictor.instruments, progress)
                 with progress.song(song) as advance:
                     info = write_song(
                         song,
@@ -105,7 +111,7 @@ def separate(
                 continue
             written.append(folder)
             spent = time.monotonic() - started
-            progress.say(f"  {_describe(info)} -> {folder} ({spent:.1f} s)")
+            progress.say(f"  {', '.join(describe(info))} -> {folder} ({spent:.1f} s)")
     if failed:
         raise ValueError(
             f"{len(failed)} of {len(folders)} songs failed (messages above): {', '.join(failed)}"
@@ -248,35 +254,26 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _check_network(predictor: Predictor) -> None:
-    for loss, purpose in (("mask_inference", "separate"), ("transcription", "transcribe")):
-        if loss not in predictor.model.heads:
-            raise ValueError(
-                f"this network cannot {purpose} a song: it was trained with loss.{loss} = 0 and "
-                f"has only {', '.join(predictor.model.heads)}; use a run with both heads"
-            )
+    if "mask_inference" not in predictor.model.heads:
+        raise ValueError(
+            "this network cannot separate a song: it was trained with loss.mask_inference = 0, so "
+            f"it has no mask head, only {', '.join(predictor.model.heads)}; what it clusters is of "
+            "no instrument until a reference says so. Use a run with a mask head"
+        )
 
 
-def _output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """The folder of each song; songs of one name are told apart by the folder they come from."""
-    stems = [song.stem for song in songs]
-    folders = [song.resolve().parent for song in songs]
-    same_place = [(folder, song.stem) for folder, song in zip(folders, songs, strict=True)]
-    names = [
-        song.stem if stems.count(song.stem) == 1 else f"{folder.name}_{song.stem}"
-        for folder, song in zip(folders, songs, strict=True)
-    ]
-    names = [  # those of one folder, by their endings
-        song.name if same_place.count(place) > 1 else name
-        for song, place, name in zip(songs, same_place, names, strict=True)
-    ]
-    for name in names:
-        if names.count(name) > 1:
-            same = [str(song) for song, own in zip(songs, names, strict=True) if own == name]
-            raise ValueError(
-                f"{' and '.join(same)} would both be written to {out / name}; "
-                "separate them one by one, with another --out"
-            )
-    return {song: out / name for song, name in zip(songs, names, strict=True)}
+def _true_notes(
+    song: Path, references: str | Path, instruments: Sequence[str], progress: SongProgress
+) -> dict[str, Notes]:
+    """Those of the instruments that sound; parts of others have no row on the page."""
+    if not references:
+        return {}
+    file = Path(references) / f"{song.stem}.mid"
+    if not file.is_file():
+        progress.say(f"  no true notes to show: there is no {file}")
+        return {}
+    found, _ = by_instrument(read_midi(file), instruments)
+    return {name: notes for name, notes in found.items() if len(notes)}
 
 
 def _check_absent(folder: Path, overwrite: bool) -> None:
@@ -284,13 +281,6 @@ def _check_absent(folder: Path, overwrite: bool) -> None:
         raise ValueError(f"{folder} exists already; --overwrite replaces it")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; move it, or choose another --out")
-
-
-def _describe(info: AudioInfo) -> str:
-    minutes, seconds = divmod(round(info.seconds, 1), 60)
-    count = info.num_channels
-    channels = {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
-    return f"{minutes:.0f}:{seconds:04.1f}, {channels}, {info.sample_rate_hz} Hz"
 
 
 if __name__ == "__main__":

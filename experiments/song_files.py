@@ -6,7 +6,6 @@ give the song back to the last bit.
 """
 
 import contextlib
-import csv
 import os
 import shutil
 import tempfile
@@ -30,17 +29,17 @@ from data_pipeline.audio_stream import (
     quantise,
     read_blocks,
 )
-from data_pipeline.midi_io import Part, read_midi, write_midi
-from data_pipeline.slakh_index import instrument_of
+from data_pipeline.midi_io import write_midi
 from experiments.song_page import PAGE_FILE, SOUNDS, SongPage
+from experiments.songs import (
+    MIDI_FILE,
+    NOTES_FILE,
+    parts_of,
+    with_silent_heads,
+    write_notes,
+)
 
-MIDI_FILE = "transcription.mid"
-NOTES_FILE = "notes.csv"
 OTHER = "other"
-
-# General MIDI program (from 0) that plays an instrument's track.
-PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
-DRUMS = ("drums",)
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,8 @@ def write_song(
 ) -> AudioInfo:
     """All files of a song, or none of them.
 
+    A network without a transcription head writes neither a MIDI file nor a table of notes.
+
     Raises:
         FileNotFoundError, ValueError: if the song cannot be read.
         OSError: if its files cannot be written; names the folder.
@@ -110,42 +111,27 @@ def write_song(
     return info
 
 
-def write_notes(path: Path, notes: dict[str, Notes]) -> None:
-    """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
-    names = np.repeat(list(notes), [len(found) for found in notes.values()])
-    times, pitches, velocities = (
-        np.concatenate([getattr(found, field) for found in notes.values()])
-        for field in ("intervals", "pitches", "velocities")
-    )
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("onset_seconds", "offset_seconds", "instrument", "pitch", "velocity"))
-        for k in np.lexsort((pitches, names, np.round(times[:, 0], 4))).tolist():
-            onset, offset = times[k].tolist()
-            table.writerow((f"{onset:.4f}", f"{offset:.4f}", names[k], pitches[k], velocities[k]))
-
-
-def parts_of(notes: dict[str, Notes]) -> list[Part]:
-    """One MIDI track per instrument."""
-    return [
-        Part(name=name, program=PROGRAMS.get(name, 0), is_drum=name in DRUMS, notes=found)
-        for name, found in notes.items()
+def output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """The folder of each song; songs of one name are told apart by the folder they come from."""
+    stems = [song.stem for song in songs]
+    folders = [song.resolve().parent for song in songs]
+    same_place = [(folder, song.stem) for folder, song in zip(folders, songs, strict=True)]
+    names = [
+        song.stem if stems.count(song.stem) == 1 else f"{folder.name}_{song.stem}"
+        for folder, song in zip(folders, songs, strict=True)
     ]
-
-
-def reference_notes(file: Path) -> dict[str, Notes]:
-    """The notes of a MIDI file by instrument; nothing where there is no such file."""
-    if not file.is_file():
-        return {}
-    found = {}
-    for part in read_midi(file):
-        if name := instrument_of(part.program, is_drum=part.is_drum):
-            found.setdefault(name, []).append(part.notes)
-    fields = ("intervals", "pitches", "velocities")
-    return {
-        name: Notes(*(np.concatenate([getattr(n, field) for n in notes]) for field in fields))
-        for name, notes in found.items()
-    }
+    names = [  # those of one folder, by their endings
+        song.name if same_place.count(place) > 1 else name
+        for song, place, name in zip(songs, same_place, names, strict=True)
+    ]
+    for name in names:
+        if names.count(name) > 1:
+            same = [str(song) for song, own in zip(songs, names, strict=True) if own == name]
+            raise ValueError(
+                f"{' and '.join(same)} would both be written to {out / name}; "
+                "separate them one by one, with another --out"
+            )
+    return {song: out / name for song, name in zip(songs, names, strict=True)}
 
 
 class StemFiles:
@@ -218,12 +204,14 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
     by_song = predictor.level == "song" and not predictor.exact
     reference_level = predictor.song_level(_readable(song), rate) if by_song else None
     mixture = _Tee(_readable(song))
+    transcribes = "transcription" in predictor.model.heads
     notes = NoteStream(predictor.decode, predictor.grid)
     levels = LevelStream(rate, predictor.grid)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
-            pieces = predictor.predict_stream(mixture, rate, reference=reference_level)
+            network = with_silent_heads(predictor)
+            pieces = network.predict_stream(mixture, rate, reference=reference_level)
             for sources, rolls in pieces:
                 samples = mixture.take(sources.shape[-1])
                 sounds = stems.add(samples, sources)
@@ -235,9 +223,14 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
         written = stems.written
     loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
     found = notes.finish()
-    found = {name: with_levels(found[name], loudness[name], predictor.grid) for name in written}
-    write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
-    write_notes(folder / NOTES_FILE, found)
+    found = {
+        name: with_levels(found[name], loudness[name], predictor.grid)
+        for name in written
+        if transcribes
+    }
+    if transcribes:
+        write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
+        write_notes(folder / NOTES_FILE, found)
     if page:
         truth = {name: kept.window(0.0, info.seconds) for name, kept in (reference or {}).items()}
         page.finish(song.stem, parts_of(found), reference=truth)

@@ -24,7 +24,19 @@ SCRIPTS = ("player.js", "ruler.js", "song.js")
 SOUNDS = "page"  # the folder of the sounds that only the page needs
 SYNTH_RATE_HZ = 22050
 SYNTH_GAIN = 0.5
+# A network that does not transcribe has no notes to show, hear or download.
+WITHOUT_NOTES = (
+    'header nav, [data-listen="notes"], .row .count, .legend span:has(.found) { display: none; }'
+)
 SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark, and silence black
+
+
+def describe(info: AudioInfo) -> list[str]:
+    """Length, channels and rate of a song for readers."""
+    minutes, seconds = divmod(round(info.seconds, 1), 60)
+    count = info.num_channels
+    channels = {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+    return [f"{minutes:.0f}:{seconds:04.1f}", channels, f"{info.sample_rate_hz / 1000:g} kHz"]
 
 
 class SongPage:
@@ -69,7 +81,13 @@ class SongPage:
     def finish(
         self, title: str, parts: Sequence[Part], *, reference: Mapping[str, Notes] | None = None
     ) -> None:
-        """Plays the notes with the project's synthesizer and writes the page."""
+        """Plays the notes with the project's synthesizer and writes the page.
+
+        Args:
+            title: the song's.
+            parts: the notes found; none if none were looked for.
+            reference: the true notes of an instrument, where they are known.
+        """
         reference = reference or {}
         parts = {part.name: part for part in parts}
         loudness = {name: self._play(part) for name, part in parts.items()}
@@ -101,19 +119,17 @@ class SongPage:
             "picture": pictures[""],
             "rows": rows,
         }
-        self._write(title, data, count=sum(len(part.notes) for part in parts.values()))
-
-    def _write(self, title, data, *, count):
-        info = self._info
-        minutes, seconds = divmod(round(info.seconds), 60)
-        channels = {1: "mono", 2: "stereo"}.get(info.num_channels, f"{info.num_channels} channels")
-        facts = f"{minutes}:{seconds:02d} · {channels} · {info.sample_rate_hz / 1000:g} kHz"
+        facts, style = describe(self._info), pages.asset("base.css") + pages.asset("song.css")
+        if parts:
+            facts.append(f"{sum(len(part.notes) for part in parts.values())} notes")
+        else:
+            style += WITHOUT_NOTES
         text = pages.fill(
             "song.html",
             {
                 "title": pages.escape(title),
-                "facts": pages.escape(f"{facts} · {count} notes"),
-                "style": pages.asset("base.css") + pages.asset("song.css"),
+                "facts": pages.escape(" · ".join(facts)),
+                "style": style,
                 "data": pages.json_for_html(data),
                 "script": "".join(map(pages.asset, SCRIPTS)),
             },

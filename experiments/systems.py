@@ -26,6 +26,7 @@ from cerberus_jax.targets import mask_targets
 from data_pipeline.plan import Excerpt
 from data_pipeline.transforms import draw_roll, note_frames
 from experiments.scoring import Estimate
+from experiments.songs import with_silent_heads
 
 BATCH_SIZE = 8
 CLUSTERING_SEED = 0
@@ -53,9 +54,20 @@ def excerpt_systems(predictor: Predictor, *, seed: int) -> dict[str, System]:
 
 
 def song_systems(predictor: Predictor) -> dict[str, System]:
-    """What is scored on whole songs, which the network hears in windows as in `separate`."""
+    """What is scored on whole songs, which the network hears in windows as in `separate`.
+
+    Raises:
+        ValueError: if the network separates by clusters.
+    """
+    heads = predictor.model.heads
+    if assignment_of(heads) == ORACLE:
+        raise ValueError(
+            f"songs: this network has no mask head, only {', '.join(heads)}. It separates by "
+            "clusters, which are found anew in every window and are of no instrument until a "
+            "reference says so; score excerpts instead"
+        )
     return {
-        "network": functools.partial(_network_on_songs, predictor),
+        "network": functools.partial(_network_on_songs, with_silent_heads(predictor), heads=heads),
         "mixture": _mixture,
         "oracle_mask": functools.partial(_oracle, model=predictor.model),
     }
@@ -85,10 +97,19 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
     ]
 
 
-def _network_on_songs(predictor: Predictor, songs: Sequence[Excerpt]) -> list[Estimate]:
+def _network_on_songs(
+    predictor: Predictor, songs: Sequence[Excerpt], *, heads: Sequence[str]
+) -> list[Estimate]:
+    """What the heads that were trained say."""
     rate = predictor.grid.sample_rate_hz
     found = [predictor.predict(song.sources.sum(0), rate) for song in songs]
-    return [Estimate(prediction.sources[:, 0], prediction.notes) for prediction in found]
+    return [
+        Estimate(
+            sources=prediction.sources[:, 0] if "mask_inference" in heads else None,
+            notes=prediction.notes if "transcription" in heads else None,
+        )
+        for prediction in found
+    ]
 
 
 def _from_clusters(predictor: Predictor, excerpt: Excerpt) -> Float[np.ndarray, "s n"]:

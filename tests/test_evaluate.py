@@ -207,6 +207,25 @@ def test_whole_songs(run, capsys):
     assert results["baselines"]["mixture"]["mean"]["si_sdr_improvement"] == 0
 
 
+@pytest.mark.parametrize("head", ["mask_inference", "transcription"])
+def test_whole_songs_by_one_head(root, tmp_path, head):
+    weights = {f"loss.{name}": float(name == head) for name in sweep.LOSSES}
+    run = write_run(tmp_path, tiny_config(root, **weights))
+    results = evaluate(run, songs=True)
+    for scores in (results["mean"], results["baselines"]["oracle_mask"]["mean"]):
+        assert (scores["si_sdr"] is not None) == (head == "mask_inference")
+        assert (scores["frame_f1"] is not None) == (head == "transcription")
+
+
+@pytest.mark.parametrize("point", ["deep_clustering", "deep_clustering_transcription"])
+def test_whole_songs_by_clusters_are_refused(root, tmp_path, point):
+    weights = {f"loss.{name}": POINTS[point].loss[name] for name in sweep.LOSSES}
+    run = write_run(tmp_path, tiny_config(root, **weights))
+    with pytest.raises(ValueError, match=r"no mask head, only deep_clustering.* score excerpts"):
+        evaluate(run, songs=True)
+    assert not (run / "results_songs.json").exists()
+
+
 def test_files_of_another_tool(run, tmp_path, capsys):
     excerpts, tool = tmp_path / "excerpts", tmp_path / "tool"
     assert main([f"--workdir={run}", f"--export_excerpts={excerpts}"]) == 0
@@ -262,7 +281,7 @@ def test_a_full_disk_is_met_before_anything_is_scored(results, run, tmp_path, mo
     monkeypatch.setattr(module, "score_item", scored)
     before = (run / "results.json").read_bytes()
     tool = tmp_path / "tool"
-    export_excerpts(data.test_excerpts(load_run_config(run), "test")[0], tool, count=1)
+    export_excerpts(data.test_excerpts(load_run_config(run), "test")[0], tool, count=3)
     for score in (evaluate, lambda run: module.evaluate_files(run, tool / "references")):
         with room_for(0), pytest.raises(OSError, match="no file can be written here"):
             score(run)

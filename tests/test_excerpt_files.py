@@ -32,7 +32,7 @@ def estimates(exported, tmp_path):
 
 
 def read(folder, planner):
-    return EstimateFiles.find(folder, INSTRUMENTS, RATE).read(list(planner.excerpts(2)))
+    return EstimateFiles.find(folder, INSTRUMENTS, RATE, count=2).read(list(planner.excerpts(2)))
 
 
 def test_what_is_written_is_the_excerpt(exported, planner):
@@ -112,6 +112,22 @@ def test_a_part_of_no_instrument(estimates, planner):
     write_midi(estimates / "0000" / "transcription.mid", [Part("Lead", 81, False, one)])
     with pytest.raises(ValueError, match="part 'Lead' \\(program 81\\) is none of piano, drums"):
         read(estimates, planner)
+
+
+def test_folders_of_no_excerpt_are_named(estimates, planner):
+    (estimates / "logs").mkdir()
+    assert len(read(estimates, planner)) == 2  # a folder without such files is none of ours
+    shutil.copytree(estimates / "0000", estimates / "0002")
+    with pytest.raises(
+        ValueError, match=r"are 2 excerpts, 0000 to 0001, and .* others: 0002; take"
+    ):
+        read(estimates, planner)
+
+
+def test_excerpts_without_a_folder_are_named(estimates):
+    message = "are 8 excerpts, 0000 to 0007, .* for 0002, 0003, 0004, 0005, 0006, and 1 more"
+    with pytest.raises(FileNotFoundError, match=message):
+        EstimateFiles.find(estimates, INSTRUMENTS, RATE, count=8)
 
 
 def test_a_folder_without_estimates(tmp_path, planner):
