@@ -4,18 +4,33 @@ Links and special files are refused altogether, so no later member can be writte
 corpora hold plain files only.
 """
 
+import errno
+import lzma
 import os
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 RESERVE = 100 << 20  # bytes to leave free on the disk
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_IS_ENCRYPTED = 1  # flag of a member of a zip archive
+# What tarfile and zipfile raise on damaged bytes: their own errors, and what escapes their parsers.
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
+)
+
+
+class _Refused(ValueError):
+    """A member that is not unpacked, whole as it may be."""
 
 
 def unpack(path: str | os.PathLike, target: str | os.PathLike, *, progress: bool = True) -> Path:
@@ -30,23 +45,24 @@ def unpack(path: str | os.PathLike, target: str | os.PathLike, *, progress: bool
         The folder with the content: the archive's only top folder, otherwise `target`.
 
     Raises:
-        ValueError: if a member would leave `target` or is no plain file, or the archive is damaged.
+        ValueError: if a member would leave `target`, is no plain file, is encrypted or compressed
+            otherwise than by deflate, or the archive is damaged.
         OSError: if the disk is too full.
     """
     path, target = Path(path), Path(target)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
+    place = ""
     try:
-        if zipfile.is_zipfile(path):
-            _unzip(path, target, progress)
-        else:
-            _untar(path, target, progress)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        for name in (_unzip if zipfile.is_zipfile(path) else _untar)(path, target, progress):
+            place = f" at or after member {name!r}"
+    except (OSError, *_DAMAGE) as error:
         shutil.rmtree(target)
-        raise ValueError(f"{path}: not an archive, or damaged ({error})") from error
-    except (ValueError, OSError):
-        shutil.rmtree(target)
-        raise
+        # EINVAL: zipfile was sent to a place before the begin of the file
+        of_the_disk = isinstance(error, OSError) and error.errno != errno.EINVAL
+        if of_the_disk or isinstance(error, _Refused):
+            raise
+        raise ValueError(f"{path}: not an archive, or damaged{place} ({error})") from error
     top = list(target.iterdir())
     return top[0] if len(top) == 1 and top[0].is_dir() else target
 
@@ -64,35 +80,56 @@ def need_space(folder: str | os.PathLike, size: float | int, purpose: str) -> No
         )
 
 
-def _untar(path: Path, target: Path, progress: bool) -> None:
+def _untar(path: Path, target: Path, progress: bool) -> Iterator[str]:
+    """Unpacks one member after another; yields the name of each before."""
     size = path.stat().st_size
     bar = tqdm(desc="unpacking", total=size, unit="B", unit_scale=True, disable=not progress)
     with path.open("rb") as file, bar, tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
+            yield member.name
             _check(path, member.name, member.isreg() or member.isdir())
             need_space(target, member.size, f"unpacking {path.name}")
             tar.extract(member, target, filter="data")
             bar.update(file.tell() - bar.n)
+        while rest := tar.fileobj.read(1 << 20):
+            if rest.strip(b"\0"):  # tarfile takes a header that it cannot read for the end
+                raise tarfile.ReadError("unreadable header")
 
 
-def _unzip(path: Path, target: Path, progress: bool) -> None:
+def _unzip(path: Path, target: Path, progress: bool) -> Iterator[str]:
+    """Unpacks one member after another; yields the name of each before."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         for member in members:
             mode = stat.S_IFMT(member.external_attr >> 16)
             _check(path, member.filename, mode in (0, stat.S_IFREG, stat.S_IFDIR))
+            _check_method(path, member)
         need_space(target, sum(member.file_size for member in members), f"unpacking {path.name}")
         for member in tqdm(members, "unpacking", unit="file", disable=not progress):
+            yield member.filename
             archive.extract(member, target)
+
+
+def _check_method(path: Path, member: zipfile.ZipInfo) -> None:
+    if member.flag_bits & _IS_ENCRYPTED:
+        raise _Refused(
+            f"{path}: member {member.filename!r} is encrypted; unpack the archive with its "
+            "password by another program"
+        )
+    if member.compress_type not in _METHODS:
+        raise _Refused(
+            f"{path}: member {member.filename!r} is compressed by method {member.compress_type}, "
+            "only 0 (stored) and 8 (deflate) are read; unpack the archive by another program"
+        )
 
 
 def _check(path: Path, name: str, is_plain: bool) -> None:
     parts = re.split(r"[/\\]", name)
     if not parts[0] or ".." in parts or ":" in parts[0]:
-        raise ValueError(
+        raise _Refused(
             f"{path}: refused, member {name!r} would leave the target folder; nothing was kept"
         )
     if not is_plain:
-        raise ValueError(
+        raise _Refused(
             f"{path}: refused, member {name!r} is neither file nor folder; nothing was kept"
         )

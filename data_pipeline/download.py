@@ -121,23 +121,24 @@ def download(
     archives = ARCHIVES[corpus] if archives is None else archives
     root = Path(root)
     others = {path.name for path in root.iterdir()} if root.is_dir() else set()
-    if others - {archive.folder for archive in archives}:
+    others -= {archive.folder for archive in archives}
+    if others:
         raise ValueError(
             f"--root={root} holds other files already ({min(others)}, ...); leave --download out "
             "if they are the corpus, or choose a new folder"
         )
     work = root.absolute().with_name(f"{root.absolute().name}.download")
     for archive in archives:
+        file, unpacked = work / archive.name, work / f"{archive.name}.unpacked"
         if (root / archive.folder).exists():
             logging.warning("%s is there already", root / archive.folder)
-            continue
-        file = fetch(archive, work, progress=progress)
-        unpacked = work / f"{archive.name}.unpacked"
-        content = unpack(file, unpacked, progress=progress)
-        root.mkdir(parents=True, exist_ok=True)
-        os.replace(content, root / archive.folder)
-        shutil.rmtree(unpacked, ignore_errors=True)
-        file.unlink()
+        else:
+            fetch(archive, work, progress=progress)
+            content = unpack(file, unpacked, progress=progress)
+            root.mkdir(parents=True, exist_ok=True)
+            os.replace(content, root / archive.folder)
+        shutil.rmtree(unpacked, ignore_errors=True)  # also of a run that was stopped here
+        file.unlink(missing_ok=True)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
 
@@ -181,7 +182,7 @@ def _complete(url: str, part: Path, growth: float, progress: bool) -> None:
                     f"{url}: broke off after {_size(part)} bytes ({error}); "
                     "the same command goes on from there"
                 ) from error
-        time.sleep(_PAUSE * 2**fruitless)
+        time.sleep(_PAUSE * 2 ** max(0, fruitless - 1))
 
 
 def _append(url: str, part: Path, growth: float, progress: bool) -> None:

@@ -88,6 +88,67 @@ def test_damage(tmp_path, make):
         assert not (tmp_path / "target").exists()
 
 
+def _patched(path, place, value):
+    content = bytearray(path.read_bytes())
+    content[place : place + len(value)] = value
+    path.write_bytes(content)
+    return path
+
+
+def test_damage_names_the_member(tmp_path):
+    path = make_zip(tmp_path / "x", [("a", b"1" * 99), ("b/c", b"2" * 99)])
+    _patched(path, path.read_bytes().index(b"2" * 99), b"3")
+    with pytest.raises(ValueError, match=r"x: not .*damaged at or after member 'b/c' \(Bad CRC"):
+        _unpack(path, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def _plain_tar(path, **headers):
+    """Three members of 700 bytes; the second has these PAX headers."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in "abc":
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = 700, headers if name == "b" else {}
+            tar.addfile(info, io.BytesIO(b"x" * 700))
+    return path
+
+
+def test_a_header_in_the_middle_that_cannot_be_read(tmp_path):
+    path = _patched(_plain_tar(tmp_path / "x"), 2 * 1536 + 150, b"!!!")
+    with pytest.raises(ValueError, match=r"damaged at or after member 'b' \(unreadable header\)"):
+        _unpack(path, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    pax = _plain_tar(tmp_path / "pax", **{"GNU.sparse.map": "0,one"})
+    with pytest.raises(ValueError, match=r"pax: .*damaged at or after member 'a' \(invalid lit"):
+        _unpack(pax, tmp_path / "target")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (8, b"\1", "x: member 'b' is encrypted; unpack the archive with its password"),
+        (10, b"\x0c", "x: member 'b' is compressed by method 12, only 0 .* are read; unpack"),
+        (10, b"\x63", "x: member 'b' is compressed by method 99"),
+    ],
+)
+def test_members_of_a_zip_that_are_not_read(tmp_path, place, value, message):
+    path = make_zip(tmp_path / "x", [("a", b"1"), ("b", b"2")])
+    _patched(path, path.read_bytes().rindex(b"PK\1\2") + place, value)
+    with pytest.raises(ValueError, match=message):
+        _unpack(path, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_zip_that_points_before_its_begin(tmp_path):
+    path = make_zip(tmp_path / "x", [("a", b"1"), ("b", b"2")])
+    content = path.read_bytes()
+    place = content.rindex(b"PK\5\6") + 16  # says where the list of members begins
+    begin = int.from_bytes(content[place : place + 4], "little")
+    _patched(path, place, (begin + 5).to_bytes(4, "little"))
+    with pytest.raises(ValueError, match="x: not an archive, or damaged"):
+        _unpack(path, tmp_path / "target")
+
+
 @pytest.mark.parametrize("make", [make_tar, make_zip])
 def test_a_full_disk(tmp_path, make, monkeypatch):
     usage = collections.namedtuple("usage", "free")

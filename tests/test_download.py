@@ -172,6 +172,25 @@ def test_a_busy_server_is_asked_again(server, tmp_path):
         _download(server, tmp_path / "other")
 
 
+def test_pauses_grow_while_nothing_comes(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_PAUSE", 0.01)
+    pauses = []
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    server.cuts = [0, 0, 0, 500, 0, 0]
+    _download(server, tmp_path / "root")
+    assert pauses == [0.01, 0.02, 0.04, 0.01, 0.01, 0.02]
+
+
+def test_stopped_between_unpacking_and_sweeping(server, tmp_path):
+    _download(server, tmp_path / "root")
+    work = tmp_path / "root.download"
+    (work / "x.tar.gz.unpacked").mkdir(parents=True)
+    (work / "x.tar.gz").write_bytes(server.content)
+    _download(server, tmp_path / "root")
+    _is_whole(tmp_path / "root")
+    assert len(server.asked) == 1
+
+
 def test_an_unsafe_member(server, tmp_path):
     server.content = make_tar(tmp_path / "evil", [("../evil.txt", b"1")]).read_bytes()
     with pytest.raises(ValueError, match=r"evil\.txt' would leave the target folder"):
@@ -204,7 +223,8 @@ def test_what_cannot_be_downloaded(tmp_path):
         download.download("maps", tmp_path / "root")
     with pytest.raises(ValueError, match=r"python -m data_pipeline\.minislakh"):
         download.download("minislakh", tmp_path / "root")
-    (tmp_path / "root/train").mkdir(parents=True)
+    (tmp_path / "root/slakh2100_flac_redux").mkdir(parents=True)  # that one may be there
+    (tmp_path / "root/train").mkdir()
     with pytest.raises(ValueError, match=r"holds other files already \(train, \.\.\.\)"):
         download.download("slakh2100", tmp_path / "root")
 
