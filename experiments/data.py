@@ -6,6 +6,7 @@ and moment, and as loud as in their song, unless the config allows no coherent m
 
 import fcntl
 import itertools
+import logging
 import math
 from collections.abc import Iterator
 from functools import lru_cache
@@ -130,7 +131,12 @@ def batches(
 def _after_first(plan, config, rest) -> Iterator[dict]:
     try:
         from data_pipeline import input_pipeline
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        logging.warning(
+            "TensorFlow is not installed: batches are read with numpy, the same bytes by one thread"
+        )
         yield from numpy_batches(plan, **rest)
     else:
         yield from input_pipeline.batches(plan, num_threads=config.data.num_threads, **rest)

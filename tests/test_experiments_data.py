@@ -1,5 +1,6 @@
 """From a config to batches: where the embedded data go, when they are made, what a split holds."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import data_pipeline
 from data_pipeline import minislakh, prepare
+from data_pipeline.fetch import numpy_batches
 from experiments import data
 from experiments.cache_folder import CACHE_VARIABLE, cache_folder
 from experiments.config import load_config
@@ -114,6 +116,44 @@ def test_the_first_batch_is_read_without_tensorflow(root, monkeypatch):
     assert list(batches) == []
     (which,) = asked
     assert (which["first_step"], which["num_steps"]) == (8, 2)
+
+
+@pytest.fixture
+def forget_the_reader(monkeypatch):
+    for name in ("input_pipeline", "cpu_tensorflow"):
+        monkeypatch.delitem(sys.modules, f"data_pipeline.{name}", raising=False)
+        monkeypatch.delattr(data_pipeline, name, raising=False)
+
+
+@pytest.mark.usefixtures("forget_the_reader")
+def test_without_tensorflow_numpy_reads_and_says_so(root, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # what importing it meets, not installed
+    config = _config(root)
+    found = list(data.batches(config, "train", num_steps=3))
+    assert "TensorFlow is not installed: batches are read with numpy" in caplog.text
+    wanted = list(numpy_batches(data.planner(config, "train"), num_steps=3))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one["sources"], other["sources"])
+        np.testing.assert_array_equal(one["notes"], other["notes"])
+
+
+@pytest.mark.usefixtures("forget_the_reader")
+@pytest.mark.parametrize("missing", ["wrapt", None])
+def test_a_broken_tensorflow_is_no_missing_one(root, monkeypatch, missing):
+    if missing:  # one of the packages that it needs
+        error = ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+    else:
+        error = ImportError("libtensorflow_framework.so.2: cannot open shared object file")
+
+    class Broken:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == "data_pipeline.input_pipeline":
+                raise error
+
+    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
+    with pytest.raises(type(error), match=missing or "cannot open"):
+        list(data.batches(_config(root), "train", num_steps=2))
 
 
 def test_held_out_excerpts_are_unscaled_and_coherent(root):
