@@ -1,28 +1,31 @@
-"""The best and the worst excerpts of an evaluation, as sounds beside the report.
+"""The best and the worst excerpts of an evaluation, as sounds inside the report.
 
 They are cut and separated anew from the data and the checkpoint: the same excerpts, since both are
 functions of the config with which they were scored.
 """
 
+import base64
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
+from jaxtyping import Float
 
 from cerberus_jax.inference import Predictor
-from data_pipeline.audio_io import write_audio
+from data_pipeline.audio_io import to_pcm16
 from experiments import data, pages
 from experiments.config import from_json
 
-FOLDER = "excerpts"
 METRIC, TITLE = "si_sdr_improvement", "SI-SDR improvement"
 
 
 @dataclass(frozen=True)
 class Listening:
-    """One excerpt: where it stands among all, and its files relative to the report."""
+    """One excerpt: where it stands among all, and its sounds as data URIs."""
 
     title: str
     score: float
@@ -44,8 +47,8 @@ def choose(results: Mapping, count: int) -> list[tuple[int, str, float]]:
     return [(index, end, score) for end, found in ends for score, index in found]
 
 
-def write_excerpts(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
-    """Write the sounds into the report's folder.
+def listen(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
+    """The sounds of the `count` best and worst excerpts.
 
     Raises:
         FileNotFoundError: if the checkpoint or the data are not there.
@@ -56,8 +59,6 @@ def write_excerpts(workdir: Path, results: Mapping, *, count: int) -> list[Liste
         raise ValueError("the network has no mask head, so there is nothing to listen to")
     config = from_json(json.dumps(results.get("config", {})), source="results.json")
     planner, _ = data.test_excerpts(config, results["split"])
-    folder = workdir / "report" / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     rate, found = predictor.grid.sample_rate_hz, []
     for index, end, score in choose(results, count):
         excerpt = next(planner.excerpts(1, first=index))
@@ -65,17 +66,12 @@ def write_excerpts(workdir: Path, results: Mapping, *, count: int) -> list[Liste
             raise ValueError("results.json scores other excerpts than the config's; evaluate again")
         mixture = excerpt.sources.sum(0)
         estimates, _ = predictor.predict_batch(mixture[None])
-        names, stems = f"{index:04d}", {}
         loudest = max(1.0, *(np.abs(x).max() for x in (mixture, excerpt.sources, estimates)))
-        for slot, name in enumerate(predictor.instruments):
-            pair = ((f"{names}_{name}", estimates[0, slot]), (f"{names}_{name}_true", None))
-            stems[name] = tuple(
-                _write(
-                    folder, file, excerpt.sources[slot] if sound is None else sound, rate, loudest
-                )
-                for file, sound in pair
-            )
-        song = _write(folder, f"{names}_mixture", mixture, rate, loudest)
+        stems = {
+            name: tuple(sound_uri(x[slot] / loudest, rate) for x in (estimates[0], excerpt.sources))
+            for slot, name in enumerate(predictor.instruments)
+        }
+        song = sound_uri(mixture / loudest, rate)
         found.append(Listening(f"{end}: {excerpt.id}", score, song, stems))
     return found
 
@@ -86,10 +82,11 @@ def excerpts_html(listening: list[Listening]) -> str:
         return ""
     cards = []
     for one in listening:
-        players = f"<dt>mixture</dt><dd>{_player(one.mixture)}</dd><dd></dd>"
+        players = f"<dt>mixture</dt><dd>{_player(one.mixture, 'mixture')}</dd><dd></dd>"
         players += "<dt></dt><dd>separated</dd><dd>true</dd>"
-        for name, files in one.stems.items():
-            cells = "".join(f"<dd>{_player(file)}</dd>" for file in files)
+        for name, (separated, true) in one.stems.items():
+            cells = f"<dd>{_player(separated, f'{name}, separated')}</dd>"
+            cells += f"<dd>{_player(true, f'{name}, true')}</dd>"
             players += f"<dt>{pages.escape(name)}</dt>{cells}"
         cards.append(
             f"<article><h3>{pages.escape(one.title)}</h3>"
@@ -98,12 +95,13 @@ def excerpts_html(listening: list[Listening]) -> str:
     return f'<h2>Best and worst excerpts</h2><div class="excerpts">{"".join(cards)}</div>'
 
 
-def _write(folder, name, samples, rate, loudest):
-    write_audio(folder / f"{name}.flac", samples / loudest, sample_rate_hz=rate)
-    return f"{FOLDER}/{name}.flac"
+def sound_uri(samples: Float[np.ndarray, " n"], sample_rate_hz: int) -> str:
+    """A waveform as the page holds it: in flac, as a lossy format would add to what one judges."""
+    encoded = io.BytesIO()
+    soundfile.write(encoded, to_pcm16(samples), sample_rate_hz, format="FLAC")
+    return "data:audio/flac;base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
-def _player(file: str) -> str:
-    label = pages.escape(Path(file).stem.replace("_", " "))
-    source = pages.escape(file)
-    return f'<audio controls preload="metadata" src="{source}" aria-label="{label}"></audio>'
+def _player(sound: str, label: str) -> str:
+    label = pages.escape(label)
+    return f'<audio controls preload="metadata" src="{sound}" aria-label="{label}"></audio>'
