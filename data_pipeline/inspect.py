@@ -23,6 +23,8 @@ from data_pipeline.plan import Excerpt, Planner
 from data_pipeline.plan_flags import add_plan_flags, planner_of_flags
 from data_pipeline.transforms import mix
 
+_WITH_A_LIST = {"data", "excerpts", "index", "out", "debug"}  # flags that do not say which excerpts
+
 
 def inspect(planner: Planner, index: int, out: str | os.PathLike) -> Excerpt:
     """Write the wavs, the MIDI file and the picture of one excerpt.
@@ -104,6 +106,12 @@ def _flags() -> CommandFlags:
 def _inspect(flags: CommandFlags) -> None:
     if not flags.out:
         raise ValueError("--out=DIR is needed, see --help")
+    ignored = sorted(name for name in flags if flags[name].present and name not in _WITH_A_LIST)
+    if flags.excerpts and ignored:
+        raise ValueError(
+            f"--{ignored[0]} does not go with --excerpts={flags.excerpts}, which says by itself "
+            "what its excerpts are; leave one of them out"
+        )
 
     def listed(catalogue, config):
         excerpts = ExcerptList.load(flags.excerpts)

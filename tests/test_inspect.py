@@ -9,7 +9,7 @@ import pytest
 
 from data_pipeline.audio_io import read_audio
 from data_pipeline.excerpts import ExcerptList
-from data_pipeline.inspect import inspect
+from data_pipeline.inspect import inspect, main
 from data_pipeline.midi_io import read_midi
 from data_pipeline.plan import Planner
 from tests.tiny_slakh import plan_config, tiny_catalogue
@@ -59,3 +59,13 @@ def test_command_line(planner, tmp_path):
     run = subprocess.run([*command, "--index=2"], cwd=root, capture_output=True, text=True)
     assert run.returncode == 1
     assert "k must lie in 0..1, got 2" in run.stderr
+
+
+@pytest.mark.parametrize("flag", ["--split=test", "--instruments=piano,drums", "--seed=0"])
+def test_a_list_says_by_itself_what_its_excerpts_are(planner, tmp_path, flag, capsys):
+    ExcerptList.of(planner, 1).save(tmp_path / "list.json")
+    argv = [f"--data={planner.catalogue.root}", f"--excerpts={tmp_path / 'list.json'}", flag]
+    assert main([*argv, f"--out={tmp_path / 'out'}"]) == 1
+    name = flag.split("=")[0]
+    assert f"error: {name} does not go with --excerpts={tmp_path}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
