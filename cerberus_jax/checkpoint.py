@@ -19,6 +19,7 @@ import tensorstore
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
+from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
 
 KINDS = ("last", "best")
@@ -62,9 +63,10 @@ class CheckpointWriter:
     """Saves `last` and `best` checkpoints of one run; call `close` (or use `with`) at the end."""
 
     def __init__(self, workdir: str | os.PathLike):
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
         self._managers = {
-            kind: ocp.CheckpointManager(_folder(workdir, kind), options=options, item_names=_ITEMS)
+            kind: ocp.CheckpointManager(
+                _folder(workdir, kind), options=_options(kind), item_names=_ITEMS
+            )
             for kind in KINDS
         }
 
@@ -241,13 +243,19 @@ def is_tuned(path: Path) -> bool:
     return (path / _DECODING_FILE).exists()
 
 
+def _options(kind):
+    """Several processes meet under names, which must differ where both kinds save one step."""
+    apart = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=kind)
+    return ocp.CheckpointManagerOptions(max_to_keep=1, create=True, multiprocessing_options=apart)
+
+
 def _check_room(folder, state):
     """Orbax would find a full disk too, in many threads and with a traceback from each; and where
     one process found it alone, the others would wait for it."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     needed = 2 * size + 2**20  # `best` may be on its way when `last` comes
     free = shutil.disk_usage(folder).free
-    if free < needed:
+    if any_process(free < needed):
         reason = f"No space for a checkpoint ({needed / 1e6:.0f} MB wanted, {free / 1e6:.0f} free)"
         raise OSError(errno.ENOSPC, reason, str(folder))
 

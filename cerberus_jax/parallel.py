@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from cerberus_jax.steps import Task, eval_step, train_step
+from cerberus_jax.steps import Task, eval_step, init_state, train_step
 
 PARALLEL = ("jit", "pmap")
 
@@ -50,6 +50,15 @@ def put_batch(batch: dict, mesh: Mesh) -> dict:
         name: jax.make_array_from_process_local_data(sharding, value)
         for name, value in batch.items()
     }
+
+
+def jit_init(task: Task, mesh: Mesh):
+    """init_state on the mesh: (key, batch) -> the same state on every device."""
+    task = task.on_mesh(mesh if mesh.size > 1 else None)
+    same, apart = replicated(mesh), spread(mesh)
+    return jax.jit(
+        functools.partial(init_state, task), in_shardings=(same, apart), out_shardings=same
+    )
 
 
 def make_step(task: Task, mesh: Mesh, *, parallel: str = "jit"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from experiments import distributed
 from experiments.command_line import CommandFlags, Overrides, run_command
 from experiments.compile_cache import keep_compiled
 from experiments.config import check_resume, heads_of, known_files, load_config, save_config
@@ -40,10 +41,7 @@ def _flags() -> CommandFlags:
         + ", ".join(known_files("sets")),
     )
     flags.string("workdir", "", "The run's directory (default: runs/ and the name of the set).")
-    flags.boolean(
-        "distributed",
-        "This is one of several processes of a multi-host run: call jax.distributed.initialize.",
-    )
+    distributed.add_flags(flags)
     return flags
 
 
@@ -53,6 +51,7 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
             "--config is missing, e.g. --config=sets/set4.py; known: "
             + ", ".join(known_files("sets"))
         )
+    joined = distributed.arguments(flags)
     config = load_config(flags.config, overrides)
     workdir = Path(flags.workdir or Path("runs") / Path(flags.config).stem)
     check_resume(config, workdir)
@@ -60,7 +59,7 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
     import jax
 
     if flags.distributed:
-        jax.distributed.initialize()
+        distributed.join(joined)
     keep_compiled()
     with _directory(workdir):
         train_run(config, workdir)
@@ -81,7 +80,7 @@ def _directory(workdir: Path):
     try:
         yield
     finally:
-        if not any(workdir.iterdir()):
+        with contextlib.suppress(OSError):  # not empty, or another process was faster
             workdir.rmdir()
 
 

@@ -23,11 +23,12 @@ from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.joint_loss import choose_clips_per_turn
 from cerberus_jax.model import Cerberus
 from cerberus_jax.precision_check import check_precision
-from cerberus_jax.steps import Task, init_state
+from cerberus_jax.processes import any_process, check_alike
+from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from experiments.config import grid_of, heads_of
 from experiments.graceful_stop import GracefulStop
-from experiments.metric_log import MetricLog
+from experiments.metric_log import log_of_process
 from experiments.prefetch import Prefetch
 
 LONG_RUN_SECONDS = 3600
@@ -102,14 +103,17 @@ def train(
 
     Raises:
         ValueError: if the batch cannot be divided over the devices, the backend lacks the
-            precision, the batches end early, or a loss is not finite.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved.
+            precision, processes see different checkpoints, the batches end early, or a loss is not
+            finite.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved; of several
+            processes any may get the signal, and all stop after the next logged step.
     """
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.batch_size, mesh.size)
     check_precision(config.model.precision)
     loop = _Loop(config, mesh, Path(workdir), list(validation_batches))
     first, last = start_step(workdir), config.train.num_steps
+    check_alike("workdir: its last step", first, hint="all need the same directory, e.g. by NFS")
     if first >= last:
         return {"step": first}
     batches = itertools.islice(batches, last - first)  # none is read that no step takes
@@ -151,13 +155,16 @@ class _Loop:
         self.began = None  # when the first step was done, and its number
 
     def start(self, batch) -> tuple[TrainState, dict]:
-        """The last checkpoint's state, or a fresh one, and the first batch, on all devices."""
-        same = parallel.replicated(self.mesh)
-        fresh = jax.jit(lambda b: init_state(self.task, self.init_key, b))
+        """The last checkpoint's state, or a fresh one, and the first batch, on all devices.
+
+        A fresh one is made of the whole batch, so that it is the same in every process.
+        """
+        same, batch = parallel.replicated(self.mesh), self.put(batch)
+        fresh = parallel.jit_init(self.task, self.mesh)
         if start_step(self.workdir):
-            like = jax.eval_shape(fresh, batch)
-            return checkpoint.restore_state(self.workdir, like, same), self.put(batch)
-        return jax.device_put(fresh(batch), same), self.put(batch)
+            like = jax.eval_shape(fresh, self.init_key, batch)
+            return checkpoint.restore_state(self.workdir, like, same), batch
+        return fresh(self.init_key, batch), batch
 
     def run(self, state, batch, first, *, show) -> None:
         """The steps after `first`, `batch` being that of the first of them."""
@@ -165,21 +172,26 @@ class _Loop:
         with (
             tqdm(total=last, initial=first, unit="step", disable=not show) as bar,
             checkpoint.CheckpointWriter(self.workdir) as writer,
-            MetricLog(self.workdir, start_step=first) as log,
+            log_of_process(self.workdir, start_step=first) as log,
             GracefulStop() as stop,
         ):
             for step in range(first + 1, last + 1):
                 state = self.update(state, batch, step)
                 bar.update()
                 state = self.after_step(state, step, bar, writer, log)
-                if stop.asked:
-                    self._check_finite(
-                        self._values(), step
-                    )  # never over a checkpoint that is sound
+                if self._stops(stop, step):
+                    # Never over a checkpoint that is sound.
+                    self._check_finite(self._values(), step)
                     writer.save("last", state, self.metadata)
                     raise KeyboardInterrupt
                 if step < last:
                     batch = _next(self.following, step)
+
+    def _stops(self, stop, step) -> bool:
+        """Whether the run ends here; several processes settle that where they log, which waits."""
+        if jax.process_count() > 1 and step % self.config.train.log_every:
+            return False
+        return any_process(stop.asked)
 
     def put(self, batch) -> dict:
         return parallel.put_batch(batch, self.mesh)
@@ -215,10 +227,12 @@ class _Loop:
             state = self._plateau(state, found["validation_loss"], step, writer)
             entry |= found
             only_here += list(found) if step % train.eval_every else []
-        if save:
-            writer.save("last", state, self.metadata)
+        # The line first: a run that goes on drops the lines after its checkpoint, and could not
+        # make one that is missing before it.
         if scheduled or last:
             self._log(step, entry, only_here, bar, log)
+        if save:
+            writer.save("last", state, self.metadata)
         return state
 
     def _values(self) -> dict[str, float]:
@@ -228,7 +242,8 @@ class _Loop:
     def _log(self, step, entry, only_here, bar, log):
         time_fields = self._pace(step)
         extra = {"off_schedule": only_here} if only_here else {}
-        log.write(step, {**entry, **extra, "time": time_fields})
+        if log:
+            log.write(step, {**entry, **extra, "time": time_fields})
         self.logged = entry
         bar.set_postfix_str(_postfix(entry, time_fields))
         self._count_from(step)

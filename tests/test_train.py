@@ -165,6 +165,22 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(through, tmp_path):
     _assert_same_run(through, tmp_path)
 
 
+def test_a_run_that_ends_at_its_line_of_the_log_lacks_no_line(through, tmp_path, monkeypatch):
+    """At a step with a checkpoint: were that saved before the line, the line would be lost."""
+    write = MetricLog.write
+
+    def broken(log, step, values):
+        if step == 5:
+            raise OSError("the disk is gone")
+        write(log, step, values)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is gone"):
+        patch.setattr(MetricLog, "write", broken)
+        _train(tmp_path, train__num_steps=8)
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
 def test_a_finished_run_does_nothing(through):
     before = (through / "metrics.jsonl").read_bytes()
     assert _train(through, iter(()), train__num_steps=8) == {"step": 8}
