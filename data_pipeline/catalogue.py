@@ -20,6 +20,9 @@ from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import whole_file
 
 VERSION = "1.0.0"
+# Stems begin at multiples of this in a PCM file, and so do windows in a stem: TensorFlow takes a
+# piece of an array without a copy where it begins at a multiple of 64 bytes.
+ALIGNED_SAMPLES = 32
 SIDECAR = "catalogue.npz"
 PCM = "pcm.int16"
 _MAP_NORESERVE = 0x4000  # Linux; Python's mmap names it from 3.13 on

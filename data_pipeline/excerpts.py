@@ -12,6 +12,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -175,18 +176,20 @@ class ListedPlanner(Planner):
     def __len__(self) -> int:
         return len(self._stems)
 
-    def batch(self, k: int, *, rows: slice = slice(None)) -> PlannedBatch:
-        """Excerpt k, as a batch of one."""
-        if not 0 <= k < len(self):
-            raise ValueError(f"ListedPlanner.batch: k must lie in 0..{len(self) - 1}, got {k}")
+    def batches(self, steps: Sequence[int], *, rows: slice = slice(None)) -> PlannedBatch:
+        """Some excerpts, each being a batch of one."""
+        for k in steps:
+            if not 0 <= k < len(self):
+                raise ValueError(f"ListedPlanner.batch: k must lie in 0..{len(self) - 1}, got {k}")
         t = self.catalogue.tables
-        stems, offsets = self._stems[k : k + 1][rows], self._offsets[k : k + 1][rows]
+        chosen = [i for k in steps for i in range(k, k + 1)[rows]]
+        stems, offsets = self._stems[chosen], self._offsets[chosen]
         return PlannedBatch(
             stems=stems,
             corpora=t.track_corpora[t.stem_tracks[stems]],
             starts=t.stem_pcm_start[stems] + offsets,
             offsets=offsets,
-            gains=self._gains[k : k + 1][rows],
+            gains=self._gains[chosen],
             notes=self._table.notes_of(stems, offsets, self._num_notes),
             catalogue=self.catalogue,
         )

@@ -14,15 +14,17 @@ import numpy as np
 
 from data_pipeline.cpu_tensorflow import tf
 from data_pipeline.fetch import numpy_batches, process_rows
-from data_pipeline.plan import PlannedBatch, Planner
+from data_pipeline.plan import Planner
 
 # What a plan tells the readers, by tensor.
 _PLAN_TYPES = {
-    "corpora": tf.int32,
-    "starts": tf.int64,
-    "gains": tf.float32,
-    "notes": tf.int16,
+    "corpora": np.int32,
+    "starts": np.int64,
+    "gains": np.float32,
+    "notes": np.int16,
 }
+# Steps that are planned at once: a plan is many small calls of numpy, however long their arrays.
+_STEPS_PER_PLAN = 8
 
 
 def batches(
@@ -56,32 +58,37 @@ def _read_planned(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Keeps a plan in the queue for every thread and for every batch that may wait to be taken, so
     that reading never waits for planning."""
-    steps = itertools.islice(itertools.count(first_step), num_steps)
-    plans = (_plan_tensors(planner.batch(k, rows=rows)) for k in steps)
-    waiting = list(itertools.islice(plans, 3 * num_threads))
-    if not waiting:
+    plans = _plans(planner, rows, itertools.islice(itertools.count(first_step), num_steps))
+    first = next(plans, None)
+    if first is None:
         return
-    shapes = {name: value.shape for name, value in waiting[0].items()}
-    queue = _queue(len(waiting), shapes)
+    shapes = {name: value.shape[1:] for name, value in first.items()}
+    least = 3 * num_threads
+    queue = _queue(least + _STEPS_PER_PLAN, shapes)
     found = _dataset(queue, num_steps, _reader(planner, shapes["starts"]), num_threads)
-    for plan in waiting:
-        queue.enqueue(plan)
-    for batch in found.as_numpy_iterator():
-        if plan := next(plans, None):
-            queue.enqueue(plan)
-        yield batch
+    found, waiting = found.as_numpy_iterator(), 0
+    for plan in itertools.chain([first], plans):
+        queue.enqueue_many(plan)
+        waiting += len(plan["starts"])
+        while waiting > least:
+            waiting -= 1
+            yield next(found)
+    yield from found
+
+
+def _plans(planner: Planner, rows: slice, steps: Iterator[int]) -> Iterator[dict[str, np.ndarray]]:
+    """Plans of some steps at a time, as tensors [steps b ...]."""
+    while some := list(itertools.islice(steps, _STEPS_PER_PLAN)):
+        plan = planner.batches(some, rows=rows)
+        tensors = {name: getattr(plan, name).astype(kind) for name, kind in _PLAN_TYPES.items()}
+        yield {
+            name: value.reshape(len(some), -1, *value.shape[1:]) for name, value in tensors.items()
+        }
 
 
 def _queue(capacity: int, shapes: dict[str, tuple[int, ...]]) -> tf.queue.FIFOQueue:
     kinds = [_PLAN_TYPES[name] for name in shapes]
     return tf.queue.FIFOQueue(capacity, kinds, list(shapes.values()), list(shapes))
-
-
-def _plan_tensors(plan: PlannedBatch) -> dict[str, np.ndarray]:
-    return {
-        name: np.asarray(getattr(plan, name), kind.as_numpy_dtype)
-        for name, kind in _PLAN_TYPES.items()
-    }
 
 
 def _reader(planner: Planner, shape: tuple[int, int]) -> Callable:
@@ -90,8 +97,10 @@ def _reader(planner: Planner, shape: tuple[int, int]) -> Callable:
     length = planner.config.num_samples
 
     def read(corpora, starts):
-        corpora, starts = tf.reshape(corpora, [-1]), tf.reshape(starts, [-1])
-        windows = [_window(pcm, corpora[i], starts[i], length) for i in range(shape[0] * shape[1])]
+        count = shape[0] * shape[1]
+        starts = tf.split(tf.reshape(starts, [-1]), count)
+        corpora = tf.unstack(tf.reshape(corpora, [-1]))
+        windows = [_window(pcm, corpora[i], starts[i], length) for i in range(count)]
         return tf.reshape(tf.stack(windows), (*shape, length))
 
     return read
@@ -121,8 +130,8 @@ def _dataset(
 
 def _window(pcm: list[tf.Tensor], corpus: tf.Tensor, start: tf.Tensor, length: int) -> tf.Tensor:
     if len(pcm) == 1:
-        return tf.slice(pcm[0], [start], [length])
-    branches = [lambda one=one: tf.slice(one, [start], [length]) for one in pcm]
+        return tf.slice(pcm[0], start, [length])
+    branches = [lambda one=one: tf.slice(one, start, [length]) for one in pcm]
     return tf.switch_case(corpus, branches)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipeline.audio_io import whole_file
-from data_pipeline.catalogue import PCM, VERSION, Tables
+from data_pipeline.catalogue import ALIGNED_SAMPLES, PCM, VERSION, Tables
 from data_pipeline.convert import CELL_SECONDS, read_converted
 
 
@@ -44,7 +44,7 @@ def tables_of(converted: list[dict]) -> Tables:
         stem_instruments=np.array([stem["instrument"] for stem in stems]),
         stem_programs=np.array([stem["program"] for stem in stems], np.int32),
         stem_is_drum=np.array([stem["is_drum"] for stem in stems], np.bool_),
-        stem_pcm_start=starts(lengths)[:-1],
+        stem_pcm_start=starts(lengths + -lengths % ALIGNED_SAMPLES)[:-1],
         level_start=starts(cells),
         levels=np.concatenate([one["levels"].ravel() for one in converted]),
         note_start=starts(np.concatenate(notes)),
@@ -71,4 +71,6 @@ def pack(converted: list[dict], files: list[Path], corpus: str, out, *, records:
     final.mkdir(parents=True, exist_ok=True)
     with whole_file(final / PCM) as temporary, temporary.open("wb") as file:
         for path in files:
-            read_converted(path, with_pcm=True)["pcm"].tofile(file)
+            for stem in read_converted(path, with_pcm=True)["pcm"]:
+                file.write(bytes(-file.tell() % (2 * ALIGNED_SAMPLES)))
+                stem.tofile(file)

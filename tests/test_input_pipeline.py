@@ -109,3 +109,29 @@ def test_memory_does_not_grow_with_the_data(planner):
     out = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     assert int(out.stdout) < 1024  # MB, of a file of 20 GB
+
+
+_FAULTS = """
+import itertools, resource, sys
+from cerberus_jax.frames import FrameGrid
+from data_pipeline.catalogue import Catalogue
+from data_pipeline.input_pipeline import batches
+from data_pipeline.plan import PlanConfig, Planner
+
+config = PlanConfig(("piano", "guitar", "bass"), FrameGrid(), 32000, 64)
+reading = batches(Planner(Catalogue.load(sys.argv[1]), config))
+sizes = [batch["sources"].nbytes for batch in itertools.islice(reading, 20)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+sizes = [batch["sources"].nbytes for batch in itertools.islice(reading, 20)]
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults / (sum(sizes) / resource.getpagesize()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the page faults of Linux")
+def test_batches_come_from_a_pool(planner):
+    command = [sys.executable, "-c", _FAULTS, str(planner.catalogue.root)]
+    cwd = Path(__file__).resolve().parents[1]
+    out = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    assert float(out.stdout) < 0.1  # pages asked of the system, of those that the batches fill

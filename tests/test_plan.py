@@ -7,7 +7,7 @@ import pytest
 
 from cerberus_jax.frames import FrameGrid
 from data_pipeline import prepare
-from data_pipeline.catalogue import Catalogue
+from data_pipeline.catalogue import ALIGNED_SAMPLES, Catalogue
 from data_pipeline.fetch import numpy_batches
 from data_pipeline.plan import Planner
 from data_pipeline.transforms import draw_roll
@@ -33,6 +33,17 @@ def test_a_batch_depends_on_nothing_but_the_config_and_k(catalogue):
     np.testing.assert_array_equal(np.concatenate([p.notes for p in parts]), whole.notes)
     np.testing.assert_array_equal(np.concatenate([p.starts for p in parts]), whole.starts)
     assert [*parts[0].ids, *parts[1].ids] == whole.ids
+
+
+@pytest.mark.parametrize("settings", [{}, {"fixed": True}, {"augment_semitones": 2}])
+def test_several_steps_are_planned_as_one_by_one(catalogue, settings):
+    planner, rows = Planner(catalogue, plan_config(**settings)), slice(2, 5)
+    several = planner.batches([4, 0, 9], rows=rows)
+    for position, k in enumerate((4, 0, 9)):
+        expected = planner.batch(k, rows=rows)
+        for name in ("stems", "starts", "offsets", "gains", "notes"):
+            found = getattr(several, name)[3 * position : 3 * position + 3]
+            np.testing.assert_array_equal(found, getattr(expected, name))
 
 
 def test_step_seed_and_split_change_it(catalogue):
@@ -79,7 +90,8 @@ def test_all_tracks_stems_and_positions_are_met(catalogue):
     train = np.flatnonzero(t.track_splits[t.stem_tracks] == "train")
     wanted = [s for s in train if t.stem_instruments[s] in planner.config.instruments]
     assert set(planned.stems.ravel().tolist()) == set(wanted)
-    assert len(set((planned.offsets % 256).ravel().tolist())) > 200
+    assert set((planned.offsets % 256).ravel().tolist()) == set(range(0, 256, ALIGNED_SAMPLES))
+    assert not (planned.starts % ALIGNED_SAMPLES).any()
     assert planned.offsets.min() < 1600
     assert planned.offsets.max() > 6 * 16000 - 24000 - 1600
 
