@@ -43,7 +43,9 @@ def _runs(notes, num_frames):
             # A struck key is a new note unless it was struck in the frame before too.
             struck = (pitch, frame) in onsets and (pitch, frame - 1) not in onsets
             if pitch in open_since and (struck or (pitch, frame) not in held):
-                runs.add((pitch, open_since.pop(pitch), frame))
+                # A pause of one frame cannot be told from the frame cleared before a repeat.
+                pause = (pitch, frame) not in held and (pitch, frame + 1) in onsets
+                runs.add((pitch, open_since.pop(pitch), frame + pause))
             if (pitch, frame) in held:
                 open_since.setdefault(pitch, frame)
     return runs
