@@ -1,4 +1,4 @@
-"""Batches 0 to 50, bit for bit: whole, from step 25, any threads, numpy, two real processes."""
+"""Batches 0 to 50 of two corpora, bit for bit: from step 25, any threads, numpy, two processes."""
 
 import itertools
 import json
@@ -37,9 +37,12 @@ print(json.dumps(rows))
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory):
+    """Of two corpora in one prepared directory, whose songs have nothing in common."""
     root = tmp_path_factory.mktemp("determinism")
-    make_tree(root / "raw", {"train": 3}, stems=("piano", "guitar", "bass", "piano"), seconds=4)
-    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False, records=False)
+    for corpus, count, seconds in (("slakh2100", 2, 4), ("minislakh", 1, 5)):
+        stems = ("piano", "guitar", "bass", "piano")
+        make_tree(root / corpus, {"train": count}, stems=stems, seconds=seconds)
+        prepare.prepare(corpus, root / corpus, out=root / "out", progress=False, records=False)
     return Planner(Catalogue.load(root / "out"), plan_config(augment_polarity=0.5))
 
 
@@ -57,6 +60,11 @@ def _digests(batches):
         ]
         for batch in batches
     ]
+
+
+def test_both_corpora_are_in_most_batches(planner):
+    both = [set(planner.batch(k).corpora.ravel().tolist()) == {0, 1} for k in range(NUM_BATCHES)]
+    assert sum(both) > NUM_BATCHES // 2
 
 
 def test_all_batches_differ(expected):
