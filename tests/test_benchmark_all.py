@@ -78,10 +78,15 @@ def test_after_a_benchmark_that_fails_the_others_go_on(pretended, tmp_path, caps
         ran.append(name)
         if name == "inference":
             return "exit code 1\nout of memory\n"
-        samples = [] if name == "memory" else [1.0]
-        one = row("all", unit="s", better="lower", median=None, samples=samples)
-        notes = ["the only side failed"] if name == "memory" else []
-        write(Figures(name, MACHINE, {}, [one], notes=notes), tmp_path / f"{name}.json")
+        rows = [
+            row(side, unit="s", better="lower", median=None, samples=samples, side=side)
+            for side, samples in (
+                ("PyTorch", [1.0]),
+                ("cerberus_jax", [] if name == "memory" else [1.0]),
+            )
+        ]
+        notes = ["this side failed"] if name == "memory" else []
+        write(Figures(name, MACHINE, {}, rows, notes=notes), tmp_path / f"{name}.json")
         return None
 
     pretended(run_one)
@@ -90,7 +95,8 @@ def test_after_a_benchmark_that_fails_the_others_go_on(pretended, tmp_path, caps
     assert "2 of 5 benchmarks failed: inference, memory" in capsys.readouterr().err
     report = (tmp_path / all_benchmarks.REPORT).read_text()
     assert "## inference\n\nFailed: exit code 1\nout of memory\n" in report
-    assert "## memory\n\nFailed: nothing was measured\nthe only side failed\n" in report
+    failure = "Failed: nothing was measured of cerberus_jax\nthis side failed"
+    assert f"## memory\n\n{failure}\n\nmemory: a machine" in report
     assert "## scaling\n\nscaling: a machine" in report
 
 

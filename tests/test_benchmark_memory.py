@@ -61,6 +61,24 @@ def test_the_command_writes_every_row(tmp_path, capsys):
     assert path.with_suffix(".md").exists()
 
 
+def test_without_time_the_first_part_is_compiled_and_the_rest_named(tmp_path, capsys):
+    path = tmp_path / "memory.json"
+    assert memory.main(["--small", f"--out={path}", "--budget=0.0001"]) == 0
+    assert {one["part"] for one in read(path).rows} == {"clustering gradient"}
+    assert f"1 of 2 parts: {memory.OUT_OF_TIME}" in capsys.readouterr().out
+
+
+def test_what_was_compiled_before_a_failure_is_kept(tmp_path, monkeypatch):
+    def broken(*_):
+        raise MemoryError
+
+    path = tmp_path / "memory.json"
+    monkeypatch.setattr(memory, "step_rows", broken)
+    with pytest.raises(MemoryError):
+        memory.main(["--small", f"--out={path}"])
+    assert len(read(path).rows) == 6
+
+
 def test_an_unknown_device(capsys):
     assert memory.main(["--device=tpu"]) == 1
     assert "device: one of cpu, gpu, got 'tpu'" in capsys.readouterr().err

@@ -76,7 +76,6 @@ def options(flags: CommandFlags) -> Options:
         ValueError: naming the flag, what was expected and what came.
     """
     machine.check_device(flags.device)
-    budget = minutes(flags, "budget") if flags.budget else math.inf
     return Options(
         device=flags.device,
         small=flags.small,
@@ -85,9 +84,14 @@ def options(flags: CommandFlags) -> Options:
         peer_python=flags.peer_python,
         torch=torch_version(flags.peer_python),
         out=flags.out,
-        end=time.monotonic() + 60 * budget,
+        end=end(flags),
         machine=flags.machine,
     )
+
+
+def end(flags: CommandFlags) -> float:
+    """The moment (time.monotonic) at which --budget is used up."""
+    return time.monotonic() + 60 * minutes(flags, "budget") if flags.budget else math.inf
 
 
 def measured_machine(chosen: Options) -> dict:
@@ -156,9 +160,14 @@ def count(flags: CommandFlags, name: str) -> int:
     return found[0]
 
 
+def keep(figures: Figures, out: str) -> list[Path]:
+    """Write the files that were asked for, also while more is to come: what ends a benchmark then
+    does not take away what it has measured."""
+    return figures_.write(figures, out) if out else []
+
+
 def finish(figures: Figures, out: str) -> None:
     """Print the table, and write the files that were asked for."""
     print(figures_.markdown(figures))
-    if out:
-        written = figures_.write(figures, out)
+    if written := keep(figures, out):
         print(f"\nWritten: {', '.join(map(str, written))}", file=sys.stderr)

@@ -11,7 +11,7 @@ need hardly more for a large batch than for a small one. Beside them stand the r
 import dataclasses
 import functools
 import sys
-from collections.abc import Sequence
+import time
 from dataclasses import replace
 
 import jax
@@ -30,6 +30,7 @@ from experiments.command_line import CommandFlags, run_command
 CLUSTERING, HEAD = "deep_clustering", heads.HEAD_OF_LOSS["deep_clustering"]
 BATCHES = (8, 16, 32)
 FRAMES, FRAMES_SMALL = (313, 400), (41,)
+OUT_OF_TIME = "not compiled: the time (--budget) was up"
 STEP_BATCH = {"cpu": 8, "gpu": 64}
 COLUMNS = {
     "compiled function": ["part", ""],
@@ -52,22 +53,33 @@ def main(argv: list[str] | None = None) -> int:
     )
     flags.string("device", "cpu", "What to compile for: cpu or gpu.")
     flags.boolean("small", "A tiny network, to try the command.")
+    flags.string("budget", "", "Minutes after which nothing more is compiled (default: no limit).")
     command.output_flags(flags)
     return run_command(_memory, flags, argv=argv)
 
 
 def _memory(flags: CommandFlags) -> None:
     machine.check_device(flags.device)
+    end = command.end(flags)
     found = command.known_machine(flags.device, small=flags.small, file=flags.machine)
     jax.config.update("jax_platforms", machine.ENVIRONMENT[flags.device]["JAX_PLATFORMS"])
     work = SMALL if flags.small else Workload()
     config = dataclasses.asdict(replace(work, batch_size=0)) | {"device": flags.device}
     figures = Figures("memory", found, config, columns=COLUMNS)
-    for frames in FRAMES_SMALL if flags.small else FRAMES:
-        figures.rows += clustering_rows(with_frames(work, frames))
     batch = work.batch_size if flags.small else STEP_BATCH[flags.device]
-    precisions = PRECISIONS[:1] if flags.small else PRECISIONS
-    figures.rows += step_rows(replace(work, batch_size=batch), precisions)
+    parts = [
+        functools.partial(clustering_rows, with_frames(work, frames))
+        for frames in (FRAMES_SMALL if flags.small else FRAMES)
+    ] + [
+        functools.partial(step_rows, replace(work, batch_size=batch), precision)
+        for precision in (PRECISIONS[:1] if flags.small else PRECISIONS)
+    ]
+    for number, rows in enumerate(parts):
+        if number and time.monotonic() > end:
+            figures.notes.append(f"{len(parts) - number} of {len(parts)} parts: {OUT_OF_TIME}")
+            break
+        figures.rows += rows()
+        command.keep(figures, flags.out)
     command.finish(figures, flags.out)
 
 
@@ -84,17 +96,17 @@ def clustering_rows(work: Workload) -> list[dict]:
     return _with_shares(rows)
 
 
-def step_rows(work: Workload, precisions: Sequence[str]) -> list[dict]:
+def step_rows(work: Workload, precision: str) -> list[dict]:
     """The whole training step, as training runs it, one clip a turn, and with readable losses."""
     turns = sorted({1, ours.task(work).clips_per_turn})
-    rows = []
-    for precision in precisions:
-        for turn in turns:
-            size = step_mb(work, clips_per_turn=turn, precision=precision)
-            rows.append(_row("training step", work, turn, size, precision=precision))
-        size = step_mb(work, readable=True, precision=precision)
-        rows.append(_row("training step", work, 0, size, precision=precision))
-    return _with_shares(rows)
+    sizes = {turn: step_mb(work, clips_per_turn=turn, precision=precision) for turn in turns}
+    sizes[0] = step_mb(work, readable=True, precision=precision)
+    return _with_shares(
+        [
+            _row("training step", work, turn, size, precision=precision)
+            for turn, size in sizes.items()
+        ]
+    )
 
 
 def _row(part, work, clips_per_turn, megabytes, *, precision="float32", **more):

@@ -68,6 +68,7 @@ def _recurrence(flags: CommandFlags) -> None:
         results = contest.hold(contestants, of_part, mode, chosen, races_left=left)
         figures.rows += [_row(part, mode, one, results, of_part, found) for one in results]
         figures.notes += contest.failures(results)
+        command.keep(figures, chosen.out)
     command.finish(figures, chosen.out)
 
 

@@ -87,6 +87,7 @@ def _scaling(flags: CommandFlags) -> None:
         results = contest.hold(contestants, work, "train", chosen, races_left=left)
         figures.rows += rows(points, results, work)
         figures.notes += contest.failures(results)
+        command.keep(figures, chosen.out)
     command.finish(figures, chosen.out)
 
 

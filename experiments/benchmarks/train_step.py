@@ -84,6 +84,7 @@ def measure(works: list[Workload], chosen: command.Options, contests: list[list[
             races_left -= 1
             figures.rows += [_row(result, results, work, found) for result in results]
             figures.notes += contest.failures(results)
+            command.keep(figures, chosen.out)
     return figures
 
 
