@@ -74,7 +74,7 @@ def test_several_corpora(tmp_path):
     catalogue = _prepared(tmp_path, ["slakh2100", "minislakh"])
     planner = Planner(catalogue, PlanConfig(INSTRUMENTS, FrameGrid(), 12800, 8))
     assert set(planner.batch(0).corpora.ravel().tolist()) == {0, 1}
-    _same(input_pipeline.batches(planner), numpy_batches(planner), 5)
+    _same(input_pipeline.batches(planner), numpy_batches(planner), 51)
 
 
 _SPARSE = """
