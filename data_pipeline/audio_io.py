@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from jaxtyping import Float, Int16, Num
 
-PCM_SCALE = 32768.0
+from data_pipeline.transforms import PCM_SCALE
 
 
 @contextlib.contextmanager

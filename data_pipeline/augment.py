@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int16, Int64
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
-from data_pipeline.audio_io import PCM_SCALE, resample, to_pcm16
+from data_pipeline.audio_io import resample, to_pcm16
 from data_pipeline.catalogue import Tables
 from data_pipeline.note_table import NoteTable, speed_of, stretched_rate
+from data_pipeline.transforms import PCM_SCALE
 
 MOST_SEMITONES = 12
 NOT_SHIFTED = "drums"
@@ -133,6 +134,6 @@ def read_shifted(
     from_hz = int(stretched_rate(np.array(shift), sample_rate_hz))
     length = int(read_length(np.array(shift), num_samples, sample_rate_hz))
     window = pcm[start - _MARGIN : start + length + _MARGIN].astype(np.float32)
-    moved = resample(window / np.float32(PCM_SCALE), from_hz=from_hz, to_hz=sample_rate_hz)
+    moved = resample(window / PCM_SCALE, from_hz=from_hz, to_hz=sample_rate_hz)
     first = round(_MARGIN * sample_rate_hz / from_hz)
     return to_pcm16(moved[first : first + num_samples])

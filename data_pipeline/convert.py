@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline import guitarset, maps, midi_io
-from data_pipeline.audio_io import PCM_SCALE, read_mono_pcm16, whole_file
+from data_pipeline.audio_io import read_mono_pcm16, whole_file
 from data_pipeline.slakh_index import OTHER_INSTRUMENT, Stem, Track
+from data_pipeline.transforms import PCM_SCALE
 
 CELL_SECONDS = 0.1
 SILENCE_DB = -200.0

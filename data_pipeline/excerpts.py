@@ -25,6 +25,7 @@ from data_pipeline.command_line import CommandFlags, run_command
 from data_pipeline.note_table import NoteTable
 from data_pipeline.plan import PlanConfig, PlannedBatch, Planner
 from data_pipeline.plan_flags import add_plan_flags, planner_of_flags
+from data_pipeline.transforms import PCM_SCALE
 
 FORMAT = "cerberus_jax excerpts"
 FORMAT_VERSION = 1
@@ -223,7 +224,7 @@ def _sources(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]
             )
             first = int(planned.starts[b, s])
             audio = pcm[t.track_corpora[track]][first : first + config.num_samples]
-            power = np.mean((audio / 32768.0) ** 2)
+            power = np.mean((audio / PCM_SCALE) ** 2, dtype=np.float64)
             row.append(
                 Source(
                     corpus=catalogue.corpora[t.track_corpora[track]],

@@ -72,11 +72,7 @@ def read_midi(path: str | os.PathLike, *, sustain_pedal: bool = False) -> list[P
 
 def read_notes(path: str | os.PathLike, *, sustain_pedal: bool = False) -> Notes:
     """All notes of a MIDI file, whatever their part."""
-    parts = read_midi(path, sustain_pedal=sustain_pedal)
-    if not parts:
-        return Notes.empty()
-    fields = ("intervals", "pitches", "velocities")
-    return Notes(*(np.concatenate([getattr(p.notes, name) for p in parts]) for name in fields))
+    return Notes.joined([part.notes for part in read_midi(path, sustain_pedal=sustain_pedal)])
 
 
 def write_midi(path: str | os.PathLike, parts: list[Part], *, bpm: float | int = 120.0) -> None:

@@ -167,14 +167,8 @@ def whole_song(catalogue: Catalogue, instruments: tuple[str, ...]) -> Reference:
         stems = np.flatnonzero((t.stem_tracks == track) & (t.stem_instruments == name))
         for start in t.stem_pcm_start[stems]:
             sources[slot] += pcm[start : start + num_samples] / PCM_SCALE
-        notes[name] = _joined([catalogue.notes(stem) for stem in stems.tolist()])
+        notes[name] = Notes.joined([catalogue.notes(stem) for stem in stems.tolist()])
     return Reference(sources, notes)
-
-
-def _joined(parts: list[Notes]) -> Notes:
-    parts = parts or [Notes.empty()]
-    fields = ("intervals", "pitches", "velocities")
-    return Notes(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
 
 
 def _score_song(
