@@ -70,10 +70,11 @@ def _say_once(message):
     _log.warning(message)
 
 
-def path(name: str) -> Path:
-    """The path of a name that `choose` has given."""
+def path(name: str, *, interpret: bool = False) -> Path:
+    """The path of a name that `choose` has given; `interpret` runs the kernel on a CPU, slowly."""
     if name == "persistent":
-        return Path(_persistent_recur, _persistent_transpose, examples(axis=2))
+        both = _persistent_recur, _persistent_transpose
+        return Path(*(functools.partial(f, interpret=interpret) for f in both), examples(axis=2))
     together = {"together": name == "scan_together"}
     return Path(
         functools.partial(scan.recur, **together),
@@ -82,16 +83,15 @@ def path(name: str) -> Path:
     )
 
 
-def _persistent_recur(gate_inputs, recurrent_kernel, *, precision, keep):
+def _persistent_recur(gate_inputs, recurrent_kernel, *, keep, **settings):
     gate_inputs = jnp.stack(gate_inputs)
     if not keep:
-        hidden = persistent.recur_hidden(gate_inputs, recurrent_kernel, precision=precision)
+        hidden = persistent.recur_hidden(gate_inputs, recurrent_kernel, **settings)
         return (hidden[0], hidden[1]), None
-    hidden, *kept = persistent.recur(gate_inputs, recurrent_kernel, precision=precision)
+    hidden, *kept = persistent.recur(gate_inputs, recurrent_kernel, **settings)
     return (hidden[0], hidden[1]), kept
 
 
-def _persistent_transpose(recurrent_kernel, kept, cotangents, *, precision):
-    cotangent = jnp.stack(cotangents)
-    grads = persistent.transpose(recurrent_kernel, *kept, cotangent, precision=precision)
+def _persistent_transpose(recurrent_kernel, kept, cotangents, **settings):
+    grads = persistent.transpose(recurrent_kernel, *kept, jnp.stack(cotangents), **settings)
     return grads[0], grads[1]

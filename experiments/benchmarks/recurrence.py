@@ -6,23 +6,28 @@ Every path of this project that the backend has, beside PyTorch's nn.LSTM, flax'
 a GPU, JAX's binding of cuDNN. A serial step is one moment of one layer, both directions at once, in
 one pass: those of a layer must follow one another, so that their latency bounds the whole however
 fast the machine is. `loop` is one layer whose inputs are of width 1, which leaves the recurrence
-alone; `layer` is an inner layer; `trunk` is all four, from spectra.
+alone; `layer` is an inner layer; `trunk` is all four, from spectra. `accuracy` races nobody: it
+tells how far the values and gradients of every path are from float64 on the CPU.
 """
 
 import dataclasses
 import sys
+import time
 from dataclasses import replace
 
 from cerberus_jax.lstm import PATHS
 from experiments.benchmarks import command, contest, floor, race, sides
-from experiments.benchmarks.figures import Figures, timing
+from experiments.benchmarks import recurrence_accuracy as accuracy
+from experiments.benchmarks.figures import Figures, row, timing
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.recurrence_ours import MODES
 from experiments.benchmarks.workload import SMALL, Workload
 from experiments.command_line import CommandFlags, run_command
 
 BATCH = {"cpu": 8, "gpu": 64}
-PARTS = ("loop", "layer", "trunk")
+ACCURACY = "accuracy"
+PARTS = (ACCURACY, "loop", "layer", "trunk")
+ACCURACY_SECONDS = 300
 ONLY_ON_GPU = ("persistent",)
 OURS = "experiments.benchmarks.recurrence_ours:make"
 PEER = "experiments.benchmarks.recurrence_peer:make"
@@ -31,7 +36,8 @@ COLUMNS = {
     "pass": ["passes", ""],
     "side": ["side", ""],
     "precision": ["precision", ""],
-    "median s": ["median", ".4g"],
+    "largest relative error": ["relative_error", ".1e"],
+    "median s": ["seconds", ".4g"],
     "us a serial step": ["step_microseconds", ".2f"],
     "floor, us": ["floor_microseconds", ".2f"],
     "% of floor": ["floor_percent", ".0f"],
@@ -43,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     flags = command.race_flags(
         "recurrence",
-        "[--batch=8] [--parts=loop,layer,trunk]",
+        "[--batch=8] [--parts=accuracy,loop,layer,trunk]",
         "Race the paths of the recurrence, forward and with the backward pass, beside PyTorch,\n"
         "flax and cuDNN.",
         rounds=5,
@@ -62,14 +68,34 @@ def _recurrence(flags: CommandFlags) -> None:
     config = dataclasses.asdict(work) | {"device": chosen.device}
     figures = Figures("recurrence", found, config, columns=COLUMNS, notes=chosen.notes)
     contestants = race_sides(chosen)
-    for number, (part, mode) in enumerate((part, mode) for part in parts for mode in MODES):
+    races = [(part, mode) for part in parts if part != ACCURACY for mode in MODES]
+    if ACCURACY in parts:
+        left = max(0.0, chosen.end - time.monotonic()) / (1 + len(races))
+        add_accuracy(figures, work, min(left + race.GRACE_SECONDS, ACCURACY_SECONDS))
+        command.keep(figures, chosen.out)
+    for number, (part, mode) in enumerate(races):
         of_part = part_of(part, work)
-        left = len(parts) * len(MODES) - number
+        left = len(races) - number
         results = contest.hold(contestants, of_part, mode, chosen, races_left=left)
         figures.rows += [_row(part, mode, one, results, of_part, found) for one in results]
         figures.notes += contest.failures(results)
         command.keep(figures, chosen.out)
     command.finish(figures, chosen.out)
+
+
+def add_accuracy(figures: Figures, work: Workload, limit_seconds: float) -> None:
+    """A row for the values and one for the gradients of every path, or a note where it failed."""
+    device = figures.config["device"]
+    for one in accuracy.measure(device, work, limit_seconds=limit_seconds):
+        side, precision = f"cerberus_jax {one['path']}", one["precision"]
+        if "error" in one:
+            figures.notes.append(f"{side}, {precision}, {ACCURACY}, failed: {one['error']}")
+            continue
+        for kind in ("values", "gradients"):
+            more = {"part": ACCURACY, "passes": kind, "side": side, "precision": precision}
+            more |= {"median": one[kind], "samples": [one[kind]], "relative_error": one[kind]}
+            name = f"{side}, {precision}, {ACCURACY} of {kind}"
+            figures.rows.append(row(name, unit="relative error", better="lower", **more))
 
 
 def part_of(part: str, work: Workload) -> Workload:
@@ -112,6 +138,7 @@ def _row(part, mode, result: SideResult, results, work, found):
         steps = serial_steps(work, mode)
         least = floor.floor_seconds(floor_parts(work, mode, precision), found, precision)
         more |= {
+            "seconds": result.median,
             "step_microseconds": 1e6 * result.median / steps,
             "floor_microseconds": 1e6 * least / steps,
             "floor_percent": 100 * least / result.median,

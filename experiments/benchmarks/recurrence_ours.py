@@ -7,7 +7,6 @@ jax.experimental.rnn, which needs a GPU even to be traced. Neither is a path of 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.experimental import rnn
 from jaxtyping import Array, Float
 
 from cerberus_jax.trunk import Trunk
@@ -87,6 +86,8 @@ def _linen(work, inputs):
 
 
 def _cudnn(work, inputs):
+    from jax.experimental import rnn  # experimental: the other sides must not depend on it
+
     sizes = (work.num_bins, work.hidden, work.layers)
     weights = rnn.init_lstm_weight(jax.random.key(0), *sizes, bidirectional=True)
     state = jnp.zeros((2 * work.layers, work.batch_size, work.hidden))
