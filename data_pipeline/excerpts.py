@@ -4,32 +4,28 @@
         --count=1000 --seconds=10 --out=excerpts.json
 
 A list names each source by corpus, track, stem, first sample and gain: enough to cut it out of the
-corpus without this code. It also holds the level and the number of notes of each source, so that
-songs of the same names but other contents are noticed.
+corpus without this code. It also holds the level of each source, the number of its notes and their
+mean pitch, so that songs of the same names but other contents, or other labels, are noticed.
 """
 
 import json
 import math
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from cerberus_jax.frames import FrameGrid
 from data_pipeline.audio_io import whole_file
-from data_pipeline.catalogue import VERSION, Catalogue
+from data_pipeline.catalogue import VERSION
 from data_pipeline.command_line import CommandFlags, run_command
-from data_pipeline.note_table import NoteTable
-from data_pipeline.plan import PlanConfig, PlannedBatch, Planner
+from data_pipeline.plan import PlannedBatch, Planner
 from data_pipeline.plan_flags import add_plan_flags, planner_of_flags
 from data_pipeline.transforms import PCM_SCALE
 
 FORMAT = "cerberus_jax excerpts"
 FORMAT_VERSION = 1
-LEVEL_TOLERANCE_DB = 0.1  # far above what another resampler changes, far below another song
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,7 @@ class Source:
         gain: linear.
         rms_db: level before the gain, re full scale.
         num_notes: notes that sound in the excerpt.
+        mean_pitch: of these notes; 0 if there are none, or where an older list does not say.
     """
 
     corpus: str
@@ -53,6 +50,7 @@ class Source:
     gain: float
     rms_db: float
     num_notes: int
+    mean_pitch: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class ExcerptList:
         t = planner.catalogue.tables
         size = planner.config.batch_size
         planned = (planner.batch(k) for k in range(-(-count // size)))
-        excerpts = [row for batch in planned for row in _sources(batch, planner)]
+        excerpts = [row for batch in planned for row in sources_of(batch, planner)]
         return cls(
             data_version=VERSION,
             split=planner.config.split,
@@ -127,90 +125,8 @@ class ExcerptList:
         return result
 
 
-class ListedPlanner(Planner):
-    """A planner whose excerpts are those of a list instead of drawn ones.
-
-    Args:
-        catalogue: the prepared data, holding all tracks of the list.
-        excerpts: the list.
-        grid: the frames on which notes are placed.
-        name: of the list, for messages.
-
-    Raises:
-        ValueError: if the data lack a source of the list, or differ from those it was made of.
-    """
-
-    def __init__(
-        self, catalogue: Catalogue, excerpts: ExcerptList, grid: FrameGrid, *, name: str = "list"
-    ):
-        t = catalogue.tables
-        for what, wanted, found in (
-            ("at", excerpts.sample_rate_hz, t.sample_rate_hz),
-            ("for a grid at", excerpts.sample_rate_hz, grid.sample_rate_hz),
-        ):
-            if wanted != found:
-                raise ValueError(f"{name}: the excerpts are at {wanted} Hz, used {what} {found} Hz")
-        self.catalogue, self.excerpt_list = catalogue, excerpts
-        self.config = PlanConfig(
-            instruments=excerpts.instruments,
-            grid=grid,
-            num_samples=excerpts.num_samples,
-            batch_size=1,
-            split=excerpts.split,
-            gain_db=0.0,
-            fixed=True,
-        )
-        rows = excerpts.excerpts
-        shape = (len(rows), len(excerpts.instruments))
-        self._offsets = np.array([[one.start for one in row] for row in rows]).reshape(shape)
-        self._gains = np.array([[one.gain for one in row] for row in rows], np.float32)
-        self._stems = _find_stems(catalogue, excerpts, name)
-        length = t.track_num_samples[t.stem_tracks[self._stems]]
-        late = (self._offsets < 0) | (self._offsets + excerpts.num_samples > length)
-        if late.any():
-            number = int(np.flatnonzero(late.any(axis=1))[0])
-            raise ValueError(f"{name}: excerpt {number} lies outside its track {rows[number]}")
-        self._table = NoteTable(t, grid, excerpts.num_samples)
-        self._num_notes = max(1, self._table.most_notes(np.unique(self._stems)))
-        self._check_contents(name)
-
-    def __len__(self) -> int:
-        return len(self._stems)
-
-    def batches(self, steps: Sequence[int], *, rows: slice = slice(None)) -> PlannedBatch:
-        """Some excerpts, each being a batch of one."""
-        for k in steps:
-            if not 0 <= k < len(self):
-                raise ValueError(f"ListedPlanner.batch: k must lie in 0..{len(self) - 1}, got {k}")
-        t = self.catalogue.tables
-        chosen = [i for k in steps for i in range(k, k + 1)[rows]]
-        stems, offsets = self._stems[chosen], self._offsets[chosen]
-        return PlannedBatch(
-            stems=stems,
-            corpora=t.track_corpora[t.stem_tracks[stems]],
-            starts=t.stem_pcm_start[stems] + offsets,
-            offsets=offsets,
-            gains=self._gains[chosen],
-            notes=self._table.notes_of(stems, offsets, self._num_notes),
-            catalogue=self.catalogue,
-        )
-
-    def _check_contents(self, name: str) -> None:
-        for number, expected in enumerate(self.excerpt_list.excerpts):
-            (found,) = _sources(self.batch(number), self)
-            for one, other in zip(found, expected, strict=True):
-                same_level = abs(one.rms_db - other.rms_db) <= LEVEL_TOLERANCE_DB
-                if one.num_notes != other.num_notes or not same_level:
-                    raise ValueError(
-                        f"{name}: excerpt {number} was made from other data than "
-                        f"{self.catalogue.root}: {other.track} {other.stem} has "
-                        f"{one.num_notes} notes at {one.rms_db} dB there, and "
-                        f"{other.num_notes} at {other.rms_db} dB in the list"
-                    )
-
-
-def _sources(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]]:
-    """One row per excerpt of the batch."""
+def sources_of(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]]:
+    """Where the sources of a batch come from, a row per excerpt."""
     catalogue, config = planner.catalogue, planner.config
     t, pcm = catalogue.tables, catalogue.pcm()
     result = []
@@ -234,6 +150,7 @@ def _sources(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]
                     gain=float(planned.gains[b, s]),
                     rms_db=round(10 * float(np.log10(max(power, 1e-12))), 2),
                     num_notes=len(notes),
+                    mean_pitch=round(float(notes.pitches.mean()), 2) if len(notes) else 0.0,
                 )
             )
         result.append(tuple(row))
@@ -257,34 +174,6 @@ def _source(values: dict) -> Source:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name} must be finite, got {value!r}")
     return Source(**{name: kinds.get(name, str)(value) for name, value in values.items()})
-
-
-def _find_stems(catalogue: Catalogue, excerpts: ExcerptList, name: str) -> np.ndarray:
-    t = catalogue.tables
-    tracks = t.stem_tracks
-    corpora = np.array(catalogue.corpora)[t.track_corpora[tracks]].tolist()
-    columns = (corpora, t.track_splits[tracks].tolist(), t.track_ids[tracks].tolist())
-    stem_of = {
-        (*key, stem): row
-        for row, (*key, stem) in enumerate(zip(*columns, t.stem_ids.tolist(), strict=True))
-    }
-    found = np.zeros((len(excerpts.excerpts), len(excerpts.instruments)), np.int64)
-    for number, row in enumerate(excerpts.excerpts):
-        for slot, one in enumerate(row):
-            key = (one.corpus, excerpts.split, one.track, one.stem)
-            if key not in stem_of:
-                raise ValueError(
-                    f"{name}: excerpt {number} needs {' / '.join(key)}, which {catalogue.root} "
-                    "lacks; prepare the corpus and splits that the list was made of"
-                )
-            found[number, slot] = stem_of[key]
-            instrument = str(t.stem_instruments[stem_of[key]])
-            if instrument != excerpts.instruments[slot]:
-                raise ValueError(
-                    f"{name}: excerpt {number} has {' / '.join(key)} for "
-                    f"{excerpts.instruments[slot]}; {catalogue.root} says {instrument}"
-                )
-    return found
 
 
 def main(argv: list[str] | None = None) -> int:

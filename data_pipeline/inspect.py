@@ -17,7 +17,8 @@ from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import write_audio
 from data_pipeline.command_line import CommandFlags, run_command
 from data_pipeline.excerpt_picture import draw_excerpt
-from data_pipeline.excerpts import ExcerptList, ListedPlanner
+from data_pipeline.excerpts import ExcerptList
+from data_pipeline.listed_planner import ListedPlanner
 from data_pipeline.midi_io import Part, write_midi
 from data_pipeline.plan import Excerpt, Planner
 from data_pipeline.plan_flags import add_plan_flags, planner_of_flags

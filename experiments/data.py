@@ -16,8 +16,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipeline.catalogue import SIDECAR, VERSION, Catalogue
-from data_pipeline.excerpts import ExcerptList, ListedPlanner
+from data_pipeline.excerpts import ExcerptList
 from data_pipeline.fetch import numpy_batches
+from data_pipeline.listed_planner import ListedPlanner
 from data_pipeline.plan import PlanConfig, Planner
 from experiments.cache_folder import cache_folder
 from experiments.config import grid_of

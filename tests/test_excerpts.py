@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from data_pipeline.catalogue import Catalogue
-from data_pipeline.excerpts import ExcerptList, ListedPlanner
+from data_pipeline.excerpts import ExcerptList
 from data_pipeline.fetch import numpy_batches
+from data_pipeline.listed_planner import ListedPlanner
 from data_pipeline.plan import Planner
 from experiments import data
 from tests.tiny_run import prepare_data, tiny_config
