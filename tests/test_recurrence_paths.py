@@ -97,9 +97,7 @@ def test_persistent_falls_back_and_says_why_once(caplog):
     reason=f"the kernel's interpret mode needs JAX {', '.join(persistent.TESTED_JAX)}",
 )
 def test_the_layer_around_the_kernel(monkeypatch):
-    for name in ("recur", "recur_hidden", "transpose"):
-        interpreted = functools.partial(getattr(persistent, name), interpret=True)
-        monkeypatch.setattr(persistent, name, interpreted)
+    monkeypatch.setattr(paths, "path", functools.partial(paths.path, interpret=True))
     monkeypatch.setattr(persistent, "supported", lambda **_: None)
     arguments = _arguments(batch=2)
     found = _values_and_gradients(arguments, recurrence="persistent")
