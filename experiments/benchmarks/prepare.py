@@ -21,7 +21,7 @@ from pathlib import Path
 import soundfile
 import yaml
 
-from data_pipeline import slakh_index
+from data_pipeline import slakh_index, slakh_splits
 from experiments.benchmarks.machine import cpu_words
 from experiments.command_line import CommandFlags, run_command
 
@@ -80,7 +80,8 @@ def make_corpus(samples: Path, root: Path, seconds: float) -> dict:
     supply, tracks, length = itertools.cycle(stems), 0, 0.0
     while tracks < 2 or length < seconds:
         tracks += 1
-        folder = root / "train" / f"Copy{tracks:05d}"
+        # Beyond the published numbers, of which some belong to other splits.
+        folder = root / "train" / f"Copy{slakh_splits.NUM_TRACKS + tracks:05d}"
         entries = {}
         for number, (name, program) in enumerate(PROGRAM.items()):
             stem, key = next(supply), f"S{number:02d}"
