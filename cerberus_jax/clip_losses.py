@@ -68,11 +68,12 @@ def clip_losses(
 
 
 def strided(array: Array, stride: int, phase: Array | int, axis: int) -> Array:
-    """Every stride-th frame from `phase` on; the same number of frames whatever the phase."""
+    """Every stride-th frame from `phase` on, the clip taken as a circle: so the number of frames is
+    the same whatever the phase, and each gets its turn as the phase runs on."""
     if stride == 1:
         return array
     num_frames = max(array.shape[axis] // stride, 1)
-    frames = phase % stride + stride * jnp.arange(num_frames)
+    frames = (phase + stride * jnp.arange(num_frames)) % array.shape[axis]
     return jnp.take(array, frames, axis=axis, mode="clip")
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 from jaxtyping import Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -162,7 +161,11 @@ def mono_blocks(
 
     Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
     """
-    stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    stream = None
+    if from_hz != to_hz:
+        import soxr  # late: a machine that only trains or measures need not have it
+
+        stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
     total, seen = 0, 0
     for block in blocks:
         if separator:

@@ -20,7 +20,9 @@ def check_precision(precision: str) -> None:
     if precision == "bfloat16" and (fault := _fault_of_bfloat16(jax.default_backend())):
         raise ValueError(
             f"precision: 'bfloat16' does not work on {jax.devices()[0].device_kind} "
-            f"({jax.default_backend()}): {fault}; use 'float32' (--config.model.precision=float32)"
+            f"({jax.default_backend()}): {fault}; use 'float32': in training "
+            "--config.model.precision=float32, for a trained network "
+            "Predictor(model.clone(precision='float32'), ...)"
         )
 
 

@@ -12,7 +12,7 @@ from experiments.benchmarks.figures import Figures, read, row, write
 
 ROOT = Path(__file__).resolve().parents[1]
 MACHINE = {"device": "a machine", "versions": {}, "date": "2026-11-25", "commit": "abc1234"}
-ABSENT = ("tensorflow", "tensorflow_datasets", "ml_collections", "mir_eval")
+ABSENT = ("tensorflow", "tensorflow_datasets", "ml_collections", "mir_eval", "soxr")
 # Python imports a module of this name by itself when it starts.
 BLOCKER = f"""
 import sys

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax import heads, losses
-from cerberus_jax.clip_losses import HeadOptions
+from cerberus_jax.clip_losses import HeadOptions, strided
 from cerberus_jax.joint_loss import head_losses
 from cerberus_jax.targets import bin_weights, make_targets
 from tests.tiny_network import GRID, INSTRUMENTS
@@ -165,7 +165,8 @@ def test_strided_losses_look_at_the_frames_they_say(phase):
     joint = functools.partial(head_losses, clips_per_turn=2, options=options)
     found = jax.jit(joint)(features, params, targets, _arrays(WEIGHTS), phase=phase)[1]
     for name, stride in (("deep_clustering", 4), ("mask_inference", 2)):
-        frames = phase % stride + stride * np.arange(features.shape[1] // stride)
+        num_frames = features.shape[1]
+        frames = (phase + stride * np.arange(num_frames // stride)) % num_frames
         part = targets.replace(
             mixture_magnitude=targets.mixture_magnitude[:, frames],
             target_magnitude=targets.target_magnitude[:, :, frames],
@@ -174,6 +175,13 @@ def test_strided_losses_look_at_the_frames_they_say(phase):
         )
         expected = jax.jit(_truth)(features[:, frames], params, WEIGHTS, part)[1][name]
         np.testing.assert_allclose(found[name], expected, atol=1e-12)
+
+
+def test_every_frame_gets_its_turn_in_a_strided_loss_the_last_ones_too():
+    frames = jnp.arange(11)
+    seen = np.stack([strided(frames, 4, phase, 0) for phase in range(11)])
+    assert seen.shape == (11, 2)
+    np.testing.assert_array_equal(np.bincount(seen.ravel()), np.full(11, 2))
 
 
 def test_no_array_of_all_embeddings_is_held():
