@@ -1,22 +1,26 @@
 """One step of an LSTM cell and its transpose, on any leading axes.
 
-Gates stand in the order input, forget, update, output (that of PyTorch), g = 4 h.
+Gates stand in the order input, forget, update, output (that of PyTorch), g = 4 h. A step handles a
+few thousand numbers, so on a CPU the number of loops over them is what it costs, and not what they
+compute: gates stay side by side in one array where they can.
 """
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 
 def cell(
     gate_inputs: Float[Array, "*a g"], state: Float[Array, "*a h"]
-) -> tuple[Float[Array, "*a h"], Float[Array, "*a h"], tuple[Float[Array, "*a h"], ...]]:
+) -> tuple[Float[Array, "*a h"], Float[Array, "*a h"], Float[Array, "*a g"]]:
     """The new hidden state, the new cell state, and the four gates after their nonlinearity."""
     in_gate, forget, update, out_gate = jnp.split(gate_inputs, 4, axis=-1)
-    in_gate, forget = jax.nn.sigmoid(in_gate), jax.nn.sigmoid(forget)
-    out_gate, update = jax.nn.sigmoid(out_gate), jnp.tanh(update)
+    gates = [_sigmoid(in_gate), _sigmoid(forget), jnp.tanh(update), _sigmoid(out_gate)]
+    gates = _in_memory(jnp.concatenate(gates, axis=-1))
+    in_gate, forget, update, out_gate = jnp.split(gates, 4, axis=-1)
     state = forget * state + in_gate * update
-    return out_gate * jnp.tanh(state), state, (in_gate, forget, update, out_gate)
+    return out_gate * jnp.tanh(state), state, gates
 
 
 def cell_transpose(
@@ -44,3 +48,32 @@ def cell_transpose(
         hidden_grad * squashed * out_gate * (1 - out_gate),
     )
     return gate_grads, state_grad * forget
+
+
+def joined_cell_transpose(
+    hidden_grad: Float[Array, "*a h"],
+    state_grad: Float[Array, "*a h"],
+    state: Float[Array, "*a h"],
+    previous_state: Float[Array, "*a h"],
+    gates: Float[Array, "*a g"],
+) -> tuple[Float[Array, "*a g"], Float[Array, "*a h"]]:
+    """`cell_transpose` with the gates, and the gradients of their inputs, side by side."""
+    in_gate, forget, update, out_gate = jnp.split(gates, 4, axis=-1)
+    squashed = jnp.tanh(state)
+    state_grad = state_grad + hidden_grad * out_gate * (1 - squashed * squashed)
+    from_outside = jnp.concatenate([*[state_grad] * 3, hidden_grad * squashed], axis=-1)
+    beside = jnp.concatenate([update, previous_state, in_gate, jnp.ones_like(in_gate)], axis=-1)
+    is_update = lax.broadcasted_iota(jnp.int32, gates.shape, gates.ndim - 1) // state.shape[-1] == 2
+    slope = jnp.where(is_update, 1 - gates * gates, gates * (1 - gates))
+    return from_outside * beside * slope, state_grad * forget
+
+
+def _sigmoid(x):
+    """By way of the hyperbolic tangent: on a CPU three quarters of the time of the exponential."""
+    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+
+
+def _in_memory(array):
+    """On a CPU a loop that reads this array must not compute it again; elsewhere a loop less counts
+    for more."""
+    return lax.optimization_barrier(array) if jax.default_backend() == "cpu" else array

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from cerberus_jax.lstm.cell import cell, cell_transpose
+from cerberus_jax.lstm.cell import cell, joined_cell_transpose
 from cerberus_jax.products import batched_product, product
 
 
@@ -42,8 +42,7 @@ def recur(
         hidden = multiply([state[0] for state in states])
         found = [cell(inputs[d] + hidden[d], states[d][1]) for d in range(2)]
         outputs = tuple(
-            (hidden, Kept(state, jnp.concatenate(gates, -1)) if keep else None)
-            for hidden, state, gates in found
+            (hidden, Kept(state, gates) if keep else None) for hidden, state, gates in found
         )
         return [(hidden, state) for hidden, state, _ in found], outputs
 
@@ -73,10 +72,10 @@ def transpose(
         for (hidden_grad, state_grad), (cotangent, *states, gates) in zip(
             carry, items, strict=True
         ):
-            grads, state_grad = cell_transpose(
-                hidden_grad + cotangent, state_grad, *states, tuple(jnp.split(gates, 4, axis=-1))
+            grads, state_grad = joined_cell_transpose(
+                hidden_grad + cotangent, state_grad, *states, gates
             )
-            gate_grads.append(jnp.concatenate(grads, axis=-1))
+            gate_grads.append(grads)
             state_grads.append(state_grad)
         return list(zip(multiply(gate_grads), state_grads, strict=True)), tuple(gate_grads)
 
