@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from cerberus_jax import heads, losses
+from cerberus_jax.products import in_memory
 from cerberus_jax.targets import Targets, bin_weights
 
 
@@ -94,9 +95,9 @@ def _clustering(vectors, labels, share):
 
 
 def _clustering_forward(vectors, labels, share):
-    weighted = vectors * share
-    vv = jnp.einsum("btdf,btef->btde", weighted, vectors).sum(1)
-    vy = jnp.einsum("btdf,btsf->btds", weighted, labels).sum(1)
+    weighted = in_memory(vectors * share)
+    vv = in_memory(jnp.einsum("btdf,btef->btde", weighted, vectors)).sum(1)
+    vy = in_memory(jnp.einsum("btdf,btsf->btds", weighted, labels)).sum(1)
     counts = (labels * share).sum((1, 3))
     loss = (vv * vv).sum((1, 2)) - 2 * (vy * vy).sum((1, 2)) + (counts * counts).sum(1)
     return loss, (vectors, labels, share, vv, vy)

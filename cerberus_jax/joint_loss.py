@@ -57,7 +57,7 @@ def head_losses(
         loss_weights: one weight per loss, as arrays; a zero weight leaves its loss out.
         clips_per_turn: examples looked at together; it must divide the batch of one device.
         options: activations, kinds and strides.
-        phase: which frame a strided loss begins with (taken modulo the stride).
+        phase: which frame a strided loss begins with (taken modulo the number of frames).
 
     Returns:
         total, and the unweighted loss of every head for the log (no gradient flows through it).

@@ -42,6 +42,12 @@ def batched_product(
     return jax.vmap(_sum_of_products)(_rounded(a), _rounded(b))
 
 
+def in_memory(array: Array) -> Array:
+    """The same array, which XLA on a CPU computes once and writes, instead of in every loop and
+    product that reads it; elsewhere a loop less counts for more, and XLA may choose."""
+    return lax.optimization_barrier(array) if _on_cpu() else array
+
+
 @jax.custom_vjp
 def _rounded_product(a, b):
     return _sum_of_products(_rounded(a), _rounded(b)).astype(jnp.result_type(a, jnp.float32))

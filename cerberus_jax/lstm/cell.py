@@ -5,10 +5,11 @@ few thousand numbers, so on a CPU the number of loops over them is what it costs
 compute: gates stay side by side in one array where they can.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+
+from cerberus_jax.products import in_memory
 
 
 def cell(
@@ -17,7 +18,7 @@ def cell(
     """The new hidden state, the new cell state, and the four gates after their nonlinearity."""
     in_gate, forget, update, out_gate = jnp.split(gate_inputs, 4, axis=-1)
     gates = [_sigmoid(in_gate), _sigmoid(forget), jnp.tanh(update), _sigmoid(out_gate)]
-    gates = _in_memory(jnp.concatenate(gates, axis=-1))
+    gates = in_memory(jnp.concatenate(gates, axis=-1))
     in_gate, forget, update, out_gate = jnp.split(gates, 4, axis=-1)
     state = forget * state + in_gate * update
     return out_gate * jnp.tanh(state), state, gates
@@ -71,9 +72,3 @@ def joined_cell_transpose(
 def _sigmoid(x):
     """By way of the hyperbolic tangent: on a CPU three quarters of the time of the exponential."""
     return 0.5 * jnp.tanh(0.5 * x) + 0.5
-
-
-def _in_memory(array):
-    """On a CPU a loop that reads this array must not compute it again; elsewhere a loop less counts
-    for more."""
-    return lax.optimization_barrier(array) if jax.default_backend() == "cpu" else array
