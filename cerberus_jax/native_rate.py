@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 from jaxtyping import Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -52,17 +53,23 @@ class NativeGrid:
         network = self.network
         if self.sample_rate_hz == network.sample_rate_hz:
             return mask
+        below, weight, first_above = self._between_bins
+        carried = mask[..., below] * (1 - weight) + mask[..., below + 1] * weight
+        low, high = (round(part * (network.num_bins - 1)) for part in _TOP_BAND)
+        band = mask[..., low : high + 1].mean(-1, keepdims=True)
+        carried[..., first_above:] = band if self.highs else 0
+        return carried
+
+    @functools.cached_property
+    def _between_bins(self):
+        """For every bin of the song's spectra: the network's bin below, how far it lies towards
+        the next; and the first bin above half the network's rate."""
+        network = self.network
         hertz = np.arange(self.window // 2 + 1) * self.sample_rate_hz / self.window
         position = hertz * network.window / network.sample_rate_hz
-        top = network.num_bins - 1
-        below = np.minimum(position.astype(np.int64), top - 1)
+        below = np.minimum(position.astype(np.int64), network.num_bins - 2)
         weight = np.minimum(position - below, 1).astype(np.float32)
-        carried = mask[..., below] * (1 - weight) + mask[..., below + 1] * weight
-        above = hertz > network.sample_rate_hz / 2
-        low, high = (round(part * top) for part in _TOP_BAND)
-        band = mask[..., low : high + 1].mean(-1, keepdims=True)
-        carried[..., above] = band if self.highs else 0
-        return carried
+        return below, weight, int((hertz <= network.sample_rate_hz / 2).sum())
 
 
 class SongSeparator:
@@ -75,6 +82,7 @@ class SongSeparator:
         self.grid = grid
         self._half = grid.window // 2
         self._taper = hann(grid.window).astype(np.float32)
+        self._taper_squared = self._taper**2
         self._buffer, self._start = None, 0  # samples still needed; where they begin in the song
         self._num_samples, self._ended = 0, False
         self._frame = 0
@@ -119,13 +127,13 @@ class SongSeparator:
         window, count = self.grid.window, mask.shape[1]
         begins = self.grid.centres(self._frame, count + 1) - self._half
         frames = sliding_window_view(self._buffer, window, axis=1)[:, begins[:-1] - self._start]
-        spectra = np.fft.rfft(frames * self._taper)
+        spectra = scipy.fft.rfft(frames * self._taper)
         masked = self.grid.carry(mask)[:, None] * spectra
-        sounds = np.fft.irfft(masked, window).astype(np.float32) * self._taper
+        sounds = scipy.fft.irfft(masked, window, overwrite_x=True) * self._taper
         self._reserve(sounds.shape[:2], int(begins[-2]) + window - self._done)
-        for k, begin in enumerate(begins[:-1] - self._done):
-            self._sums[..., begin : begin + window] += sounds[:, :, k]
-            self._norm[begin : begin + window] += self._taper**2
+        _lay(self._sums, sounds, begins[:-1] - self._done)
+        squares = np.broadcast_to(self._taper_squared, (count, window))
+        _lay(self._norm, squares, begins[:-1] - self._done)
         self._frame += count
         following = int(begins[-1])
         self._buffer = self._buffer[:, max(following - self._start, 0) :]
@@ -148,6 +156,23 @@ class SongSeparator:
         self._sums, self._norm = self._sums[..., count:], self._norm[count:]
         self._done += count
         return finished
+
+
+def _lay(
+    sums: Float[np.ndarray, "*a n"], frames: Float[np.ndarray, "*a t w"], begins: np.ndarray
+) -> None:
+    """Adds every frame from its beginning on."""
+    window, hop = frames.shape[-1], int(begins[-1] - begins[-2]) if len(begins) > 1 else 0
+    if hop and window % hop == 0 and (np.diff(begins) == hop).all():
+        # At equal distances the k-th hops of all frames lie side by side.
+        blocks = frames.reshape(*frames.shape[:-1], window // hop, hop)
+        for k in range(window // hop):
+            first = int(begins[0]) + k * hop
+            part = sums[..., first : first + len(begins) * hop]
+            part += blocks[..., k, :].reshape(part.shape)
+        return
+    for k, begin in enumerate(begins.tolist()):
+        sums[..., begin : begin + window] += frames[..., k, :]
 
 
 def mono_blocks(

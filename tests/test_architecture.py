@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
     "cerberus_jax/lstm/persistent_plan.py": "test_persistent_lstm.py",
     "cerberus_jax/lstm/scan.py": "test_lstm.py",
     "cerberus_jax/per_device.py": "test_parallel.py",
+    "cerberus_jax/processes.py": "test_distributed.py",
     "data_pipeline/activity.py": "test_plan.py",
     "data_pipeline/convert.py": "test_prepare.py",
     "data_pipeline/cpu_tensorflow.py": "test_input_pipeline.py",
