@@ -26,7 +26,7 @@ from cerberus_jax.steps import predict_step
 from cerberus_jax.stft import frame, hann, stft
 from cerberus_jax.windows import WindowCutter
 
-WINDOW_SECONDS = 20.0
+WINDOW_SECONDS = 12.0
 CONTEXT_SECONDS = 0.25  # the least that borders do not show: BENCHMARKS.md
 LEVELS = ("window", "song")
 _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz are large
@@ -61,7 +61,7 @@ class Predictor:
     decoding: dict[str, DecodingConfig]
     window_seconds: float = WINDOW_SECONDS
     context_seconds: float = CONTEXT_SECONDS
-    windows_per_call: int = 4
+    windows_per_call: int = 8
     level: str = LEVELS[0]
     exact: bool = False
     highs: bool = True

@@ -191,7 +191,7 @@ def _flags() -> _Flags:
     flags.string(
         "level",
         LEVELS[0],
-        "What the network hears as 0 dB: the loudest moment of the 'window' of 20 s, or of the\n"
+        "What the network hears as 0 dB: the loudest moment of the 'window' of 12 s, or of the\n"
         "'song', which is then read twice.",
     )
     flags.boolean("exact", "The whole song at once, by its own level: memory grows with the song.")

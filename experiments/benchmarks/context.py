@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     flags.string("split", "validation", "The split whose songs are heard.")
     flags.string("num_songs", "6", "Joined songs.")
     flags.string("join", "3", "Songs that make one.")
-    flags.string("keep_seconds", "18", "What a window keeps; its context comes on top.")
+    flags.string("keep_seconds", "11.5", "What a window keeps; its context comes on top.")
     return run_command(_measure, flags, argv=argv)
 
 

@@ -50,7 +50,7 @@ OVERRIDES = {
 SHOWN_LOSSES = ("loss", "deep_clustering", "mask_inference", "transcription")
 SHOWN_SCORES = ("si_sdr", "si_sdr_improvement", "frame_f1", "onset_f1")
 
-# The second grid: 20 s are kept of a window instead of 18 s, after 3 s of context instead of 1 s.
+# The second grid: 20 s are kept of a window, after 3 s of context; other borders in any case.
 OTHER_WINDOWS = {"window_seconds": 26.0, "context_seconds": 3.0}
 NEAR_SECONDS = 0.032
 # The result itself; that of the other windows, without border there; a jump between the two at each
