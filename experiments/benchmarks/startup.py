@@ -115,7 +115,7 @@ def _start(began: float, fields: dict, workdir: str) -> None:
     train_run = run.train_run
 
     def watched(config, folder):
-        from experiments import train
+        from experiments import metric_log, train
 
         ends["imports"] = time.time()
         loop = train.train
@@ -126,7 +126,7 @@ def _start(began: float, fields: dict, workdir: str) -> None:
             return loop(*args, **kwargs)
 
         train.train = watched_loop
-        train.MetricLog.write = first_step_done
+        metric_log.MetricLog.write = first_step_done
         train_run(config, folder)
 
     def first_step_done(*_):
