@@ -20,7 +20,7 @@ from cerberus_jax.decoding import DecodingConfig, decode, frame_levels, with_lev
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
-from cerberus_jax.notes import NUM_PITCHES, Notes
+from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.steps import predict_step
 from cerberus_jax.stft import frame, hann, stft
@@ -34,12 +34,13 @@ _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Waveforms, rolls and notes of every instrument of a song."""
+    """Waveforms, rolls and notes of every instrument of a song; None for what the network does
+    not do: sources without a mask head, rolls and notes without a transcription head."""
 
     instruments: tuple[str, ...]
-    sources: Float[np.ndarray, "s c n"]
-    rolls: Float[np.ndarray, "s t p"]
-    notes: dict[str, Notes]
+    sources: Float[np.ndarray, "s c n"] | None
+    rolls: Float[np.ndarray, "s t p"] | None
+    notes: dict[str, Notes] | None
 
 
 @dataclass(frozen=True)
@@ -107,19 +108,23 @@ class Predictor:
 
         Raises:
             ValueError: if the waveform is empty or not finite, the rate is not positive, or the
-                network lacks the mask or the transcription head.
+                network has neither a mask nor a transcription head.
         """
         waveform = np.atleast_2d(np.asarray(waveform, np.float32))
         self._check(waveform, sample_rate_hz)
         reference = self.song_level([waveform], sample_rate_hz) if self.level == "song" else None
         stream = self.predict_stream([waveform], sample_rate_hz, reference=reference)
         pieces = list(stream)
-        rolls = np.concatenate([rolls for _, rolls in pieces], axis=1)
-        sources = np.concatenate([sources for sources, _ in pieces], axis=2)
-        notes = {
-            name: with_levels(found, frame_levels(source, sample_rate_hz, self.grid), self.grid)
-            for source, (name, found) in zip(sources, self.decode(rolls).items(), strict=True)
-        }
+        sources, rolls = (
+            None if parts[0] is None else np.concatenate(parts, axis=axis)
+            for parts, axis in zip(zip(*pieces, strict=True), (2, 1), strict=True)
+        )
+        notes = None if rolls is None else self.decode(rolls)
+        if notes and sources is not None:
+            notes = {
+                name: with_levels(found, frame_levels(source, sample_rate_hz, self.grid), self.grid)
+                for source, (name, found) in zip(sources, notes.items(), strict=True)
+            }
         return Prediction(self.instruments, sources, rolls, notes)
 
     def decode(self, rolls: Float[np.ndarray, "s t p"]) -> dict[str, Notes]:
@@ -154,7 +159,7 @@ class Predictor:
         sample_rate_hz: int | None = None,
         *,
         reference: float | None = None,
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
         """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
 
         Args:
@@ -164,30 +169,35 @@ class Predictor:
                 (the song is then read twice); None for each window's own maximum.
 
         Raises:
-            ValueError: if `level` is 'song' and the reference is missing.
+            ValueError: if `level` is 'song' and the reference is missing, or the network has
+                neither a mask nor a transcription head.
 
         Yields:
             consecutive pieces of the sources [s c n] and of the rolls [s t p]; put together they
-            have the song's samples and frames.
+            have the song's samples and frames. None in the place of what has no head.
         """
         self._check_heads()
         if self.level == "song" and reference is None and not self.exact:
             raise ValueError("reference: level='song' needs that of song_level, got None")
         rate = sample_rate_hz or self.grid.sample_rate_hz
-        separator = SongSeparator(NativeGrid(self.grid, rate, self.highs))
+        separator = None
+        if "mask_inference" in self.model.heads:
+            separator = SongSeparator(NativeGrid(self.grid, rate, self.highs))
         mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=self.grid.sample_rate_hz)
-        rolls = np.zeros((len(self.instruments), 0, NUM_PITCHES), np.float32)
-        pieces = self._masks_whole(mono) if self.exact else self._masks(mono, reference)
-        for masks, rolls in pieces:
-            for first in range(0, masks.shape[1], _FRAMES_PER_PIECE):
+        rolls = None
+        for found in self._masks_whole(mono) if self.exact else self._masks(mono, reference):
+            for first in range(0, jax.tree.leaves(found)[0].shape[1], _FRAMES_PER_PIECE):
                 part = slice(first, first + _FRAMES_PER_PIECE)
-                yield separator.apply(masks[:, part]), rolls[:, part]
-        yield separator.rest(), rolls[:, :0]
+                masks, rolls = jax.tree.map(lambda array, part=part: array[:, part], found)
+                yield separator.apply(masks) if separator else None, rolls
+        if separator:
+            yield separator.rest(), None if rolls is None else rolls[:, :0]
 
     def _masks(
         self, mono: Iterable[np.ndarray], reference: float | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Masks [s t f] and rolls [s t p] of consecutive frames, window by window."""
+        """Masks [s t f] and rolls [s t p] of consecutive frames, window by window; None in the
+        place of what has no head."""
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
         )
@@ -211,16 +221,15 @@ class Predictor:
         song = np.concatenate([*mono, np.zeros((1, 0), np.float32)], axis=1)
         if not song.shape[1]:
             raise ValueError("blocks: the song has no samples")
-        masks, rolls = _whole_masks(self.params, song, self.model)
-        yield np.asarray(masks[0]), np.asarray(rolls[0])
+        found = _whole_masks(self.params, song, self.model)
+        yield jax.tree.map(lambda array: np.asarray(array[0]), found)
 
     def _check_heads(self):
-        for loss in ("mask_inference", "transcription"):
-            if loss not in self.model.heads:
-                raise ValueError(
-                    f"the network has no {loss} head (it has {', '.join(self.model.heads)}); "
-                    "a song can be separated and transcribed by networks with both heads"
-                )
+        if not _heads(self.model):
+            raise ValueError(
+                "the network has neither a mask nor a transcription head (it has "
+                f"{', '.join(self.model.heads)}); a song is separated or transcribed by those"
+            )
 
     def _check(self, waveform, sample_rate_hz):
         if waveform.ndim != 2 or waveform.shape[1] == 0:
@@ -242,9 +251,9 @@ def _whole(params, waveforms, model):
 def _window_batch(params, audio, reference, model, context):
     """Windows [b n] -> masks [b s kept f] and rolls [b s kept p] of the frames that are kept."""
     magnitude = _spectrum(audio, model.grid)
-    masks, rolls = _masks_and_rolls(params, magnitude, model, reference)
     kept = slice(context, magnitude.shape[1] - context)
-    return masks[:, :, kept], rolls[:, :, kept]
+    found = _masks_and_rolls(params, magnitude, model, reference)
+    return jax.tree.map(lambda array: array[:, :, kept], found)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -260,21 +269,21 @@ def _whole_masks(params, audio, model):
     return _masks_and_rolls(params, jnp.abs(stft(audio, model.grid)), model)
 
 
+def _heads(model):
+    return tuple(loss for loss in model.heads if loss != "deep_clustering")
+
+
 def _masks_and_rolls(params, magnitude, model, reference=None):
     output = model.apply(
-        {"params": params},
-        magnitude,
-        train=False,
-        reference=reference,
-        heads=("mask_inference", "transcription"),
+        {"params": params}, magnitude, train=False, reference=reference, heads=_heads(model)
     )
-    return output.mask, jax.nn.sigmoid(output.roll_logits)
+    return output.mask, jax.tree.map(jax.nn.sigmoid, output.roll_logits)
 
 
 def _of_each_window(group, found):
-    masks, rolls = (np.asarray(value) for value in found)
+    found = jax.tree.map(np.asarray, found)
     for k, window in enumerate(group):
-        yield masks[k, :, : window.num_frames], rolls[k, :, : window.num_frames]
+        yield jax.tree.map(lambda array, k=k, end=window.num_frames: array[k, :, :end], found)
 
 
 def _groups(items, size):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cerberus_jax.inference import LEVELS, Predictor
+from cerberus_jax.inference import LEVELS, WINDOW_SECONDS, Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.audio_io import check_writable
 from data_pipeline.audio_stream import SUBTYPES
@@ -191,7 +191,8 @@ def _flags() -> _Flags:
     flags.string(
         "level",
         LEVELS[0],
-        "What the network hears as 0 dB: the loudest moment of the 'window' of 12 s, or of the\n"
+        "What the network hears as 0 dB: the loudest moment of the 'window' of "
+        f"{WINDOW_SECONDS:g} s, or of the\n"
         "'song', which is then read twice.",
     )
     flags.boolean("exact", "The whole song at once, by its own level: memory grows with the song.")

@@ -31,13 +31,7 @@ from data_pipeline.audio_stream import (
 )
 from data_pipeline.midi_io import write_midi
 from experiments.song_page import PAGE_FILE, SOUNDS, SongPage
-from experiments.songs import (
-    MIDI_FILE,
-    NOTES_FILE,
-    parts_of,
-    with_silent_heads,
-    write_notes,
-)
+from experiments.songs import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 
 OTHER = "other"
 
@@ -210,25 +204,22 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
-            network = with_silent_heads(predictor)
-            pieces = network.predict_stream(mixture, rate, reference=reference_level)
+            pieces = predictor.predict_stream(mixture, rate, reference=reference_level)
             for sources, rolls in pieces:
                 samples = mixture.take(sources.shape[-1])
                 sounds = stems.add(samples, sources)
                 if page:
                     page.add(samples, sounds)
-                notes.add(rolls)
+                if transcribes:
+                    notes.add(rolls)
                 levels.add(sources)
                 on_progress(samples.shape[1] / rate)
         written = stems.written
-    loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
-    found = notes.finish()
-    found = {
-        name: with_levels(found[name], loudness[name], predictor.grid)
-        for name in written
-        if transcribes
-    }
+    found = {}
     if transcribes:
+        loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
+        whole = notes.finish()
+        found = {name: with_levels(whole[name], loudness[name], predictor.grid) for name in written}
         write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
         write_notes(folder / NOTES_FILE, found)
     if page:

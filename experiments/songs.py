@@ -1,15 +1,11 @@
-"""Whole songs: those of a split, networks that can hear them, their notes as tracks and table."""
+"""Whole songs: those of a split, and their notes as tracks and table."""
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.heads import HEAD_OF_LOSS
-from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.activity import usable_stems
 from data_pipeline.midi_io import Part
@@ -23,8 +19,6 @@ NOTES_FILE = "notes.csv"
 # General MIDI program (from 0) that plays an instrument's track.
 PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
 DRUMS = ("drums",)
-
-_NEVER = -100.0  # as a logit
 
 
 def whole_songs(planner: Planner) -> Iterator[Excerpt]:
@@ -60,27 +54,6 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
                 sources[slot] += samples[start : start + length] / PCM_SCALE
             notes.append(Notes.joined([catalogue.notes(stem) for stem in own]))
         yield Excerpt(str(t.track_ids[track]), sources, tuple(notes))
-
-
-def with_silent_heads(predictor: Predictor) -> Predictor:
-    """The network with those heads that whole songs pass through and that it lacks.
-
-    They know nothing: equal masks, which are not to be taken for a separation, and no notes.
-    """
-    model = predictor.model
-    missing = [loss for loss in ("mask_inference", "transcription") if loss not in model.heads]
-    if not missing:
-        return predictor
-    complete = model.clone(heads=(*model.heads, *missing))
-    shapes = complete.head_shapes()
-    silent = {}
-    for loss in missing:
-        head = HEAD_OF_LOSS[loss]
-        silent[head] = {
-            "kernel": jnp.zeros((2 * model.hidden, *shapes[head])),
-            "bias": jnp.full(shapes[head], _NEVER if loss == "transcription" else 0.0),
-        }
-    return replace(predictor, model=complete, params={**predictor.params, **silent})
 
 
 def write_notes(path: Path, notes: dict[str, Notes]) -> None:

@@ -26,7 +26,6 @@ from cerberus_jax.targets import mask_targets
 from data_pipeline.plan import Excerpt
 from data_pipeline.transforms import draw_roll, note_frames
 from experiments.scoring import Estimate
-from experiments.songs import with_silent_heads
 
 BATCH_SIZE = 8
 CLUSTERING_SEED = 0
@@ -67,7 +66,7 @@ def song_systems(predictor: Predictor) -> dict[str, System]:
             "reference says so; score excerpts instead"
         )
     return {
-        "network": functools.partial(_network_on_songs, with_silent_heads(predictor), heads=heads),
+        "network": functools.partial(_network_on_songs, predictor),
         "mixture": _mixture,
         "oracle_mask": functools.partial(_oracle, model=predictor.model),
     }
@@ -97,16 +96,13 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
     ]
 
 
-def _network_on_songs(
-    predictor: Predictor, songs: Sequence[Excerpt], *, heads: Sequence[str]
-) -> list[Estimate]:
-    """What the heads that were trained say."""
+def _network_on_songs(predictor: Predictor, songs: Sequence[Excerpt]) -> list[Estimate]:
     rate = predictor.grid.sample_rate_hz
     found = [predictor.predict(song.sources.sum(0), rate) for song in songs]
     return [
         Estimate(
-            sources=prediction.sources[:, 0] if "mask_inference" in heads else None,
-            notes=prediction.notes if "transcription" in heads else None,
+            sources=None if prediction.sources is None else prediction.sources[:, 0],
+            notes=prediction.notes,
         )
         for prediction in found
     ]

@@ -133,9 +133,29 @@ def test_bad_songs_are_refused(predictor, waveform, rate, message):
         inspect.unwrap(Predictor.predict)(predictor, waveform, rate)
 
 
-def test_a_network_without_masks_cannot_separate_a_song():
-    predictor = Predictor.untrained(tiny_model(heads=("transcription",)))
-    with pytest.raises(ValueError, match="has no mask_inference head"):
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("head", ["mask_inference", "transcription"])
+def test_a_network_with_one_head_does_what_it_can(head, exact):
+    alone = Predictor.untrained(tiny_model(heads=("deep_clustering", head)))
+    song = _song(8000)
+    sources, rolls = alone.predict_batch(song[None])
+    found = dataclasses.replace(alone, exact=exact).predict(song, 16000)
+    if head == "mask_inference":
+        assert found.rolls is None and found.notes is None
+        assert found.sources.shape == (len(alone.instruments), 1, 8000)
+        if exact:
+            np.testing.assert_allclose(found.sources[:, 0], sources[0], atol=1e-5)
+    else:
+        assert found.sources is None
+        assert set(found.notes) == set(alone.instruments)
+        assert found.rolls.shape == rolls[0].shape
+        if exact:
+            np.testing.assert_allclose(found.rolls, rolls[0], atol=1e-6)
+
+
+def test_a_network_that_only_clusters_hears_no_song():
+    predictor = Predictor.untrained(tiny_model(heads=("deep_clustering",)))
+    with pytest.raises(ValueError, match="neither a mask nor a transcription head"):
         predictor.predict(_song(100), 16000)
 
 

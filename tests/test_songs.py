@@ -1,15 +1,11 @@
 """Whole songs: all stems of an instrument together, only songs that have everything."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from cerberus_jax.inference import Predictor
 from data_pipeline.catalogue import Catalogue, Tables
 from experiments import data
-from experiments.songs import whole_songs, with_silent_heads
-from tests.tiny_network import tiny_model
+from experiments.songs import whole_songs
 from tests.tiny_run import RATE, SECONDS, prepare_data, tiny_config
 
 
@@ -52,23 +48,3 @@ def test_a_split_without_a_whole_song_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"test: no song of .* has piano, drums together"):
         next(whole_songs(planner))
     data._catalogue.cache_clear()
-
-
-@pytest.mark.parametrize("head", ["mask_inference", "transcription"])
-def test_heads_that_are_added_change_nothing_and_say_nothing(head):
-    alone = Predictor.untrained(tiny_model(heads=("deep_clustering", head)))
-    waveform = np.random.default_rng(0).standard_normal((1, 8000)).astype(np.float32)
-    sources, rolls = alone.predict_batch(waveform)
-    found = replace(with_silent_heads(alone), exact=True).predict(waveform, 16000)
-    if head == "mask_inference":
-        np.testing.assert_allclose(found.sources[:, 0], sources[0], atol=1e-5)
-        assert not found.rolls.any()
-        assert not any(map(len, found.notes.values()))
-    else:
-        np.testing.assert_allclose(found.rolls, rolls[0], atol=1e-6)
-        np.testing.assert_allclose(found.sources[0], found.sources[1])
-
-
-def test_a_network_with_both_heads_stays_what_it_is():
-    predictor = Predictor.untrained(tiny_model(heads=("mask_inference", "transcription")))
-    assert with_silent_heads(predictor) is predictor

@@ -70,5 +70,6 @@ def joined_cell_transpose(
 
 
 def _sigmoid(x):
-    """By way of the hyperbolic tangent: on a CPU three quarters of the time of the exponential."""
+    """By way of the hyperbolic tangent: on a CPU a forward step of 8 x 300 units took 115 to 122 us
+    with it, 125 to 130 with the exponential."""
     return 0.5 * jnp.tanh(0.5 * x) + 0.5
