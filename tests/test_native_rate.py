@@ -141,3 +141,14 @@ def test_memory_does_not_grow_with_the_song():
 def test_a_song_of_nothing_gives_no_blocks():
     separator = SongSeparator(NativeGrid(GRID, 44100))
     assert not list(mono_blocks([], separator, from_hz=44100, to_hz=16000))
+
+
+def test_the_bin_at_half_the_networks_rate_is_the_networks_own():
+    """At 48 kHz a bin lies on 8 kHz exactly; only what is above it takes the mean of the band."""
+    grid = NativeGrid(GRID, 48000)
+    mask = np.linspace(0, 1, GRID.num_bins, dtype=np.float32)[None, None]
+    carried = grid.carry(mask)[0, 0]
+    top = 8000 * grid.window // 48000
+    assert carried[top] == 1
+    band = mask[0, 0, round(0.8 * (GRID.num_bins - 1)) : round(0.9 * (GRID.num_bins - 1)) + 1]
+    np.testing.assert_allclose(carried[top + 1 :], band.mean(), rtol=1e-6)

@@ -72,19 +72,25 @@ def _benchmark(flags: CommandFlags) -> None:
         folder = Path(flags.folder or temporary)
         tree, prepared = _data(folder, small=flags.small)
         figures = _machine() | {"tree_gb": _size_gb(tree), "runs": []}
+        figures["memory"] = _memory(prepared, folder)
         for number in range(1 if flags.small else int(flags.rounds)):
             for cores in (1, 2):
                 found = _ours(prepared, cores, 0.3 if flags.small else float(flags.seconds))
                 if flags.peer:
                     found += _peer(flags, tree, cores, batches=2 if flags.small else 24)
                 figures["runs"] += [one | {"round": number} for one in found]
-        figures["memory"] = _memory(prepared, folder)
+            text = _write(figures, flags.out)  # whatever ends the next round
+    print(text)
+
+
+def _write(figures: dict, out: str) -> str:
+    """The table so far, written where it was asked for."""
     figures["table"] = summarise(figures["runs"])
     text = markdown(figures)
-    print(text)
-    if flags.out:
-        Path(flags.out).write_text(json.dumps(figures, indent=1))
-        Path(flags.out).with_suffix(".md").write_text(text + "\n")
+    if out:
+        Path(out).write_text(json.dumps(figures, indent=1))
+        Path(out).with_suffix(".md").write_text(text + "\n")
+    return text
 
 
 def _data(folder: Path, *, small: bool) -> tuple[Path, Path]:
