@@ -17,21 +17,12 @@ from pathlib import Path
 from experiments import distributed, train
 from experiments.config import load_config
 from experiments.run import _flags
+from tests.test_train import TINY
 from tests.tiny_network import noise_batch
 
-CONFIG = {
-    "instruments": "piano,bass",
-    "batch_size": 4,
-    "excerpt_seconds": 0.08,
-    "audio.window": 128,
-    "audio.hop": 32,
-    "model.layers": 2,
-    "model.hidden": 8,
-    "model.dropout": 0.3,
-    "model.embedding_dim": 5,
+CONFIG = TINY | {
     "model.input_scaling": "clip_db_affine",
     "train.log_every": 2,
-    "train.eval_every": 3,
     "train.checkpoint_every": 4,
 }
 Room = collections.namedtuple("Room", "total used free")
