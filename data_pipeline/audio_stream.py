@@ -5,7 +5,10 @@ differences of files are exact. A PCM wav that meets a sample beyond full scale 
 floats, the same levels unclipped.
 """
 
+import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +144,8 @@ class AudioWriter:
     def close(self, *, check: bool = True) -> None:
         """End the file; with `check`, what could not be written is an OSError."""
         if not self._sound.closed:
-            _close(self._sound)
+            with _interrupts_wait():
+                _close(self._sound)
             self._file.close()
         if check:
             self._file.check()
@@ -151,9 +155,10 @@ class AudioWriter:
         form = "RF64" if self._form == "wav" and size > _WAV_LIMIT else self._form.upper()
         file = _CheckedFile(path)
         try:
-            return file, soundfile.SoundFile(
-                file, "w", self._rate, self._channels, self._stored, format=form
-            )
+            with _interrupts_wait():
+                return file, soundfile.SoundFile(
+                    file, "w", self._rate, self._channels, self._stored, format=form
+                )
         except (soundfile.SoundFileError, ValueError) as error:
             file.close()
             file.check()
@@ -171,7 +176,8 @@ class AudioWriter:
         else:
             data = levels.astype(np.int32) << 8
         try:
-            self._sound.write(np.ascontiguousarray(data.T))
+            with _interrupts_wait():
+                self._sound.write(np.ascontiguousarray(data.T))
         except (soundfile.SoundFileError, AssertionError):
             self._file.check()
             raise
@@ -187,6 +193,24 @@ class AudioWriter:
             for block in before.blocks(_BLOCK, dtype="float64", always_2d=True):
                 self._write(quantise(block.T, self.subtype))
         written.unlink()
+
+
+@contextlib.contextmanager
+def _interrupts_wait():
+    """Signals come when the block is over: inside a callback of libsndfile, the exception they
+    raise would be printed and lost, with what was being written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    came, numbers = [], (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 class _CheckedFile:

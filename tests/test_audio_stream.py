@@ -2,11 +2,13 @@
 
 import errno
 import os
+import signal
 
 import numpy as np
 import pytest
 import soundfile
 
+from data_pipeline import audio_stream
 from data_pipeline.audio_io import read_audio, write_audio
 from data_pipeline.audio_stream import (
     SCALES,
@@ -125,3 +127,28 @@ def test_formats_that_do_not_exist(tmp_path):
         check_format("flac", "FLOAT")
     with pytest.raises(ValueError, match="cannot hold 9 channels"):
         AudioWriter(tmp_path / "a.flac", sample_rate_hz=44100, num_channels=9)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_inside_libsndfile_is_not_lost(tmp_path, monkeypatch, number):
+    """What a callback raises is printed and forgotten; the interrupt has to come after it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    write = audio_stream._CheckedFile.write
+
+    def interrupted(self, data):
+        signal.raise_signal(number)
+        return write(self, data)
+
+    samples = np.arange(-500, 500)[None]
+    try:
+        with AudioWriter(tmp_path / "a.wav", sample_rate_hz=8000, num_channels=1) as writer:
+            monkeypatch.setattr(audio_stream._CheckedFile, "write", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                writer.write(samples)
+            monkeypatch.undo()
+            writer.write(samples)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    found, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    np.testing.assert_array_equal(found, np.tile(samples[0], 2))
