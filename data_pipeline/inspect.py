@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.audio_io import write_audio
-from data_pipeline.command_line import CommandFlags, run_command
-from data_pipeline.excerpt_picture import draw_excerpt
-from data_pipeline.excerpts import ExcerptList
-from data_pipeline.listed_planner import ListedPlanner
-from data_pipeline.midi_io import Part, write_midi
-from data_pipeline.plan import Excerpt, Planner
-from data_pipeline.plan_flags import add_plan_flags, planner_of_flags
-from data_pipeline.transforms import mix
+from data_pipeline.cli.flags import CommandFlags, run_command
+from data_pipeline.io.audio import write_audio
+from data_pipeline.io.midi import Part, write_midi
+from data_pipeline.io.pcm import mix
+from data_pipeline.planning.batch import Excerpt
+from data_pipeline.planning.excerpt_list import ExcerptList
+from data_pipeline.planning.flags import add_plan_flags, planner_of_flags
+from data_pipeline.planning.listed import ListedPlanner
+from data_pipeline.planning.planner import Planner
+from data_pipeline.reading.excerpt_picture import draw_excerpt
+from data_pipeline.reading.excerpts import read_excerpts
 
 _WITH_A_LIST = {"data", "excerpts", "index", "out", "debug"}  # flags that do not say which excerpts
 
@@ -46,7 +48,7 @@ def inspect(planner: Planner, index: int, out: str | os.PathLike) -> Excerpt:
         raise ValueError(f"--index must not be negative, got {index}")
     k, row = divmod(index, config.batch_size)
     stems = planner.batch(k, rows=slice(row, row + 1)).stems[0]
-    (excerpt,) = planner.excerpts(1, first=index)
+    (excerpt,) = read_excerpts(planner, 1, first=index)
     out, rate = Path(out), t.sample_rate_hz
     out.mkdir(parents=True, exist_ok=True)
     mixture = mix(excerpt.sources)

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import soundfile
 
-from data_pipeline import guitarset, maps, slakh_index, slakh_splits
-from data_pipeline.archive import need_space
-from data_pipeline.audio_io import whole_file
-from data_pipeline.catalogue import SIDECAR, VERSION
-from data_pipeline.command_line import CommandFlags, run_command
-from data_pipeline.convert import Job, convert_all, read_converted
-from data_pipeline.fingerprint import fingerprint_of
-from data_pipeline.pack import pack, tables_of
-from data_pipeline.prepare_report import Report, make_report
+from data_pipeline.cli.flags import CommandFlags, run_command
+from data_pipeline.corpora import guitarset, maps, slakh, slakh_splits
+from data_pipeline.corpora.archive import need_space
+from data_pipeline.io.files import whole_file
+from data_pipeline.prepared.catalogue import SIDECAR, VERSION
+from data_pipeline.prepared.convert import Job, convert_all, read_converted
+from data_pipeline.prepared.fingerprint import fingerprint_of
+from data_pipeline.prepared.pack import pack, tables_of
+from data_pipeline.prepared.report import Report, make_report
 
 SAMPLE_RATE_HZ = 16000
 CORPORA = ("slakh2100", "babyslakh", "minislakh", "guitarset", "maps")
@@ -130,7 +130,7 @@ def _complete(home: Path, files: list[Path], fingerprint: str, *, records: bool)
     return report
 
 
-def _index(corpus: str, root, options: dict) -> list[slakh_index.Track]:
+def _index(corpus: str, root, options: dict) -> list[slakh.Track]:
     if corpus not in CORPORA:
         raise ValueError(f"--corpus={corpus}: unknown; expected one of {', '.join(CORPORA)}")
     unknown = sorted(options.keys() - OPTIONS.get(corpus, SLAKH_OPTIONS))
@@ -140,10 +140,10 @@ def _index(corpus: str, root, options: dict) -> list[slakh_index.Track]:
         return guitarset.scan(root)
     if corpus == "maps":
         return maps.scan(root, sections=tuple(options.get("maps_sections", maps.SECTIONS)))
-    return slakh_index.scan(root, corpus=corpus, **options)
+    return slakh.scan(root, corpus=corpus, **options)
 
 
-def bytes_needed(tracks: list[slakh_index.Track], part: Path) -> int:
+def bytes_needed(tracks: list[slakh.Track], part: Path) -> int:
     """Bytes that preparing these tracks still writes: each track on its own, then all together."""
     total = 0
     for track in tracks:
@@ -162,7 +162,7 @@ def _num_samples(path: Path) -> int:
     return math.ceil(info.frames * SAMPLE_RATE_HZ / info.samplerate)
 
 
-def _file_of(track: slakh_index.Track, folder: Path) -> Path:
+def _file_of(track: slakh.Track, folder: Path) -> Path:
     return folder / track.split / f"{track.id}.npz"
 
 
@@ -205,7 +205,7 @@ def _flags() -> CommandFlags:
     flags.choice(
         "splits",
         None,
-        [*slakh_splits.RULES, slakh_index.FOLDERS],
+        [*slakh_splits.RULES, slakh.FOLDERS],
         "Slakh: its published splits, or the folders as they are (default: redux for slakh2100, "
         "folders for the others).",
     )
@@ -225,7 +225,7 @@ def _prepare(flags: CommandFlags) -> None:
     names = ("splits", "bass_octave_correction", "sustain_pedal", "maps_sections")
     options = {name: flags[name].value for name in names if flags[name].value is not None}
     if flags.download:
-        from data_pipeline.download import download
+        from data_pipeline.corpora.download import download
 
         download(flags.corpus, flags.root)
     report = prepare(

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from experiments.command_line import CommandFlags, Overrides, run_command
-from experiments.huge_pages import restart_with_huge_pages
+from experiments.config.command_line import CommandFlags, Overrides, run_command
+from experiments.runtime.huge_pages import restart_with_huge_pages
 
 SET = "sets/demo.py"
 INTERRUPTED = "Stopped. The same command continues the demo."
@@ -59,8 +59,8 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
 
 def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
     """A copy, in `workdir`, of a mixture from the test songs, which training never sees."""
-    from experiments.config import load_config
-    from experiments.data import data_root
+    from experiments.config.loading import load_config
+    from experiments.training.data import data_root
 
     config = load_config(SET, overrides)
     tree = data_root(config).parent / "tree"

@@ -15,24 +15,23 @@ from tqdm import tqdm
 
 from cerberus_jax.checkpoint import check_same_network, is_tuned, locate
 from cerberus_jax.inference import Predictor
-from data_pipeline.audio_io import check_writable
-from data_pipeline.plan import Excerpt, Planner
-from experiments import data
-from experiments.command_line import CommandFlags, run_command
-from experiments.compile_cache import keep_compiled
-from experiments.config import build_config, flatten, grid_of, heads_of, load_run_config
-from experiments.excerpt_files import EstimateFiles, export_excerpts
-from experiments.origin import origin
-from experiments.result_table import (
+from data_pipeline.io.files import check_writable
+from data_pipeline.planning.batch import Excerpt
+from data_pipeline.planning.planner import Planner
+from data_pipeline.reading.excerpts import read_excerpts
+from experiments.config.command_line import CommandFlags, run_command
+from experiments.config.loading import build_config, flatten, grid_of, heads_of, load_run_config
+from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
+from experiments.evaluation.provenance import origin
+from experiments.evaluation.result_table import (
     RESULTS_FILE,
     TEST_SPLIT,
     results_file,
     results_table,
     write_results,
 )
-from experiments.scoring import Reference, score_item, summarise
-from experiments.songs import whole_songs
-from experiments.systems import (
+from experiments.evaluation.scoring import Reference, score_item, summarise
+from experiments.evaluation.systems import (
     BATCH_SIZE,
     System,
     assignment_of,
@@ -40,7 +39,10 @@ from experiments.systems import (
     file_systems,
     song_systems,
 )
+from experiments.evaluation.whole_songs import whole_songs
+from experiments.runtime.compile_cache import keep_compiled
 from experiments.train import model_of
+from experiments.training import data
 
 UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training never heard
 
@@ -159,7 +161,7 @@ def _score_songs(planner: Planner, systems: Mapping[str, System], config: Config
 def _score_excerpts(
     planner: Planner, count: int, systems: Mapping[str, System], config: ConfigDict
 ) -> dict:
-    groups = _groups(planner.excerpts(count), BATCH_SIZE)
+    groups = _groups(read_excerpts(planner, count), BATCH_SIZE)
     seconds = planner.config.num_samples / config.audio.sample_rate_hz
     heading = {"unit": "excerpts", "excerpt_seconds": seconds}
     return heading | _score(groups, count, systems, config, split=planner.config.split)

@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from data_pipeline.audio_io import whole_file
+from data_pipeline.io.files import whole_file
 from experiments import pages
-from experiments.command_line import CommandFlags, run_command
-from experiments.compile_cache import keep_compiled
-from experiments.config import flatten, load_run_config
-from experiments.config_rules import LOSSES
-from experiments.metric_log import read_metrics
-from experiments.report_excerpts import excerpts_html, listen
-from experiments.result_table import ORACLE_ASSIGNMENT, RESULTS_FILE, UNTUNED, is_untuned
+from experiments.config.command_line import CommandFlags, run_command
+from experiments.config.loading import flatten, load_run_config
+from experiments.config.rules import LOSSES
+from experiments.evaluation.report_excerpts import excerpts_html, listen
+from experiments.evaluation.result_table import ORACLE_ASSIGNMENT, RESULTS_FILE, UNTUNED, is_untuned
+from experiments.runtime.compile_cache import keep_compiled
+from experiments.training.metric_log import read_metrics
 
 REPORT_FILE = Path("report") / "index.html"
 VALIDATION = "validation_"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from experiments import distributed
-from experiments.command_line import CommandFlags, Overrides, run_command
-from experiments.compile_cache import keep_compiled
-from experiments.config import check_resume, heads_of, known_files, load_config, save_config
-from experiments.huge_pages import restart_with_huge_pages
+from experiments.config.command_line import CommandFlags, Overrides, run_command
+from experiments.config.loading import check_resume, heads_of, known_files, load_config, save_config
+from experiments.runtime import distributed
+from experiments.runtime.compile_cache import keep_compiled
+from experiments.runtime.huge_pages import restart_with_huge_pages
 
 _SHOWN = ("loss", "validation_loss")
 INTERRUPTED = "Stopped. The same command continues where it was."
@@ -109,7 +109,8 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
 def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable) -> None:
     import jax
 
-    from experiments import data, train
+    from experiments import train
+    from experiments.training import data
 
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
@@ -131,7 +132,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
 def _tune(workdir: Path) -> None:
     """Choose the note thresholds of the finished checkpoints, once."""
     from cerberus_jax import checkpoint
-    from experiments.tuning import tune_run
+    from experiments.training.tuning import tune_run
 
     folders = [checkpoint.locate(workdir, kind) for kind in checkpoint.saved_steps(workdir)]
     if all((folder / "decoding.json").exists() for folder in folders):
@@ -149,7 +150,8 @@ def _silent(*_, **__) -> None:
 def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
     import jax
 
-    from experiments import data, train
+    from experiments import train
+    from experiments.training import data
 
     devices, compiled = jax.devices(), jax.config.jax_compilation_cache_dir
     model = train.model_of(config)

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from cerberus_jax.inference import LEVELS, WINDOW_SECONDS, Predictor
 from cerberus_jax.notes import Notes
-from data_pipeline.audio_io import check_writable
-from data_pipeline.audio_stream import SUBTYPES
-from data_pipeline.midi_io import read_midi
-from experiments.command_line import CommandFlags, run_command
-from experiments.compile_cache import keep_compiled
-from experiments.freed_memory import return_large_blocks
-from experiments.song_files import SongOptions, output_folders, write_song
-from experiments.song_page import describe
-from experiments.song_progress import SongProgress
-from experiments.songs import MIDI_FILE, NOTES_FILE, by_instrument
+from data_pipeline.io.audio_stream import SUBTYPES
+from data_pipeline.io.files import check_writable
+from data_pipeline.io.midi import read_midi
+from experiments.config.command_line import CommandFlags, run_command
+from experiments.runtime.compile_cache import keep_compiled
+from experiments.runtime.freed_memory import return_large_blocks
+from experiments.songs.files import SongOptions, output_folders, write_song
+from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument
+from experiments.songs.page import describe
+from experiments.songs.progress import SongProgress
 
 # What ends the whole command: the next song would meet it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)

@@ -12,19 +12,19 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
-from data_pipeline.audio_io import whole_file
-from experiments.command_line import CommandFlags, Overrides, run_command
-from experiments.compile_cache import keep_compiled
-from experiments.config import (
+from data_pipeline.io.files import whole_file
+from experiments.config.command_line import CommandFlags, Overrides, run_command
+from experiments.config.loading import (
     call_function,
     check_resume,
     find_file,
     known_files,
     load_config,
 )
-from experiments.config_rules import LOSSES
-from experiments.huge_pages import restart_with_huge_pages
-from experiments.result_table import RESULTS_FILE, TEST_SPLIT
+from experiments.config.rules import LOSSES
+from experiments.evaluation.result_table import RESULTS_FILE, TEST_SPLIT
+from experiments.runtime.compile_cache import keep_compiled
+from experiments.runtime.huge_pages import restart_with_huge_pages
 
 TABLE_FILE = "sweep.md"
 SCORES_FILE = "sweep.json"

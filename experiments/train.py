@@ -26,10 +26,10 @@ from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import any_process, check_alike
 from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig, TrainState
-from experiments.config import grid_of, heads_of
-from experiments.graceful_stop import GracefulStop
-from experiments.metric_log import log_of_process
-from experiments.prefetch import Prefetch
+from experiments.config.loading import grid_of, heads_of
+from experiments.runtime.graceful_stop import GracefulStop
+from experiments.training.metric_log import log_of_process
+from experiments.training.prefetch import Prefetch
 
 LONG_RUN_SECONDS = 3600
 # Steps handed to the devices before the loop waits for the oldest. While it waits, the next two are

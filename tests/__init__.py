@@ -1,1 +1,5 @@
-"""Tests; a package, so that they can share small helpers."""
+"""Tests of the project; `ROOT` is its top folder."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]

@@ -14,10 +14,11 @@ import signal
 import sys
 from pathlib import Path
 
-from experiments import distributed, train
-from experiments.config import load_config
+from experiments import train
+from experiments.config.loading import load_config
 from experiments.run import _flags
-from tests.test_train import TINY
+from experiments.runtime import distributed
+from tests.experiments.test_train import TINY
 from tests.tiny_network import noise_batch
 
 CONFIG = TINY | {

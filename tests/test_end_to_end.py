@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,13 +15,14 @@ import soundfile
 
 from cerberus_jax import checkpoint, parallel
 from cerberus_jax.steps import init_state
-from data_pipeline.midi_io import read_midi
-from experiments import data, evaluate, report, run, separate, sweep, train
-from experiments.cache_folder import CACHE_VARIABLE
-from experiments.config import load_run_config
-from experiments.metric_log import read_metrics
+from data_pipeline.io.midi import read_midi
+from experiments import evaluate, report, run, separate, sweep, train
+from experiments.config.loading import load_run_config
+from experiments.runtime.cache_folder import CACHE_VARIABLE
+from experiments.training import data
+from experiments.training.metric_log import read_metrics
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 INSTRUMENTS = ["piano", "guitar", "bass", "drums", "strings"]
 SMALL = [
     "--config.data.minislakh_songs=4",

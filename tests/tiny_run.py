@@ -8,8 +8,8 @@ import numpy as np
 from cerberus_jax.checkpoint import CheckpointWriter, model_to_json
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.steps import init_state
-from data_pipeline.catalogue import PCM, SIDECAR, VERSION, Tables
-from experiments.config import load_config, save_config
+from data_pipeline.prepared.catalogue import PCM, SIDECAR, VERSION, Tables
+from experiments.config.loading import load_config, save_config
 from experiments.train import task_of
 
 RATE = 16000

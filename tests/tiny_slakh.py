@@ -8,10 +8,10 @@ import yaml
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
 from data_pipeline import prepare
-from data_pipeline.audio_io import write_audio
-from data_pipeline.catalogue import Catalogue
-from data_pipeline.midi_io import Part, write_midi
-from data_pipeline.plan import PlanConfig
+from data_pipeline.io.audio import write_audio
+from data_pipeline.io.midi import Part, write_midi
+from data_pipeline.planning.batch import PlanConfig
+from data_pipeline.prepared.catalogue import Catalogue
 
 PROGRAM = {"piano": 0, "guitar": 25, "bass": 33, "drums": 128, "strings": 48, "organ": 17}
 LOWEST = {"piano": 60, "guitar": 50, "bass": 33, "drums": 36, "strings": 65, "organ": 60}

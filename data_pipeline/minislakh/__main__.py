@@ -10,7 +10,7 @@ Then prepare it for training:
 
 import sys
 
-from data_pipeline.command_line import CommandFlags, run_command
+from data_pipeline.cli.flags import CommandFlags, run_command
 from data_pipeline.minislakh.jobs import SPLITS
 from data_pipeline.minislakh.tree import build
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.midi_io import Part
+from data_pipeline.io.midi import Part
 from data_pipeline.minislakh import bass, drums, programs
 from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.harmony import PROGRESSIONS, Key, progression

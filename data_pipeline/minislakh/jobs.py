@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipeline.midi_io import Part, read_midi
+from data_pipeline.io.midi import Part, read_midi
 from data_pipeline.minislakh.composer import VERSION, compose
 from data_pipeline.minislakh.dice import song_seed
 from data_pipeline.minislakh.renderer import Renderer, TrackInfo, content_uuid, write_track

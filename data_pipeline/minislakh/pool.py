@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_pipeline.convert import end_with, num_processors
 from data_pipeline.minislakh.jobs import Job, render_job
 from data_pipeline.minislakh.renderer import Renderer
+from data_pipeline.prepared.convert import end_with, num_processors
 
 _renderer: Renderer | None = None
 

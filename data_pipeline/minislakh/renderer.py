@@ -18,8 +18,9 @@ import tinysoundfont
 import yaml
 from jaxtyping import Float, Int16
 
-from data_pipeline.audio_io import to_pcm16, write_audio
-from data_pipeline.midi_io import Part, write_midi
+from data_pipeline.io.audio import write_audio
+from data_pipeline.io.midi import Part, write_midi
+from data_pipeline.io.pcm import to_pcm16
 from data_pipeline.minislakh import programs
 from data_pipeline.minislakh.dice import Dice
 

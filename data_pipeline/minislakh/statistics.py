@@ -17,12 +17,12 @@ import numpy as np
 import yaml
 
 from cerberus_jax.notes import Notes
-from data_pipeline.command_line import CommandFlags, run_command
-from data_pipeline.midi_io import read_notes
+from data_pipeline.cli.flags import CommandFlags, run_command
+from data_pipeline.corpora.slakh import BASS_SHIFT, instrument_of
+from data_pipeline.io.midi import read_notes
 from data_pipeline.minislakh.composer import compose
 from data_pipeline.minislakh.dice import song_seed
 from data_pipeline.minislakh.programs import INSTRUMENTS
-from data_pipeline.slakh_index import BASS_SHIFT, instrument_of
 
 FIGURES = ("polyphony", "note_seconds", "notes_per_second")
 

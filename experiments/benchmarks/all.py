@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from experiments.benchmarks import command, figures, machine
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 SHARES = {"train_step": 0.45, "inference": 0.15, "recurrence": 0.2, "scaling": 0.15, "memory": 0.05}
 # What fits into minutes on a GPU, where PyTorch compiles anew for every batch and precision.

@@ -13,7 +13,7 @@ from experiments.benchmarks import machine
 from experiments.benchmarks.figures import Figures
 from experiments.benchmarks.race import MOST_DISTURBANCE
 from experiments.benchmarks.sides import torch_version
-from experiments.command_line import CommandFlags
+from experiments.config.command_line import CommandFlags
 
 # Calls per turn. On a CPU two, after one outside the timing: a loop finds the memory that its last
 # step gave back, a single call after a pause may not.

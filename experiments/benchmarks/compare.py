@@ -20,7 +20,7 @@ import numpy as np
 from experiments.benchmarks.figures import BETTER, Figures, read
 from experiments.benchmarks.machine import FILE as MACHINE
 from experiments.benchmarks.machine import words
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 LEAST = 0.03
 # With fewer samples on either side their spread says too little; then this is the least change.

@@ -7,7 +7,7 @@ from experiments.benchmarks import race, sides
 from experiments.benchmarks.command import Options, among
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.workload import Workload
-from experiments.command_line import CommandFlags
+from experiments.config.command_line import CommandFlags
 
 PUBLISHED, EAGER = "published", "eager"
 Forms = dict[str, tuple[str, ...]]

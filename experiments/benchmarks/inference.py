@@ -17,7 +17,7 @@ from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.sides import peer_name
 from experiments.benchmarks.workload import SMALL, Workload
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 FORMS = {PUBLISHED: (PUBLISHED,), EAGER: (), "compile": ("compile",)}
 OURS = {"cerberus_jax windows": {}, "cerberus_jax whole song": {"exact": True}}

@@ -24,10 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.frames import FrameGrid
-from data_pipeline import minislakh, prepare, transforms
-from data_pipeline.catalogue import Catalogue
-from data_pipeline.plan import PlanConfig, Planner
-from experiments.command_line import CommandFlags, run_command
+from data_pipeline import minislakh, prepare
+from data_pipeline.io import pcm
+from data_pipeline.planning.batch import PlanConfig
+from data_pipeline.planning.planner import Planner
+from data_pipeline.planning.rolls import draw_rolls
+from data_pipeline.prepared.catalogue import Catalogue
+from experiments.config.command_line import CommandFlags, run_command
 
 INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 WINDOWS = ((3.2, 32), (10.0, 16))  # seconds, batch size
@@ -152,14 +155,14 @@ def _peer(flags: CommandFlags, tree: Path, cores: int, *, batches: int) -> list[
 
 def _measure_ours(root: str, cores: int, duration: float, sparse: str = "") -> list[dict]:
     """What a subprocess measures: both windows, with and without work on the host."""
-    from data_pipeline import input_pipeline
+    from data_pipeline.reading import tf_reader
 
     catalogue = _in_sparse_file(Catalogue.load(root), sparse) if sparse else Catalogue.load(root)
     found = []
     for (seconds, size), loader in itertools.product(WINDOWS, (OURS, MIXED)):
         config = PlanConfig(INSTRUMENTS, FrameGrid(), round(seconds * 16000), size)
         planner = Planner(catalogue, config)
-        batches = input_pipeline.batches(planner, num_threads=cores)
+        batches = tf_reader.batches(planner, num_threads=cores)
         if loader == MIXED:
             batches = mixed_on_host(batches, config, num_threads=cores)
         for _ in range(6):
@@ -190,9 +193,9 @@ def mixed_on_host(batches: Iterator[dict], config: PlanConfig, *, num_threads: i
     num_frames = config.grid.num_frames(config.num_samples)
 
     def mix(batch):
-        sources = transforms.scale_sources(batch["sources"], batch["gains"])
-        rolls = transforms.draw_rolls(batch["notes"], num_frames)
-        return {"sources": sources, "mixture": transforms.mix(sources), "rolls": rolls}
+        sources = pcm.scale_sources(batch["sources"], batch["gains"])
+        rolls = draw_rolls(batch["notes"], num_frames)
+        return {"sources": sources, "mixture": pcm.mix(sources), "rolls": rolls}
 
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
         ahead = [pool.submit(mix, next(batches)) for _ in range(num_threads)]

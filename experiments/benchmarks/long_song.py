@@ -20,13 +20,13 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from data_pipeline.audio_stream import AudioWriter, quantise
-from experiments import data
-from experiments.command_line import CommandFlags, run_command
-from experiments.config import load_run_config
-from experiments.song_files import NOTES_FILE
-from experiments.song_page import PAGE_FILE
-from experiments.songs import whole_songs
+from data_pipeline.io.audio_stream import AudioWriter, quantise
+from experiments.config.command_line import CommandFlags, run_command
+from experiments.config.loading import load_run_config
+from experiments.evaluation.whole_songs import whole_songs
+from experiments.songs.files import NOTES_FILE
+from experiments.songs.page import PAGE_FILE
+from experiments.training import data
 
 SPLIT = "validation"
 _RESOURCE_UNIT = 1 if sys.platform == "darwin" else 1024

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from experiments.benchmarks.race import QUIET_SECONDS, usable_cores, wait_for_quiet
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 FILE = "machine.json"
 DEVICES = ("cpu", "gpu")

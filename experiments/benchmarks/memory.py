@@ -25,7 +25,7 @@ from cerberus_jax.targets import Targets, bin_weights, make_targets, source_wave
 from experiments.benchmarks import command, machine, ours
 from experiments.benchmarks.figures import Figures, row
 from experiments.benchmarks.workload import NUM_PITCHES, SMALL, Workload, loader_batch
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 CLUSTERING, HEAD = "deep_clustering", heads.HEAD_OF_LOSS["deep_clustering"]
 BATCHES = (8, 16, 32)

@@ -21,9 +21,9 @@ from pathlib import Path
 import soundfile
 import yaml
 
-from data_pipeline import slakh_index, slakh_splits
+from data_pipeline.corpora import slakh, slakh_splits
 from experiments.benchmarks.machine import cpu_words
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 LAYOUTS = {"slakh_44k": "44.1 kHz, full length", "slakh_16k_120s": "16 kHz, first 120 s"}
 COMMANDS = {"default": [], "one process": ["--num_workers=1"]}
@@ -76,7 +76,7 @@ def make_corpus(samples: Path, root: Path, seconds: float) -> dict:
     Returns:
         'tracks' and 'seconds', a fifth of the length of all stems.
     """
-    stems = [s for t in slakh_index.scan(samples, splits="folders") for s in t.stems]
+    stems = [s for t in slakh.scan(samples, splits="folders") for s in t.stems]
     supply, tracks, length = itertools.cycle(stems), 0, 0.0
     while tracks < 2 or length < seconds:
         tracks += 1

@@ -22,7 +22,7 @@ from experiments.benchmarks.figures import Figures, row, timing
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.recurrence_ours import MODES
 from experiments.benchmarks.workload import SMALL, Workload
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 BATCH = {"cpu": 8, "gpu": 64}
 ACCURACY = "accuracy"

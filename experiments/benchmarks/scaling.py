@@ -17,7 +17,7 @@ from experiments.benchmarks import command, contest, sides
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side
 from experiments.benchmarks.workload import SMALL, Workload
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 SIDE = "experiments.benchmarks.scaling_side:make"
 POINTS = {

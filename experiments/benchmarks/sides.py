@@ -5,7 +5,7 @@ import subprocess
 
 from experiments.benchmarks.machine import ENVIRONMENT
 from experiments.benchmarks.race import Side
-from experiments.huge_pages import huge_pages, on_request_only
+from experiments.runtime.huge_pages import huge_pages, on_request_only
 
 PEER = "experiments.benchmarks.peer:make"
 OURS = "experiments.benchmarks.ours:make"

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.command_line import CommandFlags, Overrides, run_command
-from experiments.compile_cache import JAX_VARIABLE
+from experiments.config.command_line import CommandFlags, Overrides, run_command
+from experiments.runtime.compile_cache import JAX_VARIABLE
 
 SET = "sets/set4.py"
 SONGS = 20  # training songs; the time to open prepared data hardly depends on their number
@@ -80,8 +80,8 @@ def _benchmark(flags: CommandFlags, overrides: Overrides) -> None:
 
 
 def _render(fields: dict) -> None:
-    from experiments.config import load_config
-    from experiments.data import data_root
+    from experiments.config.loading import load_config
+    from experiments.training.data import data_root
 
     data_root(load_config(SET, fields))
 
@@ -115,7 +115,8 @@ def _start(began: float, fields: dict, workdir: str) -> None:
     train_run = run.train_run
 
     def watched(config, folder):
-        from experiments import metric_log, train
+        from experiments import train
+        from experiments.training import metric_log
 
         ends["imports"] = time.time()
         loop = train.train

@@ -16,7 +16,7 @@ from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.workload import SMALL, Workload
-from experiments.command_line import CommandFlags, run_command
+from experiments.config.command_line import CommandFlags, run_command
 
 BATCHES = {"cpu": "8,16", "gpu": "64,128,256"}
 FORMS = {

@@ -1,0 +1,1 @@
+"""What the corpora hold: one file a corpus, their splits, downloads."""

@@ -1,0 +1,83 @@
+"""GuitarSet: what it holds, and its notes. A JAMS file is JSON; no JAMS library is needed.
+
+The six strings are annotated one by one with fractional pitches; here they are merged and rounded.
+The labels of two recordings are late and get shifted. The corpus has no split: player 05 is test,
+player 04 validation.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from cerberus_jax.notes import Notes
+from data_pipeline.corpora.track import AUDIO_SUFFIXES, Stem, Track, existing_root
+
+LATE_SECONDS = {"04_BN3-154-E_comp": 0.409, "04_Jazz1-200-B_comp": 0.309}  # GuitarSet issue 5
+STEEL_GUITAR = 25
+VELOCITY = 100  # the corpus has none
+SPLIT_OF_PLAYER = {"04": "validation", "05": "test"}
+
+
+def scan(root: str | os.PathLike) -> list[Track]:
+    """The recordings below `root`: `*.jams` anywhere, with `*_mic.wav` or `*_mic.flac` anywhere.
+
+    Args:
+        root: folder of the unpacked archives.
+
+    Raises:
+        FileNotFoundError: if `root` is no folder.
+        ValueError: if it holds no JAMS file, or one of them twice.
+    """
+    root = existing_root(root)
+    names = [jams.name for jams in root.rglob("[!.]*.jams")]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"--root={root}: {repeated[0]} is there more than once; keep one copy of the corpus"
+        )
+    audio = {p.name: p for suffix in AUDIO_SUFFIXES for p in root.rglob(f"*_mic{suffix}")}
+    tracks = []
+    for jams in sorted(root.rglob("[!.]*.jams")):  # archives made on a Mac hold "._" files
+        name = jams.stem
+        split = SPLIT_OF_PLAYER.get(name[:2], "train")
+        path = next((audio[k] for s in AUDIO_SUFFIXES if (k := f"{name}_mic{s}") in audio), None)
+        if path is None:
+            tracks.append(Track(name, split, jams.parent, (), (("mic", "no audio file"),)))
+            continue
+        shift = -LATE_SECONDS.get(name, 0.0)
+        stem = Stem("mic", "guitar", STEEL_GUITAR, False, path, jams, time_shift=shift)
+        tracks.append(Track(name, split, jams.parent, (stem,)))
+    if not tracks:
+        raise ValueError(
+            f"--root={root}: no .jams file found; expected GuitarSet's annotation/ and "
+            "audio_mono-mic/ folders"
+        )
+    return sorted(tracks, key=lambda track: (track.split, track.id))
+
+
+def read_notes(path: str | os.PathLike) -> Notes:
+    """The notes of all strings, rounded to semitones; exact repetitions on one string are dropped.
+
+    Raises:
+        ValueError: if the file is no JAMS file with `note_midi` annotations.
+    """
+    path = Path(path)
+    rows = set()
+    try:
+        annotations = json.loads(path.read_bytes())["annotations"]
+        strings = [a["data"] for a in annotations if a["namespace"] == "note_midi"]
+        for string, data in enumerate(strings):
+            for note in data:
+                onset, length = float(note["time"]), float(note["duration"])
+                rows.add((onset, onset + length, round(note["value"]), string))
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path}: not a JAMS file ({type(error).__name__}: {error})") from error
+    if not strings:
+        raise ValueError(f"{path}: a JAMS file without note_midi annotations")
+    table = np.array(sorted(rows), np.float64).reshape(-1, 4)
+    velocities = np.full(len(table), VELOCITY)
+    try:
+        return Notes(table[:, :2], table[:, 2].astype(np.int64), velocities)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

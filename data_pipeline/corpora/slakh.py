@@ -1,0 +1,206 @@
+"""What a Slakh-shaped tree holds: tracks, splits, stems, classes, known defects.
+
+Files are tested for existence, because the flags of metadata.yaml do not tell it, and classes come
+from program numbers, because the class name "Strings (continued)" holds choirs too. Stems of bass
+sound one octave below their MIDI.
+"""
+
+import itertools
+import logging
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from data_pipeline.corpora import slakh_splits
+from data_pipeline.corpora.track import (
+    AUDIO_SUFFIXES,
+    OTHER_INSTRUMENT,
+    Stem,
+    Track,
+    existing_root,
+)
+
+INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
+PROGRAMS = {
+    "piano": frozenset(range(8)),
+    "guitar": frozenset(range(24, 32)),
+    "bass": frozenset(range(32, 40)),
+    "strings": frozenset([*range(40, 46), *range(48, 52)]),  # no harp, timpani, choir, hit
+}
+BASS_SHIFT = -12
+RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
+FOLDERS = "folders"  # as `splits`: what the tree's own folders are called
+
+_NOISE, _PITCH, _AUDIO = "white noise", "wrong pitch", "audio missing"
+_LONG, _HELD = "labels too long", "one held note"
+KNOWN_BAD = {  # slakh-utils issues 17 and 21, and the problem list of slakh-pytorch-dataset
+    ("Track00262", "S01"): "labels too short",
+    ("Track00357", "S03"): _NOISE,
+    ("Track00377", "S07"): _NOISE,
+    ("Track00385", "S00"): _NOISE,
+    ("Track00398", "S00"): _NOISE,
+    ("Track00400", "S00"): _NOISE,
+    ("Track00404", "S03"): _LONG,
+    ("Track00496", "S01"): _PITCH,
+    ("Track00629", "S01"): _NOISE,
+    ("Track00633", "S01"): _NOISE,
+    ("Track00737", "S01"): _LONG,
+    ("Track00749", "S01"): _NOISE,
+    ("Track00893", "S01"): _LONG,
+    ("Track01500", "S12"): _HELD,
+    ("Track01500", "S13"): _HELD,
+    ("Track01629", "S00"): _NOISE,
+    ("Track01876", "S01"): _AUDIO,
+    ("Track01908", "S05"): _AUDIO,
+    ("Track01918", "S10"): _PITCH,
+    ("Track01929", "S04"): "wrong octave",
+    ("Track01931", "S01"): _PITCH,
+    ("Track01937", "S03"): _PITCH,
+    ("Track01993", "S01"): _AUDIO,
+    ("Track02024", "S13"): _AUDIO,
+}
+
+
+def instrument_of(program: int, *, is_drum: bool) -> str:
+    """The class of a General MIDI program (from 0), '' for none of the five."""
+    if is_drum:
+        return "drums"
+    return next((name for name, programs in PROGRAMS.items() if program in programs), "")
+
+
+def scan(
+    root: str | os.PathLike,
+    *,
+    corpus: str = "slakh2100",
+    bass_octave_correction: bool = True,
+    splits: str = "",
+    sustain_pedal: bool = False,
+) -> list[Track]:
+    """All tracks of a Slakh-shaped tree, sorted by split and name.
+
+    No audio and no notes are read.
+
+    Args:
+        root: the tree; the tracks lie in it, or in folders named after their splits.
+        corpus: 'slakh2100', 'babyslakh' or 'minislakh'.
+        bass_octave_correction: shift the labels of bass by -12; never done for trees of MiniSlakh.
+        splits: 'redux', 'orig' or 'split2' (see slakh_splits) go by the number of the track,
+            whatever published folder it lies in; 'folders' keeps the folders; '' is redux for
+            Slakh2100 and folders for the others. Folders of other names than the published ones,
+            and those of MiniSlakh, are always kept. BabySlakh, which has neither folders nor
+            published splits: tracks 1-14 train, 15-17 validation, 18-20 test.
+        sustain_pedal: lengthen notes by the pedal.
+
+    Raises:
+        FileNotFoundError: if `root` is no folder.
+        ValueError: if it holds no track, or two of one name in one split.
+    """
+    splits = splits or ("redux" if corpus == "slakh2100" else FOLDERS)
+    if splits not in (*slakh_splits.RULES, FOLDERS):
+        known = ", ".join((*slakh_splits.RULES, FOLDERS))
+        raise ValueError(f"--splits={splits}: unknown; expected one of {known}")
+    root = existing_root(root)
+    files = sorted(
+        p for depth in ("*", "*/*", "*/*/*") for p in root.glob(f"{depth}/metadata.yaml")
+    )
+    if (root / "metadata.yaml").is_file():
+        files.insert(0, root / "metadata.yaml")
+    tracks = [_track(file, bass_octave_correction, sustain_pedal) for file in files]
+    if not tracks:
+        raise ValueError(
+            f"--root={root}: no track found; expected folders such as TrackXXXXX/ or "
+            "train/TrackXXXXX/ that hold metadata.yaml, stems/ and MIDI/"
+        )
+    tracks = _with_splits(tracks, root, corpus, splits)
+    for one, other in itertools.pairwise(tracks):
+        if (one.split, one.id) == (other.split, other.id):
+            raise ValueError(f"{one.path} and {other.path}: two tracks of one name and split")
+    return tracks
+
+
+def _with_splits(tracks: list[Track], root: Path, corpus: str, splits: str) -> list[Track]:
+    """The tracks sorted by split and name; those of MiniSlakh come with FOLDERS as split."""
+    found, elsewhere = [], []
+    for track in tracks:
+        folder = _split_folder(track.path, root)
+        rule = FOLDERS if track.split == FOLDERS else splits
+        split = _split(track.id, folder, corpus, rule)
+        if folder and folder != split:
+            elsewhere.append(f"{folder}/{track.id} is {split}")
+        found.append(replace(track, split=split))
+    if elsewhere:
+        logging.warning(
+            "--splits=%s moves %d tracks out of their folders (%s, ...); "
+            "--splits=folders keeps the folders",
+            splits,
+            len(elsewhere),
+            elsewhere[0],
+        )
+    return sorted(found, key=lambda track: (track.split, track.id))
+
+
+def _split_folder(folder: Path, root: Path) -> str:
+    """The name of the split folder that a track lies in, '' if it lies in none."""
+    parent = folder.parent.name
+    if root in (folder, folder.parent) or re.match(r"(babyslakh|slakh)", parent, re.IGNORECASE):
+        return ""
+    return parent
+
+
+def _split(name: str, folder: str, corpus: str, splits: str) -> str:
+    found = re.search(r"\d+", name)
+    number = int(found.group()) if found else 0
+    published = folder in ("", *slakh_splits.SPLITS) and 1 <= number <= slakh_splits.NUM_TRACKS
+    if splits != FOLDERS and published:
+        return slakh_splits.RULES[splits](number)
+    if folder or not published:
+        return folder or "train"
+    if corpus == "babyslakh":
+        return "train" if number <= 14 else "validation" if number <= 17 else "test"
+    return slakh_splits.orig(number)
+
+
+def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Track:
+    """The track of a metadata.yaml; its split is still open, but for FOLDERS in our own trees."""
+    folder = file.parent
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        metadata = yaml.load(file.read_bytes(), Loader=loader)
+        entries = sorted((str(key), value) for key, value in metadata["stems"].items())
+        own = metadata.get("renderer") == RENDERER_WITHOUT_DEFECTS
+    except (yaml.YAMLError, UnicodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # Without the folders above: a tree that was moved is still the same tree.
+        reason = f"{folder.name}/{file.name}: unreadable ({type(error).__name__})"
+        return Track(folder.name, "", folder, (), (("*", reason),))
+    stems, skipped = [], []
+    for key, entry in entries:
+        stem, reason = _stem(folder, key, entry)
+        if stem and not own:
+            reason = KNOWN_BAD.get((folder.name, key), "")
+        if reason or stem is None:
+            skipped.append((key, reason))
+            continue
+        if stem.instrument == "bass" and bass_octave_correction and not own:
+            stem = replace(stem, pitch_shift=BASS_SHIFT)
+        stems.append(replace(stem, sustain_pedal=sustain_pedal and not stem.is_drum))
+    return Track(folder.name, FOLDERS if own else "", folder, tuple(stems), tuple(skipped))
+
+
+def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
+    try:
+        program, is_drum = int(entry["program_num"]), bool(entry["is_drum"])
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None, "metadata.yaml gives no program_num and is_drum"
+    if not re.fullmatch(r"[\w-]+", key):
+        return None, f"not a name for a file: {key!r}"
+    names = [folder / "stems" / f"{key}{suffix}" for suffix in AUDIO_SUFFIXES]
+    audio = next((name for name in names if name.is_file()), None)
+    midi = folder / "MIDI" / f"{key}.mid"
+    instrument = instrument_of(program, is_drum=is_drum)
+    if audio is None or not midi.is_file():
+        missing = "no audio file" if audio is None else "no MIDI file"
+        return None, f"{missing} ({instrument})" if instrument else OTHER_INSTRUMENT
+    return Stem(key, instrument, program, is_drum, audio, midi), ""

@@ -1,0 +1,56 @@
+"""Files that are whole or not there, and places that can be written to."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it if the block ends well and removed if not.
+
+    So that a reader, or a second run after a crash or a power failure, never meets half a file.
+
+    Raises:
+        OSError: what the block or the renaming raised; without a file name (as on a full disk) it
+            gets that of `path`.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        number, reason = error.errno or errno.EIO, error.strerror or str(error)
+        raise OSError(number, reason, str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait for the disk: a name may else reach it before the content, which a power loss drops."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Meet a full or read-only place before hours are spent on what should go there.
+
+    Raises:
+        OSError: if no file can be written into `folder`; names it.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        reason = f"no file can be written here ({error.strerror})"
+        raise OSError(error.errno, reason, str(folder)) from error

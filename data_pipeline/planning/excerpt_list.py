@@ -1,0 +1,173 @@
+"""Lists of excerpts as files, so that others can evaluate on the very same mixtures.
+
+A list names each source by corpus, track, stem, first sample and gain: enough to cut it out of the
+corpus without this code. It also holds the RMS of each source, the number of its notes and their
+mean pitch, so that songs of the same names but other contents, or other labels, are noticed.
+"""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from data_pipeline.io.files import whole_file
+from data_pipeline.io.pcm import PCM_SCALE
+from data_pipeline.planning.batch import PlannedBatch
+from data_pipeline.planning.planner import Planner
+from data_pipeline.prepared.catalogue import VERSION
+
+FORMAT = "cerberus_jax excerpts"
+
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one source of an excerpt comes from.
+
+    Args:
+        corpus: the corpus.
+        track: the track's name.
+        stem: the stem's name in it.
+        start: first sample, counted from the start of the track.
+        gain: linear.
+        rms_db: level before the gain, re full scale.
+        num_notes: notes that sound in the excerpt.
+        mean_pitch: of these notes; 0 if there are none, or where an older list does not say.
+    """
+
+    corpus: str
+    track: str
+    stem: str
+    start: int
+    gain: float
+    rms_db: float
+    num_notes: int
+    mean_pitch: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExcerptList:
+    """What a file of excerpts holds: `excerpts` [excerpt][instrument], and what they share."""
+
+    data_version: str
+    split: str
+    instruments: tuple[str, ...]
+    sample_rate_hz: int
+    num_samples: int
+    excerpts: tuple[tuple[Source, ...], ...]
+
+    @classmethod
+    def of(cls, planner: Planner, count: int) -> "ExcerptList":
+        """The first `count` excerpts of a planner."""
+        if count < 1:
+            raise ValueError(f"count must be positive, got {count}")
+        if planner.config.augment_semitones:
+            raise ValueError("augment_semitones must be 0: a list holds excerpts as they are")
+        t = planner.catalogue.tables
+        size = planner.config.batch_size
+        planned = (planner.batch(k) for k in range(-(-count // size)))
+        excerpts = [row for batch in planned for row in sources_of(batch, planner)]
+        return cls(
+            data_version=VERSION,
+            split=planner.config.split,
+            instruments=tuple(planner.config.instruments),
+            sample_rate_hz=t.sample_rate_hz,
+            num_samples=planner.config.num_samples,
+            excerpts=tuple(excerpts[:count]),
+        )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the list as JSON, one excerpt a line."""
+        head = {"format": FORMAT, "version": FORMAT_VERSION} | asdict(self)
+        rows = head.pop("excerpts")
+        lines = ",\n  ".join(json.dumps(row, allow_nan=False) for row in rows)
+        text = json.dumps(head, indent=1)[:-2] + f',\n "excerpts": [\n  {lines}\n ]\n}}\n'
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "ExcerptList":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such list of excerpts; write one with python -m data_pipeline.excerpts"
+            )
+        try:
+            found = json.loads(path.read_text())
+            if (found.pop("format"), found.pop("version")) != (FORMAT, FORMAT_VERSION):
+                raise ValueError(f"'format' is not {FORMAT!r} of version {FORMAT_VERSION}")
+            rows = tuple(tuple(_source(one) for one in row) for row in found.pop("excerpts"))
+            _check_head(found, rows)
+            found["instruments"] = tuple(found["instruments"])
+            result = cls(**found, excerpts=rows)
+        except (ValueError, KeyError, TypeError, AttributeError, UnicodeError) as error:
+            raise ValueError(f"{path}: not a list of excerpts ({error})") from error
+        for number, row in enumerate(rows):
+            if len(row) != len(result.instruments):
+                raise ValueError(
+                    f"{path}: excerpt {number} has {len(row)} sources for "
+                    f"{len(result.instruments)} instruments"
+                )
+        return result
+
+
+def sources_of(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ...]]:
+    """Where the sources of a batch come from, a row per excerpt."""
+    catalogue, config = planner.catalogue, planner.config
+    t, pcm = catalogue.tables, catalogue.pcm()
+    result = []
+    for b in range(len(planned.stems)):
+        row = []
+        for s, stem in enumerate(planned.stems[b].tolist()):
+            track, start = t.stem_tracks[stem], int(planned.offsets[b, s])
+            begin = start / t.sample_rate_hz
+            notes = catalogue.notes(stem).window(
+                begin, begin + config.num_samples / t.sample_rate_hz
+            )
+            first = int(planned.starts[b, s])
+            audio = pcm[t.track_corpora[track]][first : first + config.num_samples]
+            power = np.mean((audio / PCM_SCALE) ** 2, dtype=np.float64)
+            row.append(
+                Source(
+                    corpus=catalogue.corpora[t.track_corpora[track]],
+                    track=str(t.track_ids[track]),
+                    stem=str(t.stem_ids[stem]),
+                    start=start,
+                    gain=float(planned.gains[b, s]),
+                    rms_db=round(10 * float(np.log10(max(power, 1e-12))), 2),
+                    num_notes=len(notes),
+                    mean_pitch=round(float(notes.pitches.mean()), 2) if len(notes) else 0.0,
+                )
+            )
+        result.append(tuple(row))
+    return result
+
+
+def _check_head(head: dict, rows: tuple) -> None:
+    for name in ("sample_rate_hz", "num_samples"):
+        if type(head[name]) is not int or head[name] < 1:
+            raise ValueError(f"{name} must be a positive whole number, got {head[name]!r}")
+    if not rows:
+        raise ValueError("it has no excerpts")
+
+
+def _source(values: dict) -> Source:
+    kinds = {field.name: field.type for field in fields(Source)}
+    for name, value in values.items():
+        accepted = (int, float) if kinds.get(name) is float else kinds.get(name, object)
+        if not isinstance(value, accepted) or isinstance(value, bool):
+            raise ValueError(f"{name} must be {kinds[name].__name__}, got {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+    return Source(**{name: kinds.get(name, str)(value) for name, value in values.items()})

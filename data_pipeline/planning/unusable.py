@@ -1,0 +1,70 @@
+"""Why a split cannot be used: what is missing, in which track, and what to do about it."""
+
+import numpy as np
+
+from data_pipeline.planning.activity import Activity
+from data_pipeline.prepared.catalogue import Catalogue
+
+
+def explain_unusable(catalogue: Catalogue, config, stems: list, activity: Activity) -> str:
+    """The reason why no excerpt can be drawn as a sentence, '' if excerpts can be drawn.
+
+    Args:
+        catalogue: the prepared data.
+        config: the PlanConfig.
+        stems: the stems of each slot in the wanted split.
+        activity: where these are active.
+    """
+    t, split = catalogue.tables, config.split
+    if split not in catalogue.splits:
+        return f"{split}: {catalogue.root} has no such split; it has {', '.join(catalogue.splits)}"
+    for name, found in zip(config.instruments, stems, strict=True):
+        if not len(found):
+            return f"{split}: no track has {name}; {_example(catalogue, config)}"
+    together = config.coherent_probability > 0
+    tracks = [set(t.stem_tracks[s].tolist()) for s in stems]
+    common = set.intersection(*tracks) if together else set.union(*tracks)
+    if not common:
+        return (
+            f"{split}: no track has {', '.join(config.instruments)} together; "
+            f"{_example(catalogue, config)}, or set data.coherent_probability=0"
+        )
+    seconds = config.num_samples / t.sample_rate_hz
+    fitting = [k for k in common if activity.num_starts[k] > 0]
+    if not fitting:
+        longest = max(common, key=lambda k: t.track_num_samples[k])
+        return (
+            f"{split}: all usable tracks are shorter than excerpt_seconds={seconds:g} "
+            f"({t.track_ids[longest]}, the longest, lasts "
+            f"{t.track_num_samples[longest] / t.sample_rate_hz:.3f} s); lower excerpt_seconds"
+        )
+    silent = [
+        name
+        for name, cells in zip(config.instruments, activity.slots, strict=True)
+        if not len(cells.tracks)
+    ]
+    if silent or (together and not len(activity.joint.tracks)):
+        what = ", ".join(silent or config.instruments)
+        return (
+            f"{split}: {what} never active{'' if silent else ' together'} for {seconds:g} s above "
+            f"data.active_rms_db={config.active_rms_db:g} (for example in "
+            f"{t.track_ids[fitting[0]]}); lower that, or excerpt_seconds"
+        )
+    return ""
+
+
+def _example(catalogue: Catalogue, config) -> str:
+    """The track of the split that has most of the instruments: what it has and lacks."""
+    t = catalogue.tables
+    best, best_found = 0, None
+    for track in np.flatnonzero(t.track_splits == config.split).tolist():
+        found = set(t.stem_instruments[t.stem_tracks == track].tolist())
+        if best_found is None or len(found & set(config.instruments)) > len(
+            best_found & set(config.instruments)
+        ):
+            best, best_found = track, found
+    missing = [name for name in config.instruments if name not in best_found]
+    return (
+        f"{t.track_ids[best]} has {', '.join(sorted(best_found))}, but no {', '.join(missing)}; "
+        "choose instruments that the data has, or prepare a corpus that has them all"
+    )

@@ -1,0 +1,1 @@
+"""From a corpus to a prepared directory, and its tables."""

@@ -1,0 +1,243 @@
+"""One track of any corpus -> one file of PCM, notes and levels. A process pool around it.
+
+Runs as a process of its own (`python -m data_pipeline.prepared.convert`), so that the workers of
+the pool import nothing but numpy and the readers, whatever the caller has loaded.
+"""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float16, Int16
+from tqdm import tqdm
+
+from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.corpora import guitarset, maps
+from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track
+from data_pipeline.io import midi
+from data_pipeline.io.audio import read_mono_pcm16
+from data_pipeline.io.files import whole_file
+from data_pipeline.io.pcm import PCM_SCALE
+
+CELL_SECONDS = 0.1
+SILENCE_DB = -200.0
+# Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
+# by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A track to convert, the file to write, the rate; with `check` PCM is read but not kept."""
+
+    track: Track
+    target: Path
+    sample_rate_hz: int
+    check: bool = False
+
+
+def levels_db(pcm: Int16[np.ndarray, "s n"], cell: int) -> Float16[np.ndarray, "s c"]:
+    """RMS in dB (full scale = 0) of each whole cell of `cell` samples."""
+    count = pcm.shape[1] // cell
+    power = np.zeros((len(pcm), count), np.float32)
+    for row, stem in zip(power, pcm, strict=True):  # stem by stem: floats of all take much memory
+        cells = stem[: count * cell].reshape(count, cell).astype(np.float32)
+        row[:] = np.einsum("cn,cn->c", cells, cells) / (cell * PCM_SCALE**2)
+    floor = 10.0 ** (SILENCE_DB / 10)
+    return (10 * np.log10(np.maximum(power, floor))).astype(np.float16)
+
+
+def read_labels(stem: Stem) -> Notes:
+    """The notes of a stem, shifted in pitch and time as the index says."""
+    if stem.midi_path.suffix == ".jams":
+        notes = guitarset.read_notes(stem.midi_path)
+    elif stem.midi_path.suffix == ".txt":
+        notes = maps.read_notes(stem.midi_path)
+    else:
+        notes = midi.read_notes(stem.midi_path, sustain_pedal=stem.sustain_pedal)
+    notes = notes.transposed(stem.pitch_shift)
+    if stem.time_shift:
+        moved = notes.intervals + stem.time_shift
+        notes = Notes(np.maximum(moved, 0.0), notes.pitches, notes.velocities)
+        notes = notes.select(moved[:, 1] > 0)
+    return notes
+
+
+def convert(job: Job) -> None:
+    """Read one track and write its file; a stem that cannot be read is left out, with reason."""
+    track = job.track
+    skipped, unreadable = [list(pair) for pair in track.skipped], []
+    kept, audio, labels, outside, corrections = [], [], [], 0, {}
+    for stem in track.stems:
+        if not stem.instrument:
+            skipped.append([stem.id, OTHER_INSTRUMENT])
+            continue
+        try:
+            pcm, notes = read_mono_pcm16(stem.audio_path, job.sample_rate_hz), read_labels(stem)
+        except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
+            unreadable.append([stem.id, str(error)])
+            continue
+        if not len(pcm):
+            unreadable.append([stem.id, f"{stem.audio_path}: no samples"])
+            continue
+        inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
+        outside += int((~inside).sum())
+        kept.append(stem)
+        audio.append(pcm)
+        labels.append(notes.select(inside))
+        for name in ("pitch_shift", "time_shift"):
+            if value := getattr(stem, name):
+                key = f"{stem.instrument} {name} {value:+g}"
+                corrections[key] = corrections.get(key, 0) + 1
+        if stem.sustain_pedal and stem.midi_path.suffix == ".mid":
+            key = f"{stem.instrument} sustain_pedal"
+            corrections[key] = corrections.get(key, 0) + 1
+    num_samples = max((len(pcm) for pcm in audio), default=0)
+    pcm = np.zeros((len(kept), num_samples), np.int16)
+    for row, samples in zip(pcm, audio, strict=True):
+        row[: len(samples)] = samples
+    meta = {"id": track.id, "split": track.split, "num_samples": num_samples}
+    meta["sample_rate_hz"] = job.sample_rate_hz
+    meta |= {
+        "skipped": skipped,
+        "unreadable": unreadable,
+        "notes_out_of_range": outside,
+        "corrections": corrections,
+    }
+    meta["stems"] = [
+        {k: getattr(s, k) for k in ("id", "instrument", "program", "is_drum")} for s in kept
+    ]
+    ends = [len(samples) / job.sample_rate_hz for samples in audio]
+    _write(job, meta, pcm, [_until(end, notes) for end, notes in zip(ends, labels, strict=True)])
+
+
+def _until(end: float, notes: Notes) -> Notes:
+    """The notes that the audio of a stem, which ends there, can hold."""
+    notes = notes.select(notes.onsets < end)
+    return Notes(np.minimum(notes.intervals, end), notes.pitches, notes.velocities)
+
+
+def _write(job: Job, meta: dict, pcm: np.ndarray, labels: list[Notes]) -> None:
+    arrays = {
+        "meta": np.array(json.dumps(meta)),
+        "levels": levels_db(pcm, round(CELL_SECONDS * job.sample_rate_hz)),
+        "note_stems": np.repeat(np.arange(len(labels)), [len(n) for n in labels]).astype(np.int16),
+        "intervals": _joined(labels, "intervals", (0, 2)),
+        "pitches": _joined(labels, "pitches", (0,)).astype(np.int16),
+        "velocities": _joined(labels, "velocities", (0,)).astype(np.int16),
+    }
+    if not job.check:
+        arrays["pcm"] = pcm
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(job.target) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _joined(labels: list[Notes], name: str, empty_shape: tuple) -> np.ndarray:
+    parts = [getattr(notes, name) for notes in labels]
+    return np.concatenate(parts) if parts else np.zeros(empty_shape)
+
+
+def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
+    """What `convert` wrote: `meta` as a dict, the other arrays as they are."""
+    try:
+        with np.load(path) as file:
+            names = [name for name in file.files if with_pcm or name != "pcm"]
+            found = {name: file[name] for name in names}
+        found["meta"] = json.loads(str(found["meta"]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a converted track; delete it and prepare again") from error
+    return found
+
+
+def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True) -> None:
+    """Convert all tracks, in `num_workers` processes (0: one per processor).
+
+    Raises:
+        OSError: if a track cannot be written or a process was killed; finished tracks are kept.
+    """
+    if not jobs:
+        return
+    num_workers = min(num_workers or num_processors(), len(jobs))
+    if num_workers <= 1:
+        for job in tqdm(jobs, "preparing", unit="track", disable=not progress):
+            convert(job)
+        return
+    command = [
+        sys.executable,
+        "-m",
+        "data_pipeline.prepared.convert",
+        str(num_workers),
+        str(int(progress)),
+    ]
+    root = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    # In a process group of its own: of Ctrl-C it hears from here alone, and ends in order.
+    environment = {**os.environ, **_KEEP_MEMORY, "PYTHONPATH": paths}
+    with subprocess.Popen(command, **pipes, env=environment, process_group=0) as process:
+        try:
+            output, _ = process.communicate(pickle.dumps(jobs))
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode:
+        reason = output.decode(errors="replace").strip() or f"status {process.returncode}"
+        raise ChildProcessError(
+            f"preparing failed ({reason}); finished tracks are kept, "
+            "the same command goes on from there"
+        )
+
+
+def num_processors() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after `parent` has ended, however that happened."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _main() -> None:
+    """Converts the jobs on stdin; what went wrong goes to stdout, for the caller's message."""
+    end_with(os.getppid())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    num_workers, progress = int(sys.argv[1]), bool(int(sys.argv[2]))
+    jobs = pickle.load(sys.stdin.buffer)
+    pool = ProcessPoolExecutor(
+        num_workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
+    )
+    try:
+        done = as_completed([pool.submit(convert, job) for job in jobs])
+        for future in tqdm(done, "preparing", len(jobs), unit="track", disable=not progress):
+            future.result()
+    except (OSError, BrokenExecutor) as error:
+        print(error)
+        sys.exit(1)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""Configs: loading, rules, overrides on the command line."""

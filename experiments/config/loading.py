@@ -1,0 +1,247 @@
+"""Configs: load a set, override fields, validate, lock; JSON round trip; check before resuming.
+
+The base set is the schema: a field it lacks does not exist, and the type of its default is the
+field's type. Everything is checked here, before data or devices are touched, because ml_collections
+alone accepts NaN, takes `instruments=piano,bass` for one string and answers an unknown field with a
+bare AttributeError.
+"""
+
+import difflib
+import importlib.util
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from cerberus_jax.frames import FrameGrid
+from data_pipeline.io.files import whole_file
+from experiments.config.rules import LOSSES, check_values
+from experiments.sets import base
+
+EXPERIMENTS = Path(__file__).resolve().parents[1]
+CONFIG_FILE = "config.json"
+
+# What may change when a run goes on; everything else would make it another run.
+MAY_DIFFER = (
+    "train.num_steps",
+    "train.log_every",
+    "train.eval_every",
+    "train.checkpoint_every",
+    "parallel",
+    "data.num_threads",
+)
+
+
+def load_config(
+    path: str | Path, overrides: Mapping[str, object] | Iterable[tuple[str, object]] = ()
+) -> ConfigDict:
+    """The locked, valid config of the set file `path` with `overrides` applied.
+
+    Args:
+        path: set file, relative to the working directory or to `experiments/`.
+        overrides: dotted field name -> value; text (as from a command line) is read as the field's
+            type.
+
+    Raises:
+        FileNotFoundError: if there is no such set; the message lists the known ones.
+        ValueError: if the file cannot be used, a field does not exist or a value is not allowed.
+    """
+    file = find_file(path, folder="sets")
+    config = call_function(file, "get_config")
+    if not isinstance(config, ConfigDict):
+        got = type(config).__name__
+        raise ValueError(f"{file}: get_config() must return a ConfigDict, got {got}")
+    values = flatten(base.get_config()) | _known_fields(flatten(config), f"set {path}")
+    overrides = overrides.items() if isinstance(overrides, Mapping) else overrides
+    for field, value in overrides:
+        _known_fields({field: value}, "config")
+        values[field] = value
+    return build_config(values)
+
+
+def build_config(values: Mapping[str, object]) -> ConfigDict:
+    """A locked and valid config from all its fields by dotted name."""
+    config = base.get_config()
+    for field, default in flatten(config).items():
+        group, _, name = field.rpartition(".")
+        section = config[group] if group else config
+        section[name] = _convert(field, values[field], default)
+    check_values(flatten(config))
+    return config.lock()
+
+
+def flatten(config: ConfigDict) -> dict[str, object]:
+    """All fields by dotted name."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat.update({f"{name}.{inner}": leaf for inner, leaf in flatten(value).items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def heads_of(config: ConfigDict) -> tuple[str, ...]:
+    """The heads of the network: those whose loss weight is positive."""
+    return tuple(name for name in LOSSES if config.loss[name] > 0)
+
+
+def grid_of(config: ConfigDict) -> FrameGrid:
+    """The frame grid of the config."""
+    audio = config.audio
+    return FrameGrid(sample_rate_hz=audio.sample_rate_hz, window=audio.window, hop=audio.hop)
+
+
+def num_samples_of(config: ConfigDict) -> int:
+    """Samples of one training excerpt."""
+    return round(config.excerpt_seconds * config.audio.sample_rate_hz)
+
+
+def to_json(config: ConfigDict) -> str:
+    """The config as JSON text; tuples become lists."""
+    return json.dumps(config.to_dict(), indent=2) + "\n"
+
+
+def from_json(text: str, *, source: str = "config.json") -> ConfigDict:
+    """The config that `to_json` wrote; `source` names it in messages."""
+    return build_config(_check_complete(_flatten_json(text, source), source))
+
+
+def load_run_config(workdir: str | Path) -> ConfigDict:
+    """The config of a run's directory."""
+    file = Path(workdir) / CONFIG_FILE
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"workdir: {workdir} holds no {CONFIG_FILE}, so it is no run's directory; "
+            f"train one with python -m experiments.run --config=sets/set4.py --workdir={workdir}"
+        )
+    return from_json(file.read_text(), source=str(file))
+
+
+def check_resume(config: ConfigDict, workdir: str | Path) -> None:
+    """Refuse to go on in `workdir` if its run was started with another config.
+
+    Raises:
+        ValueError: naming each differing field and both values; fields of `MAY_DIFFER` are free.
+    """
+    file = Path(workdir) / CONFIG_FILE
+    if not file.is_file():
+        return
+    saved = _flatten_json(file.read_text(), str(file))
+    present = json.loads(json.dumps(flatten(config)))
+    differing = [
+        f"{field}: {saved.get(field, 'absent')!r} there, {present.get(field, 'absent')!r} now"
+        for field in sorted({*saved, *present} - {*MAY_DIFFER})
+        if field not in saved or field not in present or saved[field] != present[field]
+    ]
+    if differing:
+        raise ValueError(
+            f"workdir: {workdir} was written by another config ({'; '.join(differing)}); "
+            "give the same values, or another --workdir"
+        )
+
+
+def save_config(config: ConfigDict, workdir: str | Path) -> None:
+    """Write the config into the run's directory, whole or not at all."""
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with whole_file(workdir / CONFIG_FILE) as part:
+        part.write_text(to_json(config))
+
+
+def known_files(folder: str) -> list[str]:
+    """The files of `experiments/<folder>` that `--config` or `--sweep` accept."""
+    files = sorted((EXPERIMENTS / folder).glob("*.py"))
+    return [f"{folder}/{file.name}" for file in files if file.stem not in ("__init__", "base")]
+
+
+def find_file(path: str | Path, *, folder: str) -> Path:
+    """The set or sweep file `path`, relative to the working directory or to `experiments/`."""
+    for candidate in (Path(path), EXPERIMENTS / path):
+        if candidate.is_file():
+            return candidate
+    known = known_files(folder)
+    raise FileNotFoundError(
+        f"no file {str(path)!r} in the working directory or in experiments/"
+        f"{_hint(str(path), known)}; known: {', '.join(known)}"
+    )
+
+
+def call_function(file: Path, name: str) -> object:
+    """What the function `name` of the Python file returns."""
+    if file.suffix != ".py":
+        raise ValueError(f"{file} is not a Python file; expected one like sets/set4.py")
+    spec = importlib.util.spec_from_file_location(f"_set_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, name)()
+    except Exception as error:  # a user's file may fail in any way; the message must name it
+        raise ValueError(f"{file}: {name}() failed: {type(error).__name__}: {error}") from error
+
+
+def _known_fields(values: dict[str, object], origin: str) -> dict[str, object]:
+    schema = flatten(base.get_config())
+    for field in values:
+        if field in schema:
+            continue
+        inside = [name for name in schema if name.startswith(f"{field}.")]
+        if inside:
+            raise ValueError(f"{origin}: {field!r} is a group; set one of {', '.join(inside)}")
+        hint = _hint(field, list(schema))
+        groups = sorted({name.partition(".")[0] for name in schema})
+        raise ValueError(f"{origin}: no field {field!r}{hint or '; known: ' + ', '.join(groups)}")
+    return values
+
+
+def _hint(word: str, known: list[str]) -> str:
+    last_parts = [name for name in known if name.rpartition(".")[2] == word.rpartition(".")[2]]
+    near = difflib.get_close_matches(word, known, n=1) or last_parts
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _convert(field: str, value: object, default: object) -> object:
+    """`value` as the type of `default`."""
+    wanted = type(default)
+    if wanted is tuple:
+        return _convert_names(field, value)
+    try:
+        if isinstance(value, str):
+            return wanted(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and (wanted is float or (wanted is int and float(value).is_integer())):
+            return wanted(value)
+        raise ValueError
+    except ValueError:
+        kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
+        raise ValueError(f"config: {field} must be {kind}, got {value!r}") from None
+
+
+def _convert_names(field: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        inner = value.strip().strip("()[]")
+        value = [name.strip().strip("'\"") for name in inner.split(",")] if inner.strip() else []
+    if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"config: {field} must be names separated by commas, got {value!r}")
+    return tuple(value)
+
+
+def _flatten_json(text: str, source: str) -> dict[str, object]:
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise ValueError(
+            f"{source}: expected a config as JSON, got something else ({error})"
+        ) from None
+    return flatten(ConfigDict(values, convert_dict=True))
+
+
+def _check_complete(values: dict[str, object], source: str) -> dict[str, object]:
+    _known_fields(values, source)
+    missing = sorted(set(flatten(base.get_config())) - set(values))
+    if missing:
+        raise ValueError(f"{source}: fields missing, from another version? {', '.join(missing)}")
+    return values

@@ -1,0 +1,1 @@
+"""Scores of networks and of other tools' files, and their tables."""

@@ -1,0 +1,177 @@
+"""The scores of results.json: where they are written, and as tables in the authors' layout.
+
+Columns are theirs (SDR, SIR, SAR of the scale-invariant family, then precision, recall and F1 of
+frames, onsets, onsets with offsets), and after them what theirs lack: the improvement over the
+mixture. 95 % intervals of the means stand under the network's own rows.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.io.files import whole_file
+
+RESULTS_FILE = "results.json"
+TEST_SPLIT = "test"
+
+# Title, metrics, digits: P/R/F1 stand together.
+_COLUMNS = (
+    ("SI-SDR", ("si_sdr",), 1),
+    ("SI-SIR", ("si_sir",), 1),
+    ("SI-SAR", ("si_sar",), 1),
+    *(
+        (f"{title} P/R/F1", tuple(f"{kind}_{part}" for part in ("precision", "recall", "f1")), 2)
+        for title, kind in (
+            ("frame", "frame"),
+            ("onset", "onset"),
+            ("onset+offset", "onset_offset"),
+        )
+    ),
+    ("improved", ("si_sdr_improvement",), 1),
+)
+
+_TITLES = {
+    "mixture": "mixture, unprocessed",
+    "untrained": "untrained network",
+    "oracle_mask": "oracle: phase-sensitive mask, decoded reference roll",
+}
+ORACLE_ASSIGNMENT = (
+    "Sources by clusters of the embedding; which cluster is which instrument is taken from the "
+    "reference (oracle assignment)."
+)
+
+UNTUNED = (
+    "Default note thresholds: those of this checkpoint were not tuned on the validation split, "
+    "which is done when training has reached its last step."
+)
+
+Row = tuple[str, list[str]]
+
+
+def results_file(*, split: str = TEST_SPLIT, excerpts: str = "", songs: bool = False) -> str:
+    """The name of the file of scores: what is not the run's test has one of its own.
+
+    Args:
+        split: the split that is scored.
+        excerpts: a list of excerpts other than the config's.
+        songs: whole songs instead of excerpts.
+    """
+    parts = ["songs"] * songs + [split] * (split != TEST_SPLIT)
+    parts += [f"of_{Path(excerpts).stem}"] * bool(excerpts)
+    return "_".join([Path(RESULTS_FILE).stem, *parts]) + Path(RESULTS_FILE).suffix
+
+
+def write_results(results: dict, path: Path) -> dict:
+    """Write JSON, and the table beside it as Markdown; returns the results."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+    with whole_file(path.with_suffix(".md")) as part:
+        part.write_text(results_markdown(results))
+    return results
+
+
+def is_untuned(results: Mapping) -> bool:
+    """Whether notes were found with thresholds that nobody has tuned."""
+    decoding = results.get("decoding")
+    return bool(decoding) and not decoding["tuned"]
+
+
+def results_table(results: Mapping) -> str:
+    """The table that `experiments.evaluate` prints: what was scored, then what it is compared with.
+
+    Args:
+        results: what results.json holds.
+    """
+    blocks = _blocks(results)
+    header = ("", [title for title, _, _ in _COLUMNS])
+    rows = [header, *(row for _, found in blocks for row in found)]
+    first = max(len(name) for name, _ in rows)
+    widths = [max(len(cells[k]) for _, cells in rows) for k in range(len(_COLUMNS))]
+
+    def line(row: Row) -> str:
+        cells = [cell.rjust(width) for cell, width in zip(row[1], widths, strict=True)]
+        return "  ".join([row[0].ljust(first), *cells]).rstrip()
+
+    lines = [line(header)]
+    for title, found in blocks:
+        lines += ["", title, *map(line, found)]
+    return "\n".join(lines + _notes(results))
+
+
+def results_markdown(results: Mapping) -> str:
+    """The same as Markdown, one table per block."""
+    lines = []
+    for title, found in _blocks(results):
+        lines += [f"**{title}**", ""]
+        lines.append(f"| instrument | {' | '.join(title for title, _, _ in _COLUMNS)} |")
+        lines.append("|---|" + "---|" * len(_COLUMNS))
+        lines += [f"| {name.strip()} | {' | '.join(cells)} |" for name, cells in found]
+        lines.append("")
+    return "\n".join(lines + _notes(results)).strip() + "\n"
+
+
+def _blocks(results: Mapping) -> list[tuple[str, list[Row]]]:
+    """Title and rows of every system."""
+    instruments, step = results["instruments"], results["step"]
+    unit = results.get("unit", "excerpts")
+    items = f"{results['num_items']} {unit}"
+    if results["excerpt_seconds"]:
+        items += f" of {results['excerpt_seconds']:g} s"
+    what = "these estimates" if step is None else "this network"
+    of_step = "" if step is None else f", step {step}"
+    mark = "*" if results.get("assignment") == "oracle" else ""
+    blocks = [(f"{what}{mark} ({results['split']}, {items}{of_step})", results)]
+    blocks += [
+        (_TITLES.get(name, name) + mark * (name == "untrained"), found)
+        for name, found in results["baselines"].items()
+    ]
+    for split, found in results["splits"].items():
+        blocks.append((f"{what}{mark} ({split}, {found['num_items']} {unit})", found))
+        for name, baseline in found["baselines"].items():
+            title = _TITLES.get(name, name) + mark * (name == "untrained")
+            blocks.append((f"{title} ({split})", baseline))
+    return [(title, _rows(found, instruments)) for title, found in blocks]
+
+
+def _rows(block: Mapping, instruments: Sequence[str]) -> list[Row]:
+    """A row per instrument and their mean; intervals only where the items are listed."""
+    scores = [(name, block["per_instrument"][name]) for name in instruments]
+    scores.append(("mean", block["mean"]))
+    intervals = block.get("interval_95") if "items" in block else None
+    rows = []
+    for name, found in scores:
+        rows.append((f"  {name}", [_cell(found, *column[1:]) for column in _COLUMNS]))
+        if intervals:
+            ends = intervals["per_instrument"].get(name, intervals["mean"])
+            rows.append(("    95 %", [_interval(ends, *column[1:]) for column in _COLUMNS]))
+    return rows
+
+
+def _cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
+    values = [scores[metric] for metric in metrics]
+    return "" if None in values else "/".join(_number(value, digits) for value in values)
+
+
+def _interval(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
+    """Of the last metric: the F1 of a group."""
+    ends = scores[metrics[-1]]
+    return "" if ends is None else f"{_number(ends[0], digits)}..{_number(ends[1], digits)}"
+
+
+def _number(value: float, digits: int) -> str:
+    """Without the zero before the point where all values lie between 0 and 1, as the authors do."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("0") if digits == 2 else text
+
+
+def _notes(results: Mapping) -> list[str]:
+    lines = [
+        "",
+        "95 %: bootstrap interval of the mean over these items, as if no two were of one song; in "
+        "P/R/F1 columns that of F1.",
+    ]
+    if results.get("assignment") == "oracle":
+        lines += ["", f"* {ORACLE_ASSIGNMENT}"]
+    if is_untuned(results):
+        lines += ["", UNTUNED]
+    return lines

@@ -1,0 +1,1 @@
+"""How a process runs: caches, signals, memory, several processes."""

@@ -1,0 +1,1 @@
+"""What `separate` writes of a song."""

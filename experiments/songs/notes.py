@@ -1,0 +1,62 @@
+"""Notes of a song as tracks and as a table, and the tracks of a file by instrument."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cerberus_jax.notes import Notes
+from data_pipeline.corpora.slakh import instrument_of
+from data_pipeline.io.midi import Part
+
+MIDI_FILE = "transcription.mid"
+
+
+NOTES_FILE = "notes.csv"
+
+
+# General MIDI program (from 0) that plays an instrument's track.
+PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
+
+
+DRUMS = ("drums",)
+
+
+def write_notes(path: Path, notes: dict[str, Notes]) -> None:
+    """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
+    names = np.repeat(list(notes), [len(found) for found in notes.values()])
+    times, pitches, velocities = (
+        np.concatenate([getattr(found, field) for found in notes.values()])
+        for field in ("intervals", "pitches", "velocities")
+    )
+    with path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("onset_seconds", "offset_seconds", "instrument", "pitch", "velocity"))
+        for k in np.lexsort((pitches, names, np.round(times[:, 0], 4))).tolist():
+            onset, offset = times[k].tolist()
+            table.writerow((f"{onset:.4f}", f"{offset:.4f}", names[k], pitches[k], velocities[k]))
+
+
+def parts_of(notes: dict[str, Notes]) -> list[Part]:
+    """One MIDI track per instrument."""
+    return [
+        Part(name=name, program=PROGRAMS.get(name, 0), is_drum=name in DRUMS, notes=found)
+        for name, found in notes.items()
+    ]
+
+
+def by_instrument(
+    parts: Sequence[Part], instruments: Sequence[str]
+) -> tuple[dict[str, Notes], list[Part]]:
+    """Notes by instrument, told by the name of a track or else by its program; none for those
+    without a track. Then the parts that fit no instrument."""
+    found, others = {name: [] for name in instruments}, []
+    for part in parts:
+        names = (part.name.lower(), instrument_of(part.program, is_drum=part.is_drum))
+        name = next((name for name in names if name in found), None)
+        if name:
+            found[name].append(part.notes)
+        else:
+            others.append(part)
+    return {name: Notes.joined(notes) for name, notes in found.items()}, others

@@ -1,0 +1,179 @@
+"""The page of one song: listen to the song, its stems and its notes; see spectrograms and rolls.
+
+One HTML file with everything but the sound, which browsers read from the files beside it: a page
+opened from disk may play files but not fetch them.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from jaxtyping import Float
+
+from cerberus_jax.notes import Notes
+from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
+from data_pipeline.io.midi import Part
+from data_pipeline.minislakh.renderer import Renderer, default_soundfont
+from experiments import pages
+from experiments.songs.spectrogram import Spectrogram, magma, png
+
+PAGE_FILE = "index.html"
+SCRIPTS = ("player.js", "ruler.js", "song.js")
+SOUNDS = "page"  # the folder of the sounds that only the page needs
+SYNTH_RATE_HZ = 22050
+SYNTH_GAIN = 0.5
+# A network that does not transcribe has no notes to show, hear or download.
+WITHOUT_NOTES = (
+    'header nav, [data-listen="notes"], .row .count, .legend span:has(.found) { display: none; }'
+)
+SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark, and silence black
+
+
+def describe(info: AudioInfo) -> list[str]:
+    """Length, channels and rate of a song for readers."""
+    minutes, seconds = divmod(round(info.seconds, 1), 60)
+    count = info.num_channels
+    channels = {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+    return [f"{minutes:.0f}:{seconds:04.1f}", channels, f"{info.sample_rate_hz / 1000:g} kHz"]
+
+
+class SongPage:
+    """Collects what the page shows while the song is being separated.
+
+    Args:
+        folder: the song's; the page goes into it.
+        info: the song.
+        files: name of every stem's file in `folder`, in order.
+    """
+
+    def __init__(self, folder: Path, info: AudioInfo, files: Mapping[str, str]):
+        self._folder, self._info, self._files = folder, info, dict(files)
+        (folder / SOUNDS).mkdir()
+        self._mixture = AudioWriter(
+            folder / SOUNDS / "mixture.flac",
+            sample_rate_hz=info.sample_rate_hz,
+            num_channels=info.num_channels if info.num_channels <= 2 else 1,
+        )
+        size = (info.sample_rate_hz, info.num_samples)
+        self._pictures = {name: Spectrogram(*size) for name in ("", *files)}
+        self._energy = dict.fromkeys(files, 0.0)
+
+    def __enter__(self) -> "SongPage":
+        return self
+
+    def __exit__(self, *error):
+        self._mixture.close(check=error[0] is None)
+
+    def add(
+        self, mixture: Float[np.ndarray, "c n"], stems: Mapping[str, Float[np.ndarray, "c n"]]
+    ) -> None:
+        """The next samples."""
+        heard = mixture if len(mixture) <= 2 else mixture.mean(0, keepdims=True)
+        self._mixture.write(quantise(heard, "PCM_16"))
+        self._pictures[""].add(mixture.mean(0))
+        for name, samples in stems.items():
+            mono = samples.mean(0)
+            self._pictures[name].add(mono)
+            self._energy[name] += float(np.square(mono, dtype=np.float64).sum())
+
+    def finish(
+        self, title: str, parts: Sequence[Part], *, reference: Mapping[str, Notes] | None = None
+    ) -> None:
+        """Plays the notes with the project's synthesizer and writes the page.
+
+        Args:
+            title: the song's.
+            parts: the notes found; none if none were looked for.
+            reference: the true notes of an instrument, where they are known.
+        """
+        reference = reference or {}
+        parts = {part.name: part for part in parts}
+        loudness = {name: self._play(part) for name, part in parts.items()}
+        volumes = self._volumes(loudness)
+        decibels = {name: picture.decibels() for name, picture in self._pictures.items()}
+        top = max(SILENCE_DB, *(float(picture.max()) for picture in decibels.values()))
+        colours = magma()
+        pictures = {
+            name: _data_uri(png(picture, top_db=top, colours=colours))
+            for name, picture in decibels.items()
+        }
+        rows = [
+            {
+                "name": name,
+                "stem": quote(file),
+                "synth": f"{SOUNDS}/{quote(name)}.flac" if name in parts else None,
+                "synthVolume": volumes.get(name, 1.0),
+                "isDrum": name in parts and parts[name].is_drum,
+                "notes": _rows_of(parts[name].notes) if name in parts else None,
+                "reference": _rows_of(reference[name]) if name in reference else None,
+                "picture": pictures[name],
+            }
+            for name, file in self._files.items()
+        ]
+        data = {
+            "title": title,
+            "seconds": self._info.seconds,
+            "mixture": f"{SOUNDS}/mixture.flac",
+            "picture": pictures[""],
+            "rows": rows,
+        }
+        facts, style = describe(self._info), pages.asset("base.css") + pages.asset("song.css")
+        if parts:
+            facts.append(f"{sum(len(part.notes) for part in parts.values())} notes")
+        else:
+            style += WITHOUT_NOTES
+        text = pages.fill(
+            "song.html",
+            {
+                "title": pages.escape(title),
+                "facts": pages.escape(" · ".join(facts)),
+                "style": style,
+                "data": pages.json_for_html(data),
+                "script": "".join(map(pages.asset, SCRIPTS)),
+            },
+        )
+        (self._folder / PAGE_FILE).write_text(text, encoding="utf-8")
+
+    def _play(self, part: Part) -> float:
+        """Writes the sound of a part's notes; returns its energy per second."""
+        renderer = Renderer(sample_rate_hz=SYNTH_RATE_HZ)
+        num_samples = max(round(self._info.seconds * SYNTH_RATE_HZ), 1)
+        energy = 0.0
+        path = self._folder / SOUNDS / f"{part.name}.flac"
+        with AudioWriter(path, sample_rate_hz=SYNTH_RATE_HZ, num_channels=1) as writer:
+            for block in renderer.blocks(
+                part, soundfont=default_soundfont(), num_samples=num_samples
+            ):
+                block = SYNTH_GAIN * block
+                energy += float(np.square(block, dtype=np.float64).sum())
+                writer.write(quantise(block[None], "PCM_16"))
+        return energy / num_samples
+
+    def _volumes(self, loudness: Mapping[str, float]) -> dict[str, float]:
+        """How loud to play the notes for the balance of the stems, the loudest at 1."""
+        ratios = {
+            name: np.sqrt(self._energy[name] / self._info.num_samples / max(power, 1e-12))
+            for name, power in loudness.items()
+            if power > 0
+        }
+        loudest = max(ratios.values(), default=1.0) or 1.0
+        return {
+            name: round(float(np.clip(ratio / loudest, 0.05, 1)), 3)
+            for name, ratio in ratios.items()
+        }
+
+
+def _rows_of(notes: Notes) -> list[list[float]]:
+    """[onset, offset, pitch, velocity] of every note, in milliseconds' precision."""
+    return [
+        [round(onset, 3), round(offset, 3), pitch, velocity]
+        for (onset, offset), pitch, velocity in zip(
+            notes.intervals.tolist(), notes.pitches.tolist(), notes.velocities.tolist(), strict=True
+        )
+    ]
+
+
+def _data_uri(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode()

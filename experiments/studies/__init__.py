@@ -1,0 +1,1 @@
+"""Questions about the product, each answered by one table."""

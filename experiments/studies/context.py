@@ -1,0 +1,131 @@
+"""How much context do windows need, and whose level is 0 dB? Windows against the song at once.
+
+    python -m experiments.studies.context --workdir=RUN
+
+Validation songs are joined into longer ones; each is separated whole and in windows. The default
+context is the shortest that loses at most 0.05 dB and 0.002 of onset F1, and whose difference to
+the whole song is no more than 3 dB larger near borders than elsewhere.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from cerberus_jax.inference import LEVELS, Prediction, Predictor
+from cerberus_jax.notes import Notes
+from data_pipeline.planning.batch import Excerpt
+from experiments.config.command_line import CommandFlags, run_command
+from experiments.config.loading import load_run_config
+from experiments.evaluation.scoring import Estimate, Reference, score_item, summarise
+from experiments.evaluation.whole_songs import whole_songs
+from experiments.training import data
+
+CONTEXTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+BORDER_SECONDS = 0.05  # to either side of a border between windows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    flags = CommandFlags(
+        "python -m experiments.studies.context --workdir=DIR",
+        "Print SI-SDR and onset F1 of windowed inference over context lengths and levels, beside\n"
+        "those of whole-song inference, and the difference of both at window borders.",
+    )
+    flags.string("workdir", "", "The run's directory.")
+    flags.string("split", "validation", "The split whose songs are heard.")
+    flags.string("num_songs", "6", "Joined songs.")
+    flags.string("join", "3", "Songs that make one.")
+    flags.string("keep_seconds", "11.5", "What a window keeps; its context comes on top.")
+    return run_command(_measure, flags, argv=argv)
+
+
+def _measure(flags: CommandFlags) -> None:
+    config = load_run_config(flags.workdir)
+    planner = data.planner(config, flags.split, excerpt_seconds=config.evaluation.excerpt_seconds)
+    songs = list(_joined(whole_songs(planner), int(flags.join), int(flags.num_songs)))
+    predictor = replace(Predictor.load(flags.workdir), windows_per_call=2)
+    exact = replace(predictor, exact=True)
+    rate = predictor.grid.sample_rate_hz
+    whole = [exact.predict(song.sources.sum(0), rate) for song in songs]
+    seconds = sum(song.sources.shape[1] for song in songs) / rate
+    print(f"{len(songs)} songs, {seconds:.0f} s; windows keep {flags.keep_seconds} s\n")
+    print(
+        "| context s | level | SI-SDR dB | onset F1 | frame F1 | difference at borders dB ", end=""
+    )
+    print("| elsewhere dB | x real time |\n|---|---|---|---|---|---|---|---|")
+    print(f"| whole song | song | {_scores(songs, whole, predictor)} | | | |")
+    for level in LEVELS:
+        for context in CONTEXTS:
+            window = float(flags.keep_seconds) + 2 * context
+            setting = {"level": level, "context_seconds": context, "window_seconds": window}
+            windowed = replace(predictor, **setting)
+            windowed.predict(songs[0].sources.sum(0), rate)  # compiles
+            started = time.monotonic()
+            found = [windowed.predict(song.sources.sum(0), rate) for song in songs]
+            speed = seconds / (time.monotonic() - started)
+            borders = _differences(found, whole, float(flags.keep_seconds), rate)
+            print(
+                f"| {context:g} | {level} | {_scores(songs, found, predictor)} "
+                f"| {borders[0]:.1f} | {borders[1]:.1f} | {speed:.0f} |",
+                flush=True,
+            )
+
+
+def _joined(songs: Iterator[Excerpt], size: int, count: int) -> Iterator[Excerpt]:
+    """Songs one after the other, `size` at a time, as loud as they are."""
+    for _ in range(count):
+        group = [song for _, song in zip(range(size), songs, strict=False)]
+        if len(group) < size:
+            return
+        rate = 16000
+        starts = np.cumsum([0, *(song.sources.shape[1] for song in group)]) / rate
+        notes = [
+            Notes.joined(
+                [
+                    Notes(n.intervals + start, n.pitches, n.velocities)
+                    for start, n in zip(starts, parts, strict=False)
+                ]
+            )
+            for parts in zip(*(song.notes for song in group), strict=True)
+        ]
+        sources = np.concatenate([song.sources for song in group], axis=1)
+        yield Excerpt("+".join(song.id for song in group), sources, tuple(notes))
+
+
+def _scores(songs: list[Excerpt], found: list[Prediction], predictor: Predictor) -> str:
+    names = predictor.instruments
+    items = [
+        score_item(
+            Estimate(prediction.sources[:, 0], prediction.notes),
+            Reference(song.sources, dict(zip(names, song.notes, strict=True))),
+            instruments=names,
+            grid=predictor.grid,
+        )
+        for song, prediction in zip(songs, found, strict=True)
+    ]
+    mean = summarise(items, names)["mean"]
+    return f"{mean['si_sdr']:.3f} | {mean['onset_f1']:.4f} | {mean['frame_f1']:.4f}"
+
+
+def _differences(
+    found: list[Prediction], whole: list[Prediction], keep: float, rate: int
+) -> tuple[float, float]:
+    """Energy of the difference to whole-song inference, in dB of the sources' energy per sample:
+    near window borders, and everywhere else."""
+    energy, count, total, length = np.zeros(2), np.zeros(2), 0.0, 0
+    for windowed, exact in zip(found, whole, strict=True):
+        moments = np.arange(exact.sources.shape[-1]) / rate
+        near = (np.abs((moments + keep / 2) % keep - keep / 2) < BORDER_SECONDS) & (moments > 1)
+        squares = np.square(windowed.sources - exact.sources).mean((0, 1))
+        energy += squares[near].sum(), squares[~near].sum()
+        count += near.sum(), (~near).sum()
+        total += np.square(exact.sources).mean((0, 1)).sum()
+        length += len(moments)
+    return tuple(10 * np.log10(np.maximum(energy / count, 1e-20) / (total / length)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""Can the whole network learn one batch by heart? On genuine music, at full size, without dropout.
+
+    python -m experiments.studies.overfit --root=SLAKH
+
+A network, a loss or a target that is wrong anywhere cannot pass: the losses must fall by nine
+tenths, the masks must come near the oracle's, and the rolls must be right. It prints losses, SI-SDR
+improvement and frame F1 at the start and at the end, beside those aims.
+"""
+
+import functools
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from cerberus_jax import metrics, parallel, steps
+from cerberus_jax.losses import transcription_loss
+from cerberus_jax.stft import istft, stft
+from cerberus_jax.targets import make_targets, source_waveforms
+from data_pipeline.planning.batch import PlanConfig
+from data_pipeline.planning.planner import Planner
+from data_pipeline.prepare import prepare
+from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.reading.numpy_reader import numpy_batches
+from experiments.config.command_line import CommandFlags, Overrides, run_command
+from experiments.config.loading import grid_of, heads_of, load_config
+from experiments.train import task_of
+
+SET = "sets/set2.py"
+LOSSES = ("deep_clustering", "mask_inference", "transcription")
+
+# What a right implementation reaches on one batch.
+LARGEST_LOSS_RATIO = 0.1
+LEAST_SHARE_OF_ORACLE = 0.8
+LEAST_FRAME_F1 = 0.95
+
+OVERRIDES = {
+    "model.dropout": 0.0,
+    "loss.mask_inference": 0.3,
+    "optimizer.schedule": "cosine",
+    "optimizer.warmup_steps": 100,
+    "batch_size": 3,
+    "excerpt_seconds": 1.28,
+    "train.num_steps": 4000,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command(_overfit, _flags(), argv=argv, with_config=True)
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        "python -m experiments.studies.overfit --root=DIR [--config.FIELD=VALUE ...]",
+        f"Train the network of {SET} without dropout on one fixed batch and print what it has\n"
+        "learned. The excerpts are spread evenly over the splits of --root. Size and length:\n"
+        "--config.batch_size, --config.train.num_steps and any other field of the config.",
+    )
+    flags.string(
+        "root", "", "A tree of Slakh's shape, or a directory made by data_pipeline.prepare."
+    )
+    flags.string("out", "", "JSON file that gets the printed figures too.")
+    return flags
+
+
+def _overfit(flags: CommandFlags, overrides: Overrides) -> None:
+    if not flags.root:
+        raise ValueError("--root is missing: a tree of Slakh's shape, or a prepared directory")
+    config = load_config(SET, [*OVERRIDES.items(), *overrides])
+    batch, ids = fixed_batch(Path(flags.root), config)
+    print(f"Batch: {len(ids)} excerpts of {config.excerpt_seconds} s: {', '.join(ids)}")
+    figures = overfit(config, batch)
+    print(table(figures, config.instruments))
+    if flags.out:
+        Path(flags.out).write_text(json.dumps(figures, indent=1))
+
+
+def fixed_batch(root: Path, config: ConfigDict) -> tuple[dict, list[str]]:
+    """One batch drawn evenly from all splits of `root` that have every instrument, and its ids."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not list(root.glob("*/*/catalogue.npz")):
+            prepare("slakh2100", root, out=folder, records=False, progress=False)
+            root = Path(folder)
+        catalogue = Catalogue.load(root)
+        splits = catalogue.splits
+        if config.batch_size % len(splits):
+            raise ValueError(
+                f"batch_size: a multiple of the {len(splits)} splits ({', '.join(splits)}) "
+                f"expected, got {config.batch_size}"
+            )
+        parts, ids = [], []
+        for split in splits:
+            planner = _planner(catalogue, split, config, size=config.batch_size // len(splits))
+            parts.append(next(iter(numpy_batches(planner, num_steps=1))))
+            ids += [f"{split}/{name}" for name in planner.batch(0).ids]
+    most_notes = max(part["notes"].shape[2] for part in parts)
+    for part in parts:
+        missing = most_notes - part["notes"].shape[2]
+        part["notes"] = np.pad(part["notes"], [(0, 0), (0, 0), (0, missing), (0, 0)])
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, ids
+
+
+def _planner(catalogue: Catalogue, split: str, config: ConfigDict, *, size: int) -> Planner:
+    return Planner(
+        catalogue,
+        PlanConfig(
+            instruments=tuple(config.instruments),
+            grid=grid_of(config),
+            num_samples=round(config.excerpt_seconds * config.audio.sample_rate_hz),
+            batch_size=size,
+            seed=config.data.seed,
+            coherent_probability=1.0,
+            gain_db=0.0,
+            active_rms_db=config.data.active_rms_db,
+            split=split,
+            fixed=True,
+            corpora=(),
+        ),
+    )
+
+
+def overfit(config: ConfigDict, batch: dict) -> dict:
+    """Train on `batch` alone; returns the figures that `table` prints."""
+    task = task_of(config)
+    mesh = parallel.make_mesh(jax.devices()[:1])
+    weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
+    weights = jax.device_put(weights, parallel.replicated(mesh))
+    batch = parallel.put_batch(batch, mesh)
+    init = jax.jit(functools.partial(steps.init_state, task))
+    state = jax.device_put(init(jax.random.key(config.seed), batch), parallel.replicated(mesh))
+    examine = jax.jit(functools.partial(_examine, task=task))
+    start = examine(state.params, batch, weights)
+    step = parallel.jit_step(task, mesh)
+    started = time.monotonic()
+    bar = tqdm(range(config.train.num_steps), desc="overfit", mininterval=2.0)
+    for number in bar:
+        state, found = step(state, batch, jax.random.key(config.seed), weights)
+        if number % 50 == 0:
+            bar.set_postfix({name: f"{float(found[name]):.4f}" for name in LOSSES})
+    jax.block_until_ready(state)
+    minutes = (time.monotonic() - started) / 60
+    end = examine(state.params, batch, weights)
+    return {
+        "device": jax.devices()[0].device_kind,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        "steps": config.train.num_steps,
+        "minutes": minutes,
+        "start": _figures(start, batch),
+        "end": _figures(end, batch),
+    }
+
+
+def _examine(params: dict, batch: dict, weights: dict, *, task: steps.Task) -> dict:
+    """Losses of the batch, its waveforms, the network's and the oracle's estimates, both rolls."""
+    sources = source_waveforms(batch["sources"], batch["gains"])
+    mixture = sources.sum(1)
+    grid = task.model.grid
+    targets = make_targets(sources, batch["notes"], grid=grid, mask_target=task.mask_target)
+    losses = steps.eval_step(params, batch, weights, task=task)
+    estimates, rolls = steps.predict_step(params, mixture, model=task.model)
+    spectrum = stft(mixture, grid)
+    mask = targets.target_magnitude / jnp.maximum(jnp.abs(spectrum), 1e-12)[:, None]
+    silence = jnp.full_like(rolls, -1e3)
+    zero = transcription_loss(
+        silence,
+        targets.roll,
+        kind=task.options.transcription_kind,
+        normaliser=task.options.transcription_normaliser,
+    )
+    return {
+        "losses": {name: losses[name].mean() for name in LOSSES},
+        "all_zero_transcription": zero.mean(),
+        "sources": sources,
+        "estimates": estimates,
+        "oracle": istft(mask * spectrum[:, None], grid, mixture.shape[-1]),
+        "rolls": rolls > 0.5,
+        "reference_rolls": targets.roll,
+    }
+
+
+def _figures(found: dict, batch: dict) -> dict:
+    sources = np.asarray(found["sources"])
+    mixture = np.broadcast_to(sources.sum(1, keepdims=True), sources.shape)
+    before = np.asarray(metrics.si_sdr(mixture, sources))
+    improvement = {
+        name: np.nanmean(np.asarray(metrics.si_sdr(found[key], sources)) - before, axis=0)
+        for name, key in (("network", "estimates"), ("oracle", "oracle"))
+    }
+    rolls, reference = np.asarray(found["rolls"]), np.asarray(found["reference_rolls"])
+    hits = (rolls & reference).sum((2, 3))
+    counts = rolls.sum((2, 3)) + reference.sum((2, 3))
+    frame_f1 = np.where(counts > 0, 2 * hits / np.maximum(counts, 1), np.nan)
+    return {
+        "losses": {name: float(value) for name, value in found["losses"].items()},
+        "all_zero_transcription": float(found["all_zero_transcription"]),
+        "si_sdr_improvement": improvement["network"].tolist(),
+        "oracle_si_sdr_improvement": improvement["oracle"].tolist(),
+        "frame_f1": np.nanmean(frame_f1, axis=0).tolist(),
+    }
+
+
+def table(figures: dict, instruments: tuple[str, ...]) -> str:
+    """The figures as text; each aim with what was reached."""
+    start, end = figures["start"], figures["end"]
+    lines = [
+        f"{figures['parameters'] / 1e6:.1f} M parameters, {figures['steps']} steps, "
+        f"{figures['minutes']:.1f} minutes on {figures['device']}",
+        "",
+        f"{'loss':<18}{'start':>10}{'end':>10}{'end/start':>11}",
+    ]
+    ratios = {name: end["losses"][name] / start["losses"][name] for name in LOSSES}
+    for name in LOSSES:
+        lines.append(
+            f"{name:<18}{start['losses'][name]:>10.5f}{end['losses'][name]:>10.5f}{ratios[name]:>11.3f}"
+        )
+    zero = end["losses"]["transcription"] / end["all_zero_transcription"]
+    lines += ["", f"{'instrument':<18}{'SI-SDRi dB':>10}{'oracle':>10}{'frame F1':>11}"]
+    for slot, name in enumerate(instruments):
+        lines.append(
+            f"{name:<18}{end['si_sdr_improvement'][slot]:>10.1f}"
+            f"{end['oracle_si_sdr_improvement'][slot]:>10.1f}{end['frame_f1'][slot]:>11.3f}"
+        )
+    network, oracle, f1 = (
+        float(np.mean(end[name]))
+        for name in ("si_sdr_improvement", "oracle_si_sdr_improvement", "frame_f1")
+    )
+    lines.append(f"{'mean':<18}{network:>10.1f}{oracle:>10.1f}{f1:>11.3f}")
+    aims = [
+        ("deep_clustering, end / start", ratios["deep_clustering"], LARGEST_LOSS_RATIO, False),
+        ("mask_inference, end / start", ratios["mask_inference"], LARGEST_LOSS_RATIO, False),
+        ("transcription, end / all-zero rolls", zero, LARGEST_LOSS_RATIO, False),
+        ("SI-SDR improvement, network / oracle", network / oracle, LEAST_SHARE_OF_ORACLE, True),
+        ("frame F1", f1, LEAST_FRAME_F1, True),
+    ]
+    lines.append("")
+    for name, value, aim, more in aims:
+        reached = value >= aim if more else value <= aim
+        sign = "at least" if more else "at most"
+        lines.append(f"{'ok  ' if reached else 'MISS'} {name}: {value:.3f} ({sign} {aim})")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

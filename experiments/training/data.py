@@ -1,0 +1,178 @@
+"""From a config to its batches: which prepared data, which excerpts, which reader.
+
+Training excerpts are mixed and scaled at random; those of the other splits are fixed, from one song
+and moment, and as loud as in their song, unless the config allows no coherent mixtures at all.
+"""
+
+import fcntl
+import itertools
+import logging
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from data_pipeline.planning.batch import PlanConfig
+from data_pipeline.planning.excerpt_list import ExcerptList
+from data_pipeline.planning.listed import ListedPlanner
+from data_pipeline.planning.planner import Planner
+from data_pipeline.prepared.catalogue import SIDECAR, VERSION, Catalogue
+from data_pipeline.reading.numpy_reader import numpy_batches
+from experiments.config.loading import grid_of
+from experiments.runtime.cache_folder import cache_folder
+
+MINISLAKH_SONGS = 480  # training songs of 20 s each
+
+
+def data_root(config: ConfigDict) -> Path:
+    """The prepared data of the config; the embedded MiniSlakh is made on first use."""
+    if config.data.root:
+        return Path(config.data.root).expanduser()
+    return _embedded_root(config.data.minislakh_songs or MINISLAKH_SONGS)
+
+
+def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> Planner:
+    """What each batch of `split` holds.
+
+    Args:
+        config: the run's config.
+        split: 'train', 'validation', 'test' or another folder of the corpus.
+        excerpt_seconds: 0 = the config's `excerpt_seconds`.
+    """
+    data, training = config.data, split == "train"
+    seconds = excerpt_seconds or config.excerpt_seconds
+    plan_config = PlanConfig(
+        instruments=tuple(config.instruments),
+        grid=grid_of(config),
+        num_samples=round(seconds * config.audio.sample_rate_hz),
+        batch_size=config.batch_size,
+        seed=data.seed,
+        coherent_probability=data.coherent_probability if training else held_out_coherence(config),
+        gain_db=data.gain_db if training else 0.0,
+        active_rms_db=data.active_rms_db,
+        split=split,
+        fixed=not training,
+        corpora=tuple(data.corpora),
+        augment_polarity=data.augment_polarity if training else 0.0,
+        augment_semitones=data.augment_semitones if training else 0,
+    )
+    return Planner(_catalogue(data_root(config)), plan_config)
+
+
+def test_excerpts(config: ConfigDict, split: str) -> tuple[Planner, int]:
+    """The planner of the excerpts that evaluation scores, and how many there are.
+
+    They are those of the list `evaluation.excerpts`; without one, the first
+    `data.num_test_excerpts` that the plan draws.
+
+    Raises:
+        FileNotFoundError: if there is no such list.
+        ValueError: if the list is of another split or other instruments, or does not fit the data.
+    """
+    path = config.evaluation.excerpts
+    if not path:
+        seconds = config.evaluation.excerpt_seconds
+        return planner(config, split, excerpt_seconds=seconds), config.data.num_test_excerpts
+    found = ExcerptList.load(Path(path).expanduser())
+    if found.split != split:
+        raise ValueError(
+            f"evaluation.excerpts={path} holds excerpts of the split {found.split!r}, "
+            f"not of {split!r}"
+        )
+    if found.instruments != tuple(config.instruments):
+        raise ValueError(
+            f"evaluation.excerpts={path} is a list of excerpts of "
+            f"{', '.join(found.instruments)}; the config has the instruments "
+            f"{', '.join(config.instruments)}"
+        )
+    listed = ListedPlanner(_catalogue(data_root(config)), found, grid_of(config), name=path)
+    return listed, len(listed)
+
+
+def held_out_coherence(config: ConfigDict) -> float:
+    """Held-out mixtures are coherent wherever the config has coherent mixtures."""
+    return 1.0 if config.data.coherent_probability > 0 else 0.0
+
+
+def num_validation_batches(config: ConfigDict) -> int:
+    """Batches that hold at least `data.num_validation_excerpts`."""
+    return math.ceil(config.data.num_validation_excerpts / config.batch_size)
+
+
+def validation_batches(config: ConfigDict, **process: int) -> list[dict]:
+    """The fixed batches of every validation, this process's share of each."""
+    count = num_validation_batches(config)
+    return list(numpy_batches(planner(config, "validation"), num_steps=count, **process))
+
+
+def batches(
+    config: ConfigDict,
+    split: str,
+    *,
+    first_step: int = 0,
+    num_steps: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[dict]:
+    """The batches of `split` from `first_step` on, this process's share of each.
+
+    The first is read with numpy, the others with tf.data, or with numpy where there is no
+    TensorFlow: the bytes are the same. So a run can begin before TensorFlow, which takes seconds to
+    import, is there.
+    """
+    plan = planner(config, split)
+    process = {"process_index": process_index, "process_count": process_count}
+    first = numpy_batches(plan, first_step=first_step, num_steps=1, **process)
+    rest = process | {"first_step": first_step + 1, "num_steps": num_steps and num_steps - 1}
+    return itertools.islice(itertools.chain(first, _after_first(plan, config, rest)), num_steps)
+
+
+def _after_first(plan, config, rest) -> Iterator[dict]:
+    try:
+        from data_pipeline.reading import tf_reader
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        logging.warning(
+            "TensorFlow is not installed: batches are read with numpy, the same bytes by one thread"
+        )
+        yield from numpy_batches(plan, **rest)
+    else:
+        yield from tf_reader.batches(plan, num_threads=config.data.num_threads, **rest)
+
+
+def describe(config: ConfigDict) -> str:
+    """The prepared data in one line: where, which corpora, how many tracks per split."""
+    catalogue = _catalogue(data_root(config))
+    splits, counts = np.unique(catalogue.tables.track_splits, return_counts=True)
+    tracks = ", ".join(f"{split} {n}" for split, n in zip(splits, counts, strict=True))
+    return f"{catalogue.root} ({', '.join(catalogue.corpora)}); tracks: {tracks}"
+
+
+@lru_cache(maxsize=4)
+def _catalogue(root: Path) -> Catalogue:
+    return Catalogue.load(root)
+
+
+def _embedded_root(num_songs: int) -> Path:
+    """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe."""
+    from data_pipeline.minislakh.composer import VERSION as songs_version
+
+    folder = cache_folder() / f"minislakh-{songs_version}-{num_songs}"
+    prepared = folder / "prepared"
+    last_file = prepared / "minislakh" / VERSION / SIDECAR
+    if last_file.exists():
+        return prepared
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not last_file.exists():
+            from data_pipeline import minislakh, prepare
+
+            print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
+            tree = minislakh.build(folder / "tree", num_songs=num_songs)
+            prepare.prepare("minislakh", tree, out=prepared)
+    return prepared

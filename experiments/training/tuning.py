@@ -1,0 +1,86 @@
+"""How the rolls of a finished run become notes, chosen per instrument on validation excerpts.
+
+The criterion is the mean of onset F1 and frame F1. The settings are written into the checkpoints,
+so that whoever loads a network has them; the weights stay as they are.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from cerberus_jax import checkpoint
+from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.inference import Predictor
+from data_pipeline.planning.planner import Planner
+from data_pipeline.reading.excerpts import read_excerpts
+from experiments.config.loading import load_run_config
+from experiments.training import data
+from experiments.training.decoding_search import DecodingTask, search
+
+BATCH_SIZE = 8
+VALIDATION_SPLIT = "validation"
+
+
+def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
+    """Choose the decoding of a run's best and last checkpoint and store it there.
+
+    A network without a transcription head is left as it is.
+
+    Args:
+        workdir: the run's directory.
+
+    Returns:
+        the decoding of each instrument, by 'best' and 'last'.
+    """
+    config = load_run_config(workdir)
+    if config.loss.transcription <= 0:
+        return {}
+    count = config.data.num_validation_excerpts
+    planner = data.planner(
+        config, VALIDATION_SPLIT, excerpt_seconds=config.evaluation.excerpt_seconds
+    )
+    tuned, of_step = {}, {}
+    for kind, step in checkpoint.saved_steps(workdir).items():
+        if step not in of_step:
+            predictor = Predictor.load(workdir, step=kind)
+            of_step[step] = tune_decoding(predictor, planner, count=count)
+        tuned[kind] = of_step[step]
+        values = {name: asdict(decoding) for name, decoding in tuned[kind].items()}
+        checkpoint.store_decoding(checkpoint.locate(workdir, kind), values)
+    return tuned
+
+
+def tune_decoding(
+    predictor: Predictor, planner: Planner, *, count: int
+) -> dict[str, DecodingConfig]:
+    """The decoding of each instrument with the best mean of onset F1 and frame F1.
+
+    Args:
+        predictor: the network; the search begins at its decoding.
+        planner: plans validation excerpts.
+        count: how many of them, from the first.
+    """
+    tasks = decoding_tasks(predictor, planner, count=count)
+    return {name: search(task, predictor.decoding[name]) for name, task in tasks.items()}
+
+
+def decoding_tasks(
+    predictor: Predictor, planner: Planner, *, count: int
+) -> dict[str, DecodingTask]:
+    """The network's rolls of the first `count` excerpts with their notes, by instrument."""
+    excerpts = list(read_excerpts(planner, count))
+    rolls = []
+    for start in range(0, count, BATCH_SIZE):
+        group = excerpts[start : start + BATCH_SIZE]
+        mixtures = [excerpt.sources.sum(0) for excerpt in group]
+        mixtures += mixtures[-1:] * (BATCH_SIZE - len(group))  # one compiled shape
+        rolls += list(predictor.predict_batch(np.stack(mixtures))[1][: len(group)])
+    return {
+        name: DecodingTask(
+            [roll[slot] for roll in rolls],
+            [excerpt.notes[slot] for excerpt in excerpts],
+            predictor.grid,
+        )
+        for slot, name in enumerate(predictor.instruments)
+    }

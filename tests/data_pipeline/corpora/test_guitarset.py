@@ -1,0 +1,87 @@
+"""GuitarSet: strings merged, the late files, splits, bad files, and the genuine recording."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data_pipeline.corpora import guitarset
+from data_pipeline.io.audio import write_audio
+from data_pipeline.prepared import convert
+
+
+def _jams(*strings):
+    annotations = [{"namespace": "tempo", "data": [{"time": 0, "duration": 1, "value": 99}]}]
+    for notes in strings:
+        data = [{"time": t, "duration": d, "value": v, "confidence": None} for t, d, v in notes]
+        annotations.append({"namespace": "note_midi", "data": data})
+    return json.dumps({"annotations": annotations})
+
+
+def test_strings_are_merged_and_rounded(tmp_path):
+    path = tmp_path / "x.jams"
+    first = [(1.0, 0.5, 60.4), (2.0, 0.5, 60.6), (2.0, 0.5, 60.6)]
+    path.write_text(_jams(first, [(0.5, 1.0, 44.9)]))
+    notes = guitarset.read_notes(path)
+    np.testing.assert_array_equal(notes.pitches, [45, 60, 61])
+    np.testing.assert_allclose(notes.intervals, [[0.5, 1.5], [1.0, 1.5], [2.0, 2.5]])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "text",
+        "[]",
+        '{"annotations": [{"namespace": "note_midi"}]}',
+        _jams(),
+        _jams([(1, -2, 60)]),
+    ],
+)
+def test_bad_files(tmp_path, content):
+    (tmp_path / "x.jams").write_text(content)
+    with pytest.raises(ValueError, match=r"x\.jams"):
+        guitarset.read_notes(tmp_path / "x.jams")
+
+
+def test_index(tmp_path):
+    (tmp_path / "annotation").mkdir()
+    (tmp_path / "audio_mono-mic").mkdir()
+    names = ["00_BN1-129-Eb_comp", "04_BN3-154-E_comp", "05_SS1-68-E_solo", "01_SS1-68-E_solo"]
+    for name in names:
+        (tmp_path / "annotation" / f"{name}.jams").write_text(_jams([(1.0, 0.5, 60.0)]))
+    for name in names[:3]:
+        write_audio(
+            tmp_path / "audio_mono-mic" / f"{name}_mic.wav", np.zeros(100), sample_rate_hz=16000
+        )
+    tracks = {track.id: track for track in guitarset.scan(tmp_path)}
+    assert [tracks[name].split for name in names] == ["train", "validation", "test", "train"]
+    assert tracks[names[3]].skipped == (("mic", "no audio file"),)
+    (late,) = tracks["04_BN3-154-E_comp"].stems
+    np.testing.assert_allclose(convert.read_labels(late).intervals, [[1.0 - 0.409, 1.5 - 0.409]])
+
+
+def test_bad_roots(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        guitarset.scan(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"no \.jams file"):
+        guitarset.scan(tmp_path)
+
+
+def test_two_copies_of_a_recording(tmp_path):
+    for folder in ("annotation", "copy"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "00_BN1-129-Eb_comp.jams").write_text(_jams([(1.0, 0.5, 60.0)]))
+    with pytest.raises(ValueError, match=r"00_BN1-129-Eb_comp\.jams is there more than once"):
+        guitarset.scan(tmp_path)
+
+
+def test_genuine_recording(samples):
+    (track,) = guitarset.scan(samples / "guitarset")
+    (stem,) = track.stems
+    notes = convert.read_labels(stem)
+    assert track.split == "train"
+    assert stem.instrument == "guitar"
+    assert 130 <= len(notes) <= 133
+    assert notes.pitches.min() >= 40
+    assert notes.pitches.max() <= 80

@@ -1,0 +1,41 @@
+"""Building MiniSlakh, stopped by Ctrl-C or killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import ROOT
+
+
+def hear_ctrl_c():
+    """In a new process: shells start background jobs, and so perhaps these tests, deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_build_leaves_no_process_and_goes_on(tmp_path, number):
+    command = [sys.executable, "-m", "data_pipeline.minislakh", f"--out={tmp_path}"]
+    process = subprocess.Popen(
+        [*command, "--num_songs=400", "--song_seconds=2", "--num_workers=2"],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hear_ctrl_c,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("train/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: all of the process group
+    else:
+        process.kill()
+    shown = process.communicate(timeout=60)[1]  # which ends when no worker holds the pipe any more
+    assert "Traceback" not in shown
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert shown.rstrip().endswith("Stopped. The same command continues where it was.")
+    tracks = [p.name for p in tmp_path.glob("train/*")]
+    assert 0 < len(tracks) < 400
+    assert all((tmp_path / "train" / name / "metadata.yaml").is_file() for name in tracks)

@@ -1,0 +1,189 @@
+"""The plan: a function of (config, k), active windows, exact notes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cerberus_jax.frames import FrameGrid
+from data_pipeline import prepare
+from data_pipeline.planning.planner import Planner
+from data_pipeline.planning.rolls import draw_roll
+from data_pipeline.prepared.catalogue import ALIGNED_SAMPLES, Catalogue
+from data_pipeline.reading.excerpts import read_excerpts
+from data_pipeline.reading.numpy_reader import numpy_batches
+from tests.tiny_slakh import GRID, make_tree, naive_notes, plan_config, tiny_catalogue
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    return tiny_catalogue(tmp_path_factory.mktemp("plan"))
+
+
+def _equal(one, other):
+    for name in ("stems", "corpora", "starts", "offsets", "gains", "notes"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_a_batch_depends_on_nothing_but_the_config_and_k(catalogue):
+    one, other = Planner(catalogue, plan_config()), Planner(catalogue, plan_config())
+    for k in (7, 0, 3, 7):
+        _equal(one.batch(k), other.batch(k))
+    parts = [one.batch(3, rows=rows) for rows in (slice(0, 4), slice(4, 8))]
+    whole = one.batch(3)
+    np.testing.assert_array_equal(np.concatenate([p.notes for p in parts]), whole.notes)
+    np.testing.assert_array_equal(np.concatenate([p.starts for p in parts]), whole.starts)
+    assert [*parts[0].ids, *parts[1].ids] == whole.ids
+
+
+@pytest.mark.parametrize("settings", [{}, {"fixed": True}, {"augment_semitones": 2}])
+def test_several_steps_are_planned_as_one_by_one(catalogue, settings):
+    planner, rows = Planner(catalogue, plan_config(**settings)), slice(2, 5)
+    several = planner.batches([4, 0, 9], rows=rows)
+    for position, k in enumerate((4, 0, 9)):
+        expected = planner.batch(k, rows=rows)
+        for name in ("stems", "starts", "offsets", "gains", "notes"):
+            found = getattr(several, name)[3 * position : 3 * position + 3]
+            np.testing.assert_array_equal(found, getattr(expected, name))
+
+
+def test_step_seed_and_split_change_it(catalogue):
+    base = Planner(catalogue, plan_config())
+    others = [
+        base.batch(1).starts,
+        Planner(catalogue, plan_config(seed=1)).batch(0).starts,
+        Planner(catalogue, plan_config(split="validation")).batch(0).offsets,
+    ]
+    assert all(not np.array_equal(base.batch(0).starts, other) for other in others)
+    with pytest.raises(ValueError, match="k must not be negative"):
+        base.batch(-1)
+
+
+def test_fixed_excerpts_do_not_depend_on_the_batch_size(catalogue):
+    few = Planner(catalogue, plan_config(fixed=True, batch_size=2, split="validation"))
+    many = Planner(catalogue, plan_config(fixed=True, batch_size=6, split="validation"))
+    expected = many.batch(1)
+    for i in range(3):
+        found = few.batch(3 + i)
+        np.testing.assert_array_equal(found.starts, expected.starts[2 * i : 2 * i + 2])
+        np.testing.assert_array_equal(found.gains, expected.gains[2 * i : 2 * i + 2])
+
+
+@pytest.mark.parametrize("probability", [0, 0.5, 1])
+def test_sources_are_of_their_class_split_and_moment(catalogue, probability):
+    planner = Planner(catalogue, plan_config(coherent_probability=probability, batch_size=64))
+    t, planned = catalogue.tables, planner.batch(0)
+    names = np.array(planner.config.instruments)
+    assert (t.stem_instruments[planned.stems] == names).all()
+    tracks = t.stem_tracks[planned.stems]
+    assert (t.track_splits[tracks] == "train").all()
+    assert (planned.offsets >= 0).all()
+    assert (planned.offsets + 24000 <= t.track_num_samples[tracks]).all()
+    np.testing.assert_array_equal(planned.starts, t.stem_pcm_start[planned.stems] + planned.offsets)
+    together = (tracks == tracks[:, :1]).all(1) & (planned.offsets == planned.offsets[:, :1]).all(1)
+    assert abs(together.mean() - probability) < 0.2
+    assert len(set(planned.ids)) == 64
+
+
+def test_all_tracks_stems_and_positions_are_met(catalogue):
+    planner = Planner(catalogue, plan_config(batch_size=500, active_rms_db=-60))
+    planned, t = planner.batch(0), catalogue.tables
+    train = np.flatnonzero(t.track_splits[t.stem_tracks] == "train")
+    wanted = [s for s in train if t.stem_instruments[s] in planner.config.instruments]
+    assert set(planned.stems.ravel().tolist()) == set(wanted)
+    assert set((planned.offsets % 256).ravel().tolist()) == set(range(0, 256, ALIGNED_SAMPLES))
+    assert not (planned.starts % ALIGNED_SAMPLES).any()
+    assert planned.offsets.min() < 1600
+    assert planned.offsets.max() > 6 * 16000 - 24000 - 1600
+
+
+def test_every_source_is_active(catalogue):
+    config = plan_config(batch_size=64, active_rms_db=-22)
+    for batch in numpy_batches(Planner(catalogue, config), num_steps=2):
+        power = np.mean((batch["sources"] / 32768.0) ** 2, axis=-1)
+        # A window starts anywhere in its cell, the rule looks at whole cells: a tenth of a second.
+        assert (10 * np.log10(power) > -22 - 1.5).all()
+        assert (10 * np.log10(power) < -12).all()
+
+
+def test_gains(catalogue):
+    gains = Planner(catalogue, plan_config(batch_size=500, gain_db=6)).batch(0).gains
+    decibels = 20 * np.log10(gains)
+    assert decibels.min() < -5.8
+    assert 5.8 < decibels.max() <= 6.001
+    assert (Planner(catalogue, plan_config(gain_db=0)).batch(0).gains == 1).all()
+
+
+def test_notes_are_those_of_the_window(catalogue):
+    planner = Planner(catalogue, plan_config(batch_size=32))
+    num_frames = GRID.num_frames(24000)
+    for k in range(3):
+        planned = planner.batch(k)
+        assert planned.notes.shape == (32, 3, planner.num_notes, 3)
+        for b, s in np.ndindex(planned.stems.shape):
+            notes = catalogue.notes(int(planned.stems[b, s]))
+            rows = planned.notes[b, s]
+            rows = rows[rows[:, 1] > 0].tolist()
+            expected = naive_notes(notes, planned.offsets[b, s] / 16000, num_frames)
+            assert sorted(map(tuple, rows)) == expected
+
+
+def test_audio_and_notes_are_aligned(catalogue):
+    """Sounding frames are loud, silent ones silent: a shift of two frames would show."""
+    planner = Planner(catalogue, plan_config(batch_size=16, gain_db=0))
+    (batch,) = numpy_batches(planner, num_steps=1)
+    num_frames = GRID.num_frames(24000)
+    for b, s in np.ndindex(16, 3):
+        active = draw_roll(batch["notes"][b, s], num_frames).any(1)[1:-1]
+        frames = batch["sources"][b, s, 128 : 128 + (num_frames - 2) * 256].reshape(-1, 256)
+        loud = np.abs(frames.astype(np.int32)).max(1) > 500
+        assert np.mean(active == loud) > 0.93
+
+
+def test_excerpts_for_evaluation(catalogue):
+    planner = Planner(catalogue, plan_config(fixed=True, batch_size=2, split="validation"))
+    (batch,) = numpy_batches(planner, first_step=1, num_steps=1)
+    excerpts = list(read_excerpts(planner, 3))
+    assert len(excerpts) == 3
+    last = excerpts[2]
+    sources = batch["sources"][0] / np.float32(32768) * batch["gains"][0][:, None]
+    np.testing.assert_array_equal(last.sources, sources)
+    assert last.id == planner.batch(1).ids[0]
+    for notes, rows in zip(last.notes, batch["notes"][0], strict=True):
+        assert notes.offsets.max() <= 1.5
+        drawn = rows[rows[:, 1] > 0]
+        assert abs(len(notes) - len(drawn)) <= 1
+        np.testing.assert_allclose(notes.onsets.max() * 62.5, drawn[:, 0].max(), atol=1)
+
+
+def test_bad_configs(catalogue):
+    for bad, message in (
+        ({"instruments": ()}, "instruments must be distinct"),
+        ({"instruments": ("piano", "piano")}, "instruments must be distinct"),
+        ({"num_samples": 0}, "must be positive"),
+        ({"batch_size": 0}, "must be positive"),
+        ({"coherent_probability": 1.5}, "coherent_probability"),
+        ({"gain_db": -1.0}, "gain_db"),
+        ({"gain_db": float("nan")}, "gain_db"),
+        ({"active_rms_db": float("nan")}, "active_rms_db"),
+        ({"corpora": ("maps",)}, "one corpus per instrument"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plan_config(**bad)
+    with pytest.raises(ValueError, match=r"data\.corpora: \['maps'\] not in"):
+        Planner(catalogue, plan_config(corpora=("maps", "", "")))
+    with pytest.raises(ValueError, match="was prepared at 16000"):
+        Planner(catalogue, plan_config(grid=FrameGrid(sample_rate_hz=8000)))
+
+
+def test_one_corpus_per_instrument(tmp_path, samples):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano", "guitar"), seconds=6)
+    for corpus, root in (("minislakh", tmp_path / "raw"), ("guitarset", samples / "guitarset")):
+        prepare.prepare(corpus, root, out=tmp_path / "out", progress=False, records=False)
+    catalogue = Catalogue.load(tmp_path / "out")
+    names = ("piano", "guitar")
+    config = plan_config(instruments=names, corpora=("", "guitarset"), coherent_probability=0)
+    planned = Planner(catalogue, config).batch(0)
+    assert [catalogue.corpora[i] for i in planned.corpora[0]] == ["minislakh", "guitarset"]
+    with pytest.raises(ValueError, match=r"no track has piano, guitar together.*coherent_prob"):
+        Planner(catalogue, dataclasses.replace(config, coherent_probability=0.5))

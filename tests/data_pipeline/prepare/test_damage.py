@@ -1,0 +1,56 @@
+"""Damaged stems beside good ones, by the real command: left out with the reason, the rest kept."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from data_pipeline.prepared.catalogue import Catalogue
+from tests import ROOT
+from tests.tiny_slakh import FIVE, make_track
+
+
+def _stem_of(catalogue, name):
+    t = catalogue.tables
+    row = int(np.flatnonzero(t.stem_instruments == name)[0])
+    return catalogue.pcm()[0][t.stem_pcm_start[row] :][: t.track_num_samples[0]]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Piano with a cut FLAC, guitar with a cut MIDI file, bass in stereo, the others whole."""
+    root = tmp_path_factory.mktemp("damaged")
+    track = root / "raw" / "train" / "Track00001"
+    make_track(track, FIVE)
+    for path in (track / "stems" / "S00.flac", track / "MIDI" / "S01.mid"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    bass, rate = soundfile.read(track / "stems" / "S02.flac", dtype="int16")
+    stereo = np.stack([bass, np.zeros_like(bass)], axis=1)
+    soundfile.write(track / "stems" / "S02.flac", stereo, rate, subtype="PCM_16")
+    command = [sys.executable, "-m", "data_pipeline.prepare", "--corpus=slakh2100"]
+    done = subprocess.run(
+        [*command, f"--root={root / 'raw'}", f"--out={root / 'out'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done, Catalogue.load(root / "out"), bass
+
+
+def test_damaged_files_are_named_and_the_other_stems_kept(prepared):
+    done, catalogue, _ = prepared
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    told = done.stdout + done.stderr
+    assert "S00" in told and "S01" in told
+    assert set(catalogue.tables.stem_instruments.tolist()) == {"bass", "drums", "strings"}
+
+
+def test_a_stereo_stem_is_the_mean_of_its_channels(prepared):
+    _, catalogue, bass = prepared
+    found = _stem_of(catalogue, "bass").astype(int)
+    assert np.abs(found - bass[: len(found)] / 2).max() <= 1
+    assert np.abs(found).max() > 100

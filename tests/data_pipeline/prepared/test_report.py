@@ -1,0 +1,52 @@
+"""The report: damaged files named, nothing usable refused, readable text."""
+
+import pytest
+
+from data_pipeline import prepare
+from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.report import make_report
+from tests.tiny_slakh import make_tree
+
+
+def test_damaged_stems_are_left_out_with_the_reason(tmp_path, caplog):
+    make_tree(tmp_path / "raw", {"train": 1}, seconds=3)
+    stems = tmp_path / "raw/train/Track00001"
+    flac, midi = stems / "stems/S00.flac", stems / "MIDI/S01.mid"
+    flac.write_bytes(flac.read_bytes()[:3000])
+    midi.write_bytes(midi.read_bytes()[:40])
+    report = prepare.prepare(
+        "slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False, records=False
+    )
+    reasons = {stem: reason for _, stem, reason in report.skipped}
+    assert str(flac) in reasons["S00"]
+    assert str(midi) in reasons["S01"]
+    assert str(flac) in caplog.text
+    assert str(flac) in report.text()
+    found = Catalogue.load(tmp_path / "out").tables.stem_instruments.tolist()
+    assert found == ["bass", "drums", "strings"]
+
+
+def _converted(stems, **kwargs):
+    meta = {"id": "Track1", "split": "train", "num_samples": 960000, "sample_rate_hz": 16000}
+    meta |= {"skipped": [], "unreadable": [], "corrections": {}, "notes_out_of_range": 1}
+    return {"meta": meta | {"stems": [{"instrument": name} for name in stems]} | kwargs}
+
+
+def test_minutes_and_counts():
+    tracks = [
+        _converted(["piano", "piano", "bass"], corrections={"bass pitch_shift -12": 1}),
+        _converted(["piano"], skipped=[["S01", "other instrument"], ["S02", "white noise"]]),
+        _converted([]),
+    ]
+    report = make_report("slakh2100", tracks, "abc")
+    assert report.num_tracks == {"train": 2}
+    assert report.minutes == {"train": {"piano": 3.0, "bass": 1.0}}
+    assert report.skipped == [["Track1", "S02", "white noise"]]
+    assert (report.num_other_stems, report.notes_out_of_range) == (1, 3)
+    for line in ("bass pitch_shift -12: 1 stems", "Track1 S02: white noise", "0.05"):
+        assert line in report.text()
+
+
+def test_nothing_usable():
+    with pytest.raises(ValueError, match=r"(?s)no usable track: none of 1.*Track1 S00 a\.flac"):
+        make_report("maps", [_converted([], unreadable=[["S00", "a.flac: broken"]])], "abc")

@@ -1,0 +1,224 @@
+"""Configs: the sets as delivered, overrides, every refusal, JSON, resuming."""
+
+import itertools
+import json
+
+import pytest
+from ml_collections import ConfigDict
+
+from cerberus_jax import heads, losses, lstm, model, parallel, products, targets, train_state
+from cerberus_jax.frames import FrameGrid
+from experiments.config import loading as configs
+from experiments.config.rules import _RULES, LOSSES
+from experiments.sets import base
+
+SETS = configs.known_files("sets")
+
+
+@pytest.mark.parametrize("path", SETS)
+def test_every_set_is_valid_and_survives_json(path):
+    config = configs.load_config(path)
+    assert configs.flatten(configs.from_json(configs.to_json(config))) == configs.flatten(config)
+    assert config.is_locked
+
+
+def test_the_paper_sets_differ_in_instruments_only():
+    default = configs.flatten(base.get_config())
+    sizes = []
+    for number in range(1, 5):
+        values = configs.flatten(configs.load_config(f"sets/set{number}.py"))
+        differing = {field for field in default if values[field] != default[field]}
+        assert differing <= {"instruments"}
+        sizes.append(values["instruments"])
+    assert [len(instruments) for instruments in sizes] == [2, 3, 4, 5]
+    assert all(longer[:-1] == shorter for shorter, longer in itertools.pairwise(sizes))
+
+
+def test_every_field_but_names_and_paths_has_a_rule():
+    free = {"instruments", "data.root", "data.corpora", "evaluation.excerpts"}
+    assert set(configs.flatten(base.get_config())) == set(_RULES) | free
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("loss.transcription", "0.7", 0.7),
+        ("loss.transcription", "1", 1.0),
+        ("train.num_steps", "5", 5),
+        ("train.num_steps", 5.0, 5),
+        ("excerpt_seconds", 3, 3.0),
+        ("data.root", "/some/where", "/some/where"),
+        ("instruments", "piano,bass", ("piano", "bass")),
+        ("instruments", "('piano', 'bass')", ("piano", "bass")),
+        ("instruments", ["drums", "bass"], ("drums", "bass")),
+        ("data.corpora", "", ()),
+        ("data.corpora", ",maps", ("", "maps")),
+    ],
+)
+def test_overrides_take_the_type_of_the_field(field, text, expected):
+    value = configs.flatten(configs.load_config("sets/set1.py", {field: text}))[field]
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_the_last_override_wins():
+    config = configs.load_config("sets/set1.py", [("seed", "1"), ("seed", "2")])
+    assert config.seed == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (
+            "loss.transcripton",
+            "1",
+            "no field 'loss.transcripton'; did you mean 'loss.transcription",
+        ),
+        ("hop", "1", "did you mean 'audio.hop'"),
+        ("qqq", "1", "no field 'qqq'; known: audio, batch_size"),
+        ("loss", "1", "'loss' is a group; set one of loss.clips_per_turn"),
+        ("loss.transcription", "nan", "loss.transcription must be a finite number, got nan"),
+        ("loss.transcription", "inf", "loss.transcription must be a finite number, got inf"),
+        ("loss.mask_inference", -0.1, "loss.mask_inference must be at least 0, got -0.1"),
+        ("batch_size", "many", "batch_size must be a whole number, got 'many'"),
+        ("batch_size", 4.5, "batch_size must be a whole number, got 4.5"),
+        ("batch_size", float("nan"), "batch_size must be a whole number, got nan"),
+        ("batch_size", 0, "batch_size must be at least 1, got 0"),
+        ("seed", True, "seed must be a whole number, got True"),
+        ("data.root", 3, "data.root must be text, got 3"),
+        ("model.dropout", 1.0, "model.dropout must be at least 0 and below 1, got 1.0"),
+        ("model.precision", "float16", "model.precision must be one of 'float32', 'bfloat16'"),
+        ("audio.hop", 300, "audio.window and audio.hop do not fit"),
+        ("excerpt_seconds", 0.01, "excerpt_seconds must cover at least one window"),
+        ("excerpt_seconds", 600.0, "at most 32767 frames"),
+        ("loss.deep_clustering_stride", 402, "at most the 401 frames of an excerpt, got 402"),
+        ("instruments", "piano,gitar", "instruments must be some of piano, .*got 'gitar'"),
+        ("instruments", "", "instruments must be some of .* got none"),
+        ("instruments", "piano,piano", "instruments must each be named once"),
+        ("instruments", 3, "instruments must be names separated by commas, got 3"),
+        ("data.corpora", "maps", "data.corpora must name one corpus per instrument"),
+    ],
+)
+def test_bad_values_are_refused_by_name(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        configs.load_config("sets/set1.py", {field: value})
+
+
+def test_all_weights_zero_is_refused():
+    with pytest.raises(ValueError, match=r"at least one of loss.deep_clustering"):
+        configs.load_config("sets/set1.py", {f"loss.{name}": 0 for name in LOSSES})
+
+
+def test_the_config_is_locked():
+    config = configs.load_config("sets/set1.py")
+    with pytest.raises(AttributeError):
+        config.loss.new_field = 1
+
+
+def test_sets_are_found_from_both_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert configs.load_config("sets/set2.py").instruments[-1] == "bass"
+    own = "from experiments.sets import set3\n\ndef get_config():\n    return set3.get_config()\n"
+    (tmp_path / "own.py").write_text(own)
+    assert configs.load_config("own.py").instruments[-1] == "drums"
+
+
+def test_an_unknown_set_lists_the_known_ones():
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'sets/set1.py'.*sets/demo.py"):
+        configs.load_config("sets/st1.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("own.txt", "", "is not a Python file"),
+        ("own.py", "def get_config(:", r"own.py: get_config\(\) failed: SyntaxError"),
+        ("own.py", "x = 1", r"own.py: get_config\(\) failed: AttributeError"),
+        (
+            "own.py",
+            "from experiments.sets import base\n"
+            "def get_config():\n    c = base.get_config()\n    c.los = 1\n    return c",
+            "set .*own.py: no field 'los'",
+        ),
+        ("own.py", "def get_config():\n    return {}", "must return a ConfigDict, got dict"),
+    ],
+)
+def test_unusable_set_files_are_named(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        configs.load_config(tmp_path / name)
+
+
+def test_heads_are_those_with_a_positive_weight():
+    config = configs.load_config("sets/set1.py", {"loss.mask_inference": 0})
+    assert configs.heads_of(config) == ("deep_clustering", "transcription")
+
+
+def test_derived_sizes():
+    config = configs.load_config("sets/set1.py")
+    assert configs.grid_of(config) == FrameGrid()
+    assert configs.num_samples_of(config) == 102_400
+
+
+def test_resume_allows_length_and_reading_but_nothing_else(tmp_path):
+    configs.save_config(configs.load_config("sets/set1.py"), tmp_path)
+    allowed = {"train.num_steps": 7, "parallel": "pmap", "data.num_threads": 1}
+    configs.check_resume(configs.load_config("sets/set1.py", allowed), tmp_path)
+    changed = configs.load_config("sets/set2.py", {"model.hidden": 7})
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(
+        ValueError, match=r"instruments: \[.*\] there.*model.hidden: 300 there, 7 now"
+    ):
+        configs.check_resume(changed, tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+
+
+def test_resume_without_a_saved_config_is_free(tmp_path):
+    configs.check_resume(configs.load_config("sets/set1.py"), tmp_path / "new")
+
+
+def test_a_field_of_another_version_is_named(tmp_path):
+    config = configs.load_config("sets/set1.py")
+    values = json.loads(configs.to_json(config))
+    del values["model"]["hidden"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"model.hidden: 'absent' there, 300 now"):
+        configs.check_resume(config, tmp_path)
+    with pytest.raises(ValueError, match=r"fields missing.*model.hidden"):
+        configs.load_run_config(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"seed": 0'])
+def test_a_broken_config_file_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config.json: expected a config as JSON"):
+        configs.load_run_config(tmp_path)
+
+
+def test_run_config_round_trip_and_missing_run(tmp_path):
+    config = configs.load_config("sets/demo.py")
+    configs.save_config(config, tmp_path)
+    assert isinstance(configs.load_run_config(tmp_path), ConfigDict)
+    assert configs.load_run_config(tmp_path) == config
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
+    with pytest.raises(FileNotFoundError, match=r"no config.json, so it is no run's directory"):
+        configs.load_run_config(tmp_path / "nothing")
+
+
+def test_the_choices_are_those_of_the_network_and_its_training():
+    choices = {
+        "parallel": parallel.PARALLEL,
+        "model.embedding_activation": heads.EMBEDDING_ACTIVATIONS,
+        "model.mask_activation": heads.MASK_ACTIVATIONS,
+        "model.input_scaling": model.INPUT_SCALINGS,
+        "model.precision": products.PRECISIONS,
+        "model.recurrence": lstm.PATHS,
+        "loss.mask_target": targets.MASK_TARGETS,
+        "loss.transcription_kind": losses.TRANSCRIPTION_KINDS,
+        "loss.transcription_normaliser": losses.TRANSCRIPTION_NORMALISERS,
+        "optimizer.schedule": train_state.SCHEDULES,
+    }
+    for field, names in choices.items():
+        expected, holds = _RULES[field]
+        assert expected == "one of " + ", ".join(map(repr, names)), field
+        assert all(map(holds, names))

@@ -1,0 +1,54 @@
+"""Oracle masks and clusters that the reference puts in order."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cerberus_jax.clustering import cluster_masks
+from cerberus_jax.frames import FrameGrid
+from cerberus_jax.inference import Predictor
+from cerberus_jax.metrics import si_sdr
+from cerberus_jax.notes import Notes
+from data_pipeline.planning.batch import Excerpt
+from experiments.evaluation import systems
+from experiments.evaluation.systems import assignment_of, excerpt_systems, oracle_sources
+from tests.tiny_network import tiny_model
+
+
+def test_oracle_masks_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    sources = rng.standard_normal((2, 3, 4000)).astype(np.float32)
+    grid = FrameGrid(window=256, hop=64)
+    found = np.asarray(oracle_sources(sources, grid))
+    assert found.shape == sources.shape
+    alone = sources * np.array([1, 0, 0], np.float32)[:, None]
+    found = np.asarray(oracle_sources(alone, grid))
+    np.testing.assert_allclose(found[:, 0], alone[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
+
+
+def test_who_assigns_the_instruments():
+    assert assignment_of(("deep_clustering", "mask_inference")) == "network"
+    assert assignment_of(("deep_clustering", "transcription")) == "oracle"
+    assert assignment_of(("transcription",)) is None
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_clusters_go_to_the_sources_they_match(monkeypatch, order):
+    """Two tones whose bins a perfect embedding tells apart: the order of the sources is found."""
+    time = np.arange(6000) / 16000
+    tones = np.stack([np.sin(2 * np.pi * hz * time) for hz in (500, 5000)]).astype(np.float32)
+    model = tiny_model(heads=("deep_clustering",))
+    predictor = Predictor.untrained(model)
+
+    def by_frequency(embedding, magnitude, **options):
+        points = jnp.zeros_like(embedding).at[:, :20, 0].set(1).at[:, 20:, 1].set(1)
+        return cluster_masks(points, magnitude, **options)
+
+    monkeypatch.setattr(systems, "cluster_masks", by_frequency)
+    excerpt = Excerpt("a", tones[order], (Notes.empty(),) * 2)
+    systems._clusters.clear_cache()
+    estimate = excerpt_systems(predictor, seed=0)["network"]([excerpt])[0]
+    systems._clusters.clear_cache()
+    assert estimate.notes is None
+    assert (np.asarray(si_sdr(estimate.sources, tones[order])) > 20).all()

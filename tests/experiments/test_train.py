@@ -1,0 +1,259 @@
+"""The training loop on noise: resuming, stopping, logging, refusals. No data set, no TensorFlow."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from cerberus_jax import checkpoint, parallel
+from cerberus_jax.steps import init_state
+from experiments import train
+from experiments.config.loading import load_config
+from experiments.training.metric_log import MetricLog, read_metrics
+from tests import ROOT
+from tests.tiny_network import noise_batch
+
+TINY = {
+    "instruments": "piano,bass",
+    "batch_size": 4,
+    "excerpt_seconds": 0.08,
+    "audio.window": 128,
+    "audio.hop": 32,
+    "model.layers": 2,
+    "model.hidden": 8,
+    "model.dropout": 0.3,
+    "model.embedding_dim": 5,
+    "train.log_every": 1,
+    "train.eval_every": 3,
+    "train.checkpoint_every": 5,
+}
+
+
+def _config(**changes):
+    return load_config("sets/set1.py", TINY | {k.replace("__", "."): v for k, v in changes.items()})
+
+
+def _batches(first=0):
+    return (noise_batch(4, seed=k) for k in itertools.count(first))
+
+
+def _train(workdir, batches=None, **changes):
+    config = _config(**changes)
+    first = train.start_step(workdir)
+    return train.train(
+        config,
+        _batches(first) if batches is None else batches,
+        workdir=workdir,
+        validation_batches=[noise_batch(4, seed=1000)],
+        progress=False,
+    )
+
+
+def _without_time(entries):
+    return [{k: v for k, v in entry.items() if k != "time"} for entry in entries]
+
+
+def _last_state(workdir):
+    task = train.task_of(_config())
+    like = jax.eval_shape(lambda: init_state(task, jax.random.key(0), noise_batch(4)))
+    same = parallel.replicated(parallel.make_mesh())
+    return jax.tree.map(np.asarray, checkpoint.restore_state(workdir, like, same))
+
+
+@pytest.fixture(scope="module")
+def through(tmp_path_factory):
+    """A run of eight steps without a stop."""
+    folder = tmp_path_factory.mktemp("through")
+    _train(folder, train__num_steps=8)
+    return folder
+
+
+def _assert_same_run(one, other):
+    assert _without_time(read_metrics(one)) == _without_time(read_metrics(other))
+    jax.tree.map(np.testing.assert_array_equal, _last_state(one), _last_state(other))
+    assert checkpoint.saved_steps(one) == checkpoint.saved_steps(other)
+
+
+def test_it_logs_validates_and_saves(through):
+    entries = read_metrics(through)
+    assert [entry["step"] for entry in entries] == list(range(1, 9))
+    assert [e["step"] for e in entries if "validation_loss" in e] == [3, 6, 8]
+    assert {"loss", "deep_clustering", "mask_inference", "transcription"} <= set(entries[0])
+    assert entries[-1]["time"]["examples_per_second"] > 0
+    assert checkpoint.saved_steps(through)["last"] == 8
+
+
+def test_a_run_stopped_at_step_5_and_continued_equals_one_that_ran_through(through, tmp_path):
+    _train(tmp_path, train__num_steps=5)
+    assert [e["step"] for e in read_metrics(tmp_path) if "validation_loss" in e] == [3, 5]
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_the_run_goes_on_the_same(
+    through, tmp_path, monkeypatch, number
+):
+    write = MetricLog.write
+
+    def interrupted(log, step, values):
+        if step == 5:
+            os.kill(os.getpid(), number)
+        write(log, step, values)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MetricLog, "write", interrupted)
+        _train(tmp_path, train__num_steps=8)
+    assert checkpoint.saved_steps(tmp_path)["last"] == 5
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+def test_batches_are_read_ahead_but_no_more_than_needed(tmp_path):
+    read = []
+    batches = (read.append(len(read)) or noise_batch(4) for _ in itertools.count())
+    _train(tmp_path, batches, train__num_steps=3)
+    assert len(read) == 3
+
+
+def test_the_log_says_how_long_the_loop_waited_for_batches(tmp_path):
+    """A reader far slower than the step, then one that has read all beforehand."""
+
+    def slow():
+        for batch in _batches():
+            time.sleep(0.2)
+            yield batch
+
+    waited = {}
+    for name, batches in (("slow", slow()), ("fast", [noise_batch(4)] * 6)):
+        _train(tmp_path / name, batches, train__num_steps=6, train__eval_every=6)
+        entry = read_metrics(tmp_path / name)[4]  # no validation, no checkpoint before it
+        waited[name] = entry["time"]["input_wait_percent"]
+    assert 50 < waited["slow"] <= 100
+    assert 0 <= waited["fast"] < waited["slow"]
+
+
+def test_steps_between_two_lines_of_the_log_fetch_nothing(tmp_path, monkeypatch):
+    """Fetching a value waits for its step, and the devices would wait for the next."""
+    fetched = []
+    get = jax.device_get
+    monkeypatch.setattr(jax, "device_get", lambda tree: fetched.append(tree) or get(tree))
+    schedule = {"log_every": 4, "eval_every": 8, "checkpoint_every": 8}
+    _train(tmp_path, train__num_steps=8, **{f"train__{k}": v for k, v in schedule.items()})
+    assert len(fetched) == 2
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(through, tmp_path):
+    """Lines logged after the last checkpoint are dropped and written anew."""
+
+    def broken():
+        yield from itertools.islice(_batches(), 7)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        _train(tmp_path, broken(), train__num_steps=8)
+    assert train.start_step(tmp_path) == 5
+    assert read_metrics(tmp_path)[-1]["step"] == 7
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+def test_a_run_that_ends_at_its_line_of_the_log_lacks_no_line(through, tmp_path, monkeypatch):
+    """At a step with a checkpoint: were that saved before the line, the line would be lost."""
+    write = MetricLog.write
+
+    def broken(log, step, values):
+        if step == 5:
+            raise OSError("the disk is gone")
+        write(log, step, values)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is gone"):
+        patch.setattr(MetricLog, "write", broken)
+        _train(tmp_path, train__num_steps=8)
+    _train(tmp_path, train__num_steps=8)
+    _assert_same_run(through, tmp_path)
+
+
+def test_a_finished_run_does_nothing(through):
+    before = (through / "metrics.jsonl").read_bytes()
+    assert _train(through, iter(()), train__num_steps=8) == {"step": 8}
+    assert (through / "metrics.jsonl").read_bytes() == before
+
+
+def test_best_is_the_step_with_the_lowest_validation_loss(through):
+    entries = [e for e in read_metrics(through) if "validation_loss" in e]
+    best = min(entries, key=lambda e: e["validation_loss"])
+    assert checkpoint.saved_steps(through)["best"] == best["step"]
+
+
+def test_batches_that_end_early_are_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"batches: ended at step 2, before train\.num_steps"):
+        _train(tmp_path, itertools.islice(_batches(), 2), train__num_steps=4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    def poisoned():
+        for batch in _batches():
+            batch["gains"][:] = np.nan
+            yield batch
+
+    with pytest.raises(ValueError, match=r"training: .*loss.* not finite at step 1"):
+        _train(tmp_path, poisoned(), train__num_steps=4)
+    assert train.start_step(tmp_path) == 0
+
+
+def test_a_stop_saves_nothing_that_is_not_finite(tmp_path, monkeypatch):
+    class Asked(train.GracefulStop):
+        def __init__(self):
+            super().__init__()
+            self.asked = True
+
+    def poisoned():
+        for batch in _batches():
+            batch["gains"][:] = np.nan
+            yield batch
+
+    monkeypatch.setattr(train, "GracefulStop", Asked)
+    rarely = {f"train__{name}": 9 for name in ("num_steps", "log_every", "checkpoint_every")}
+    with pytest.raises(ValueError, match="not finite at step 1"):
+        _train(tmp_path, poisoned(), train__eval_every=9, **rarely)
+    assert train.start_step(tmp_path) == 0
+
+
+def test_a_long_run_says_so_once_and_early(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "LONG_RUN_SECONDS", 0)
+    config = _config(train__num_steps=14, train__log_every=14)
+    train.train(config, _batches(), workdir=tmp_path)
+    shown = capsys.readouterr()
+    assert shown.out.count("--config=sets/demo.py") == 1
+
+
+def test_a_short_run_says_nothing(through, tmp_path, capsys):
+    train.train(_config(train__num_steps=8), _batches(), workdir=tmp_path)
+    assert "sets/demo.py" not in capsys.readouterr().out
+
+
+def test_turns_divide_the_batch_of_a_device():
+    turns = lambda n, **c: train.task_of(_config(**c), num_devices=n).clips_per_turn  # noqa: E731
+    assert turns(1, batch_size=12, loss__clips_per_turn=5) == 4
+    assert turns(4, batch_size=12, loss__clips_per_turn=5) == 3
+    assert turns(1, batch_size=7, loss__clips_per_turn=2) == 1
+
+
+def test_training_loads_no_tensorflow_and_no_evaluation():
+    """The benchmark machines have none of them, and TensorFlow takes seconds to import."""
+    code = (
+        "import sys, experiments.train, experiments.training.data, experiments.separate; "
+        "print([m for m in ('tensorflow', 'mir_eval', 'tensorflow_datasets') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.strip().replace("'", '"')) == []

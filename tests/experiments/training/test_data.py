@@ -1,0 +1,194 @@
+"""From a config to batches: where the embedded data go, when they are made, what a split holds."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from data_pipeline import minislakh, prepare, reading
+from data_pipeline.reading.numpy_reader import numpy_batches
+from experiments.config.loading import load_config
+from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
+from experiments.training import data
+
+SMALL = {"batch_size": 2, "excerpt_seconds": 1.0, "data.num_validation_excerpts": 3}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A tiny prepared MiniSlakh."""
+    folder = tmp_path_factory.mktemp("embedded")
+    tree = minislakh.build(
+        folder / "tree", num_songs=2, song_seconds=8.0, num_workers=1, progress=False
+    )
+    prepare.prepare(
+        "minislakh", tree, out=folder / "out", num_workers=1, progress=False, records=False
+    )
+    return folder / "out"
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Calls of build and prepare, which make only the file that says all is there."""
+    calls = []
+
+    def build(out, *, num_songs):
+        calls.append(("build", num_songs))
+        return out
+
+    def prepared(corpus, tree, *, out):
+        calls.append((corpus, tree.name))
+        last_file = out / corpus / data.VERSION / data.SIDECAR
+        last_file.parent.mkdir(parents=True)
+        last_file.touch()
+
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(minislakh, "build", build, raising=False)
+    monkeypatch.setattr(prepare, "prepare", prepared)
+    return calls
+
+
+def _config(root, **fields):
+    return load_config("sets/set4.py", SMALL | {"data.root": str(root)} | fields)
+
+
+def test_the_embedded_data_are_made_once(made, tmp_path):
+    config = load_config("sets/set4.py")
+    first = data.data_root(config)
+    assert data.data_root(config) == first
+    assert made == [("build", data.MINISLAKH_SONGS), ("minislakh", "tree")]
+    assert first.is_relative_to(tmp_path / "cache")
+    assert first.name == "prepared"
+
+
+def test_another_size_has_another_folder(made):
+    default = data.data_root(load_config("sets/set4.py"))
+    assert data.data_root(load_config("sets/set4.py", {"data.minislakh_songs": 3})) != default
+    assert ("build", 3) in made
+
+
+def test_an_interrupted_preparation_is_taken_up_again(made, monkeypatch):
+    whole = prepare.prepare
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "prepare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.data_root(load_config("sets/set4.py"))
+    monkeypatch.setattr(prepare, "prepare", whole)
+    assert data.data_root(load_config("sets/set4.py")).is_dir()
+    assert [name for name, _ in made] == ["build", "build", "minislakh"]
+
+
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "cerberus_jax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "cerberus_jax"
+
+
+def test_a_configured_root_is_used_as_it_is(tmp_path):
+    assert data.data_root(_config(tmp_path / "x")) == tmp_path / "x"
+
+
+def test_batches_have_the_shape_of_the_config_and_continue(root):
+    config = _config(root)
+    whole = list(data.batches(config, "train", num_steps=3))
+    assert whole[0]["sources"].shape == (2, 5, 16000)
+    rest = list(data.batches(config, "train", first_step=2, num_steps=1))
+    assert len(whole) == 3
+    for name, array in whole[2].items():
+        np.testing.assert_array_equal(rest[0][name], array)
+
+
+def test_the_first_batch_is_read_without_tensorflow(root, monkeypatch):
+    asked = []
+    reader = SimpleNamespace(batches=lambda plan, **which: asked.append(which) or iter(()))
+    monkeypatch.setattr(reading, "tf_reader", reader, raising=False)
+    batches = data.batches(_config(root), "train", first_step=7, num_steps=3)
+    assert next(batches)["sources"].shape == (2, 5, 16000)
+    assert asked == []
+    assert list(batches) == []
+    (which,) = asked
+    assert (which["first_step"], which["num_steps"]) == (8, 2)
+
+
+@pytest.fixture
+def forget_the_reader(monkeypatch):
+    for name in ("tf_reader", "cpu_tensorflow"):
+        monkeypatch.delitem(sys.modules, f"data_pipeline.reading.{name}", raising=False)
+        monkeypatch.delattr(reading, name, raising=False)
+
+
+@pytest.mark.usefixtures("forget_the_reader")
+def test_without_tensorflow_numpy_reads_and_says_so(root, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # what importing it meets, not installed
+    config = _config(root)
+    found = list(data.batches(config, "train", num_steps=3))
+    assert "TensorFlow is not installed: batches are read with numpy" in caplog.text
+    wanted = list(numpy_batches(data.planner(config, "train"), num_steps=3))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one["sources"], other["sources"])
+        np.testing.assert_array_equal(one["notes"], other["notes"])
+
+
+@pytest.mark.usefixtures("forget_the_reader")
+@pytest.mark.parametrize("missing", ["wrapt", None])
+def test_a_broken_tensorflow_is_no_missing_one(root, monkeypatch, missing):
+    if missing:  # one of the packages that it needs
+        error = ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+    else:
+        error = ImportError("libtensorflow_framework.so.2: cannot open shared object file")
+
+    class Broken:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == "data_pipeline.reading.tf_reader":
+                raise error
+
+    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
+    with pytest.raises(type(error), match=missing or "cannot open"):
+        list(data.batches(_config(root), "train", num_steps=2))
+
+
+def test_held_out_excerpts_are_unscaled_and_coherent(root):
+    config = _config(root)
+    assert data.num_validation_batches(config) == 2
+    batches = data.validation_batches(config)
+    assert len(batches) == 2
+    np.testing.assert_array_equal(batches[0]["gains"], 1.0)
+    (training,) = data.batches(config, "train", num_steps=1)
+    assert (training["gains"] != 1.0).all()
+    plan = data.planner(config, "test").batch(0)
+    assert (plan.starts >= 0).all()
+    incoherent = _config(root, **{"data.coherent_probability": 0.0})
+    assert data.held_out_coherence(config) == 1.0
+    assert data.held_out_coherence(incoherent) == 0.0
+
+
+def test_excerpts_of_another_length(root):
+    plan = data.planner(_config(root), "test", excerpt_seconds=2.0)
+    assert plan.config.num_samples == 32000
+
+
+def test_a_root_that_does_not_exist_or_is_raw_is_an_error(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"(?s)no such folder.*data_pipeline.prepare"):
+        data.planner(_config(tmp_path / "none"), "train")
+    with pytest.raises(ValueError, match=r"(?s)not a prepared directory.*data_pipeline.prepare"):
+        data.planner(_config(root.parent / "tree"), "train")
+
+
+def test_only_training_is_augmented(root):
+    config = _config(root, **{"data.augment_polarity": 0.5, "data.augment_semitones": 2})
+    (batch,) = data.batches(config, "train", num_steps=1)
+    assert batch["sources"].shape == (2, 5, 16000)
+    training = data.planner(config, "train").config
+    assert (training.augment_polarity, training.augment_semitones) == (0.5, 2)
+    held_out = data.validation_batches(config)[0]
+    plain = data.validation_batches(_config(root))[0]
+    for name in plain:
+        np.testing.assert_array_equal(held_out[name], plain[name])
