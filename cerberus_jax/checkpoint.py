@@ -23,7 +23,7 @@ from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
 
 KINDS = ("last", "best")
-_MOST_SHOWN = 3  # parameters named in an error
+_MAX_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
 _DECODING_FILE = "decoding.json"
 _MODEL_FIELDS = (
@@ -291,9 +291,9 @@ def _check_whole(folders):
 
 
 def _shorten(differences: list[str]) -> str:
-    more = len(differences) - _MOST_SHOWN
+    more = len(differences) - _MAX_SHOWN
     rest = [f"and {more} more"] if more > 0 else []
-    return "; ".join([*differences[:_MOST_SHOWN], *rest])
+    return "; ".join([*differences[:_MAX_SHOWN], *rest])
 
 
 def _stored_differences(path, wanted) -> list[str]:

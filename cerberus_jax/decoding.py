@@ -3,7 +3,7 @@
 A roll holds no onset signal of its own: the frame before a repeated onset is cleared in training,
 so a dip, one frame is enough, is what tells a repeated key from a held one. Velocities are not
 transcribed either: decoding alone gives 127 times the mean probability of a note's frames, and
-`with_levels` makes loudness of it where the separated source is at hand.
+`with_velocities` makes loudness of it where the separated source is at hand.
 """
 
 from collections.abc import Mapping
@@ -144,7 +144,7 @@ def segment(
     return row, first - margin, first - margin + ends - starts, confidence
 
 
-def frame_levels(
+def frame_envelope(
     source: Float[np.ndarray, "c n"], sample_rate_hz: int, grid: FrameGrid
 ) -> Float[np.ndarray, " t"]:
     """Root mean square of a separated source from the middle of each frame to that of the next."""
@@ -156,7 +156,7 @@ def frame_levels(
     return np.sqrt(np.diff(power[middles]).clip(0) / np.maximum(np.diff(middles), 1))
 
 
-def with_levels(notes: Notes, levels: Float[np.ndarray, " t"], grid: FrameGrid) -> Notes:
+def with_velocities(notes: Notes, levels: Float[np.ndarray, " t"], grid: FrameGrid) -> Notes:
     """The notes of one instrument with velocities by their loudness.
 
     A note's amplitude is the highest level within 0.1 s of its onset times its probability (the
@@ -165,7 +165,7 @@ def with_levels(notes: Notes, levels: Float[np.ndarray, " t"], grid: FrameGrid) 
 
     Args:
         notes: what `decode` found.
-        levels: of the instrument's source, from `frame_levels`.
+        levels: of the instrument's source, from `frame_envelope`.
         grid: the frames.
     """
     if not len(notes) or not len(levels):

@@ -17,7 +17,7 @@ EMBEDDING_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
 MASK_ACTIVATIONS = {"softmax": lambda x: jax.nn.softmax(x, axis=-2), "sigmoid": jax.nn.sigmoid}
 
 # Keeps the gradient of the unit norm finite where an embedding vanishes.
-LEAST_SQUARE = 1e-16
+MIN_SQUARE = 1e-16
 
 # Names of the submodules, by the loss that trains them.
 HEAD_OF_LOSS = {
@@ -42,7 +42,7 @@ def unit_vectors(raw: Float[Array, "*a d f"], *, activation: str) -> Float[Array
     """The embedding layer's output, activated and brought to unit length along d."""
     raw = EMBEDDING_ACTIVATIONS[activation](raw)
     squares = jnp.sum(raw * raw, axis=-2, keepdims=True)
-    return raw * jax.lax.rsqrt(squares + LEAST_SQUARE)
+    return raw * jax.lax.rsqrt(squares + MIN_SQUARE)
 
 
 def embed(

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax import checkpoint
-from cerberus_jax.decoding import DecodingConfig, decode, frame_levels, with_levels
+from cerberus_jax.decoding import DecodingConfig, decode, frame_envelope, with_velocities
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
@@ -112,7 +112,9 @@ class Predictor:
         """
         waveform = np.atleast_2d(np.asarray(waveform, np.float32))
         self._check(waveform, sample_rate_hz)
-        reference = self.song_level([waveform], sample_rate_hz) if self.level == "song" else None
+        reference = (
+            self.song_db_reference([waveform], sample_rate_hz) if self.level == "song" else None
+        )
         stream = self.predict_stream([waveform], sample_rate_hz, reference=reference)
         pieces = list(stream)
         sources, rolls = (
@@ -122,7 +124,9 @@ class Predictor:
         notes = None if rolls is None else self.decode(rolls)
         if notes and sources is not None:
             notes = {
-                name: with_levels(found, frame_levels(source, sample_rate_hz, self.grid), self.grid)
+                name: with_velocities(
+                    found, frame_envelope(source, sample_rate_hz, self.grid), self.grid
+                )
                 for source, (name, found) in zip(sources, notes.items(), strict=True)
             }
         return Prediction(self.instruments, sources, rolls, notes)
@@ -141,7 +145,7 @@ class Predictor:
         estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
         return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
 
-    def song_level(
+    def song_db_reference(
         self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | None = None
     ) -> float:
         """The largest magnitude of a song's spectra, for `reference`, in constant memory."""
@@ -165,8 +169,8 @@ class Predictor:
         Args:
             blocks: consecutive samples of any lengths, all with the same channels.
             sample_rate_hz: theirs; None for the network's.
-            reference: the magnitude that counts as 0 dB, from `song_level` where `level` is 'song'
-                (the song is then read twice); None for each window's own maximum.
+            reference: the magnitude that counts as 0 dB, from `song_db_reference` where `level` is
+                'song' (the song is then read twice); None for each window's own maximum.
 
         Raises:
             ValueError: if `level` is 'song' and the reference is missing, or the network has
@@ -178,7 +182,7 @@ class Predictor:
         """
         self._check_heads()
         if self.level == "song" and reference is None and not self.exact:
-            raise ValueError("reference: level='song' needs that of song_level, got None")
+            raise ValueError("reference: level='song' needs that of song_db_reference, got None")
         rate = sample_rate_hz or self.grid.sample_rate_hz
         separator = None
         if "mask_inference" in self.model.heads:

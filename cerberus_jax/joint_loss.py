@@ -17,24 +17,24 @@ from jaxtyping import Array, Float
 
 from cerberus_jax.clip_losses import HeadOptions, clip_losses, strided
 from cerberus_jax.heads import HEAD_OF_LOSS
-from cerberus_jax.per_device import ALIKE, examples, per_device
+from cerberus_jax.per_device import REPLICATED, per_device, sharded
 from cerberus_jax.products import product, transposed_product
 from cerberus_jax.targets import Targets
 
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
-CPU_FRAMES_PER_TURN = 400
+CPU_FRAMES_PER_MICROBATCH = 400
 # Clips elsewhere: enough that a turn fills the chip.
-CLIPS_PER_TURN = 16
+MICROBATCH_SIZE = 16
 
 DEFAULT_OPTIONS = HeadOptions()
 
 
-def choose_clips_per_turn(batch: int, num_frames: int, *, most: int = 0) -> int:
+def choose_microbatch_size(batch: int, num_frames: int, *, most: int = 0) -> int:
     """How many of a device's clips to look at together: the largest divisor of its batch that is
     at most `most`, or for 0 what suits the backend."""
     if not most:
         on_cpu = jax.default_backend() == "cpu"
-        most = max(CPU_FRAMES_PER_TURN // num_frames, 1) if on_cpu else CLIPS_PER_TURN
+        most = max(CPU_FRAMES_PER_MICROBATCH // num_frames, 1) if on_cpu else MICROBATCH_SIZE
     return max(k for k in range(1, min(batch, most) + 1) if batch % k == 0)
 
 
@@ -44,7 +44,7 @@ def head_losses(
     targets: Targets,
     loss_weights: dict[str, Array],
     *,
-    clips_per_turn: int,
+    microbatch_size: int,
     options: HeadOptions = DEFAULT_OPTIONS,
     phase: Array | int = 0,
 ) -> tuple[Float[Array, " b"], dict[str, Float[Array, " b"]]]:
@@ -55,21 +55,21 @@ def head_losses(
         head_params: parameters of the heads that exist, by submodule name.
         targets: see targets.py.
         loss_weights: one weight per loss, as arrays; a zero weight leaves its loss out.
-        clips_per_turn: examples looked at together; it must divide the batch of one device.
+        microbatch_size: examples looked at together; it must divide the batch of one device.
         options: activations, kinds and strides.
         phase: which frame a strided loss begins with (taken modulo the number of frames).
 
     Returns:
         total, and the unweighted loss of every head for the log (no gradient flows through it).
     """
-    if features.shape[0] % clips_per_turn:
+    if features.shape[0] % microbatch_size:
         raise ValueError(
-            f"clips_per_turn: must divide the batch of {features.shape[0]}, got {clips_per_turn}"
+            f"microbatch_size: must divide the batch of {features.shape[0]}, got {microbatch_size}"
         )
     weights = {
         name: loss_weights[name] for name, head in HEAD_OF_LOSS.items() if head in head_params
     }
-    settings = (options, clips_per_turn)
+    settings = (options, microbatch_size)
     total, parts = _head_losses(settings, features, head_params, weights, targets, phase)
     return total, jax.tree.map(lax.stop_gradient, parts)
 
@@ -172,9 +172,9 @@ def _with_gradients(settings):
 
 
 def _on_devices(settings, body):
-    clips = examples()
-    specs = (clips, clips, ALIKE, ALIKE, ALIKE, clips)
-    return per_device(body, settings[0].mesh, specs, (ALIKE, clips))
+    clips = sharded()
+    specs = (clips, clips, REPLICATED, REPLICATED, REPLICATED, clips)
+    return per_device(body, settings[0].mesh, specs, (REPLICATED, clips))
 
 
 def _turns(settings, features):

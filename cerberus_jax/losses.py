@@ -14,7 +14,7 @@ TRANSCRIPTION_NORMALISERS = ("cells", "active")
 # Mean magnitude under which a mixture counts as silent (one 16-bit step gives about 1e-4).
 SILENCE = 1e-6
 # Share of sounding cells from which a roll counts as full when the loss is divided by them.
-LEAST_ACTIVE = 0.005
+MIN_ACTIVE = 0.005
 
 
 def deep_clustering_loss(
@@ -87,7 +87,7 @@ def transcription_loss(
     if normaliser != "active":
         raise ValueError(f"normaliser: one of {TRANSCRIPTION_NORMALISERS}, got {normaliser!r}")
     active = roll.sum((1, 2, 3))
-    return error.sum((1, 2, 3)) / jnp.maximum(active, LEAST_ACTIVE * roll[0].size)
+    return error.sum((1, 2, 3)) / jnp.maximum(active, MIN_ACTIVE * roll[0].size)
 
 
 def _squares(matrices):

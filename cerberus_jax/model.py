@@ -22,13 +22,13 @@ from cerberus_jax.heads import (
     linear,
     masks,
 )
-from cerberus_jax.lstm import PATHS
+from cerberus_jax.lstm import BACKENDS
 from cerberus_jax.notes import NUM_PITCHES
 from cerberus_jax.products import PRECISIONS
 from cerberus_jax.trunk import Trunk
 
 FLOOR_DB = 80.0
-INPUT_SCALINGS = ("clip_db", "clip_db_affine", "db_affine", "linear")
+INPUT_SCALINGS = ("excerpt_db", "excerpt_db_affine", "db_affine", "linear")
 
 
 @struct.dataclass
@@ -75,10 +75,10 @@ class Cerberus(nn.Module):
         embedding_dim, embedding_activation: the deep-clustering head, 'sigmoid' or 'tanh'.
         mask_activation: 'softmax' (masks sum to one) or 'sigmoid'.
         heads: losses whose heads exist.
-        input_scaling: 'clip_db' (relative_db), 'clip_db_affine' (the same, then scale and shift
-            per bin), 'db_affine' (absolute dB above -80, then scale and shift), 'linear'.
+        input_scaling: 'excerpt_db' (relative_db), 'excerpt_db_affine' (the same, then scale and
+            shift per bin), 'db_affine' (absolute dB above -80, then scale and shift), 'linear'.
         precision: of the products, 'float32' (the type of the parameters) or 'bfloat16'.
-        recurrence: how the trunk's loop is computed (`lstm.PATHS`); 'auto' goes by the backend.
+        recurrence: how the trunk's loop is computed (`lstm.BACKENDS`); 'auto' goes by the backend.
         mesh: devices the examples are spread over when it trains on several, else None.
 
     Raises:
@@ -94,7 +94,7 @@ class Cerberus(nn.Module):
     embedding_activation: str = "sigmoid"
     mask_activation: str = "softmax"
     heads: tuple[str, ...] = tuple(HEAD_OF_LOSS)
-    input_scaling: str = "clip_db"
+    input_scaling: str = "excerpt_db"
     precision: str = "float32"
     recurrence: str = "auto"
     mesh: Mesh | None = None
@@ -135,7 +135,7 @@ class Cerberus(nn.Module):
         if self.input_scaling == "db_affine":
             return self.input_affine(20 * jnp.log10(jnp.maximum(magnitude, 1e-4)))
         scaled = relative_db(magnitude, reference)
-        return self.input_affine(scaled) if self.input_scaling == "clip_db_affine" else scaled
+        return self.input_affine(scaled) if self.input_scaling == "excerpt_db_affine" else scaled
 
     def __call__(
         self,
@@ -182,7 +182,7 @@ def _check(model):
         "mask_activation": MASK_ACTIVATIONS,
         "input_scaling": INPUT_SCALINGS,
         "precision": PRECISIONS,
-        "recurrence": PATHS,
+        "recurrence": BACKENDS,
     }
     for name, values in known.items():
         if getattr(model, name) not in values:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.stft import LEAST_NORM, hann
+from cerberus_jax.stft import MIN_NORM, hann
 
 _FRAMES_AT_ONCE = 64
 # Above the network's highest bin the mean mask of this part of its band is carried on. The very
@@ -151,7 +151,7 @@ class SongSeparator:
         """Samples up to `end` of the song leave; those before its beginning are dropped."""
         count = max(end - self._done, 0)
         self._reserve(self._sums.shape[:2], count)
-        norm = np.maximum(self._norm[:count], LEAST_NORM)
+        norm = np.maximum(self._norm[:count], MIN_NORM)
         finished = (self._sums[..., :count] / norm)[..., max(-self._done, 0) :]
         self._sums, self._norm = self._sums[..., count:], self._norm[count:]
         self._done += count

@@ -87,8 +87,8 @@ class NoteStream:
             self._first = first
 
 
-class LevelStream:
-    """decoding.frame_levels of sources that come in pieces: one number per frame is kept.
+class EnvelopeStream:
+    """decoding.frame_envelope of sources that come in pieces: one number per frame is kept.
 
     Args:
         sample_rate_hz: of the sources.
@@ -124,7 +124,7 @@ class LevelStream:
         return np.sqrt(np.diff(power).clip(0) / np.maximum(np.diff(middles), 1))
 
 
-def _middles(first: int, last: int, stream: LevelStream) -> np.ndarray:
-    """First samples of frames first..last - 1, as in decoding.frame_levels."""
+def _middles(first: int, last: int, stream: EnvelopeStream) -> np.ndarray:
+    """First samples of frames first..last - 1, as in decoding.frame_envelope."""
     frames = np.arange(first, max(last, first))
     return np.rint(frames * stream._rate / stream._grid.frame_rate_hz).astype(np.int64)

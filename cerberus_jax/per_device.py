@@ -9,11 +9,11 @@ from collections.abc import Callable
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
-ALIKE = PartitionSpec()
+REPLICATED = PartitionSpec()
 """The same array on every device."""
 
 
-def examples(axis: int = 0) -> PartitionSpec:
+def sharded(axis: int = 0) -> PartitionSpec:
     """Axis number `axis` holds the examples and is divided over the devices."""
     return PartitionSpec(*[None] * axis, "data")
 

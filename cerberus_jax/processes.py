@@ -16,7 +16,7 @@ def any_process(here: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.array(here))))
 
 
-def check_alike(name: str, here: int, *, hint: str) -> None:
+def check_same(name: str, here: int, *, hint: str) -> None:
     """Raises ValueError, in all processes, unless a number is the same in each.
 
     Args:

@@ -15,7 +15,7 @@ from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.heads import HEAD_OF_LOSS
 from cerberus_jax.joint_loss import head_losses
 from cerberus_jax.model import Cerberus, relative_db
-from cerberus_jax.per_device import examples, per_device
+from cerberus_jax.per_device import per_device, sharded
 from cerberus_jax.stft import istft, stft
 from cerberus_jax.targets import make_targets, source_waveforms
 from cerberus_jax.train_state import OptimizerConfig, TrainState
@@ -29,7 +29,7 @@ class Task:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     options: HeadOptions = field(default_factory=HeadOptions)
     mask_target: str = "phase_sensitive"
-    clips_per_turn: int = 1
+    microbatch_size: int = 1
 
     def on_mesh(self, mesh: jax.sharding.Mesh | None) -> "Task":
         """The same task with its clips spread over the devices of a mesh."""
@@ -47,7 +47,7 @@ def init_state(task: Task, key: Array, batch: dict) -> TrainState:
     magnitude = _targets(task, batch).mixture_magnitude
     model = task.model.clone(mesh=None)
     params = model.init(key, magnitude[:1], train=False)["params"]
-    if task.model.input_scaling == "clip_db_affine":
+    if task.model.input_scaling == "excerpt_db_affine":
         scaled = relative_db(magnitude)
         scale = 1 / jnp.maximum(scaled.std((0, 1)), 0.05)
         params["input_affine"] = {"scale": scale, "shift": -scaled.mean((0, 1)) * scale}
@@ -139,11 +139,11 @@ def _targets(task, batch):
 
     def make(batch):
         clips = jax.tree.map(lambda a: a[:, None], batch)
-        found = jax.lax.map(of_clip, clips, batch_size=task.clips_per_turn)
+        found = jax.lax.map(of_clip, clips, batch_size=task.microbatch_size)
         return jax.tree.map(lambda a: a[:, 0], found)
 
     batch = jax.tree.map(jnp.asarray, batch)
-    return per_device(make, task.options.mesh, (examples(),), examples())(batch)
+    return per_device(make, task.options.mesh, (sharded(),), sharded())(batch)
 
 
 def _head_losses(task, params, features, targets, loss_weights, phase):
@@ -153,7 +153,7 @@ def _head_losses(task, params, features, targets, loss_weights, phase):
         {name: params[name] for name in names},
         targets,
         loss_weights,
-        clips_per_turn=task.clips_per_turn,
+        microbatch_size=task.microbatch_size,
         options=task.options,
         phase=phase,
     )

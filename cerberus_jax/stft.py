@@ -13,7 +13,7 @@ from cerberus_jax.frames import FrameGrid
 
 # Samples that only the rim of one window reaches are faded out instead of amplified without bound.
 # This touches the end of a signal, and only where the hop is half a window.
-LEAST_NORM = 1e-3
+MIN_NORM = 1e-3
 
 
 def hann(window: int) -> Float[np.ndarray, " window"]:
@@ -68,7 +68,7 @@ def istft(
     frames = jnp.fft.irfft(spectrum, grid.window)
     signal = overlap_add(frames * _window_like(frames, grid), grid)
     squares = np.broadcast_to(hann(grid.window) ** 2, (num_frames, grid.window))
-    norm = np.maximum(_overlap_add_numpy(squares, grid.hop), LEAST_NORM)
+    norm = np.maximum(_overlap_add_numpy(squares, grid.hop), MIN_NORM)
     half = grid.window // 2
     inside = slice(half, half + num_samples)
     return signal[..., inside] / jnp.asarray(norm[inside], frames.dtype)

@@ -20,10 +20,10 @@ from tqdm import tqdm
 from cerberus_jax import checkpoint, parallel
 from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.decoding import DecodingConfig
-from cerberus_jax.joint_loss import choose_clips_per_turn
+from cerberus_jax.joint_loss import choose_microbatch_size
 from cerberus_jax.model import Cerberus
 from cerberus_jax.precision_check import check_precision
-from cerberus_jax.processes import any_process, check_alike
+from cerberus_jax.processes import any_process, check_same
 from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from experiments.config.loading import grid_of, heads_of
@@ -69,8 +69,8 @@ def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
             precision=model.precision,
         ),
         mask_target=loss.mask_target,
-        clips_per_turn=choose_clips_per_turn(
-            config.batch_size // num_devices, num_frames, most=config.loss.clips_per_turn
+        microbatch_size=choose_microbatch_size(
+            config.batch_size // num_devices, num_frames, most=config.loss.microbatch_size
         ),
     )
 
@@ -113,7 +113,7 @@ def train(
     check_precision(config.model.precision)
     loop = _Loop(config, mesh, Path(workdir), list(validation_batches))
     first, last = start_step(workdir), config.train.num_steps
-    check_alike("workdir: its last step", first, hint="all need the same directory, e.g. by NFS")
+    check_same("workdir: its last step", first, hint="all need the same directory, e.g. by NFS")
     if first >= last:
         return {"step": first}
     batches = itertools.islice(batches, last - first)  # none is read that no step takes

@@ -22,7 +22,7 @@ from tests.experiments.test_train import TINY
 from tests.tiny_network import noise_batch
 
 CONFIG = TINY | {
-    "model.input_scaling": "clip_db_affine",
+    "model.input_scaling": "excerpt_db_affine",
     "train.log_every": 2,
     "train.checkpoint_every": 4,
 }

@@ -1,4 +1,4 @@
-"""One step of an LSTM cell and its transpose, on any leading axes.
+"""One step of an LSTM cell and its vjp, on any leading axes.
 
 Gates stand in the order input, forget, update, output (that of PyTorch), g = 4 h. A step handles a
 few thousand numbers, so on a CPU the number of loops over them is what it costs, and not what they
@@ -24,7 +24,7 @@ def cell(
     return out_gate * jnp.tanh(state), state, gates
 
 
-def cell_transpose(
+def cell_vjp(
     hidden_grad: Float[Array, "*a h"],
     state_grad: Float[Array, "*a h"],
     state: Float[Array, "*a h"],
@@ -51,14 +51,14 @@ def cell_transpose(
     return gate_grads, state_grad * forget
 
 
-def joined_cell_transpose(
+def joined_cell_vjp(
     hidden_grad: Float[Array, "*a h"],
     state_grad: Float[Array, "*a h"],
     state: Float[Array, "*a h"],
     previous_state: Float[Array, "*a h"],
     gates: Float[Array, "*a g"],
 ) -> tuple[Float[Array, "*a g"], Float[Array, "*a h"]]:
-    """`cell_transpose` with the gates, and the gradients of their inputs, side by side."""
+    """`cell_vjp` with the gates, and the gradients of their inputs, side by side."""
     in_gate, forget, update, out_gate = jnp.split(gates, 4, axis=-1)
     squashed = jnp.tanh(state)
     state_grad = state_grad + hidden_grad * out_gate * (1 - squashed * squashed)

@@ -1,10 +1,10 @@
 """One bidirectional LSTM layer, with a backward pass written by hand.
 
-Autodiff of a scan accumulates the weight gradients inside the loop. Here the loop keeps gates and
-cells, and each weight gradient is one product after it, as is each product with the inputs before
-it. Only the recurrence itself is left to a path (scan.py, persistent.py). Arrays are time-major
-inside this package, and every device runs its own examples: flattening time and a sharded batch
-into one axis would gather it.
+Autodiff of a scan accumulates the weight gradients inside the loop. Here the forward loop saves
+gates and cells, and each weight gradient is one product after it, as is each product with the
+inputs before it. Only the recurrence itself is left to a backend (scan.py, persistent.py). Arrays
+are time-major inside this package, and every device runs its own examples: flattening time and a
+sharded batch into one axis would gather it.
 """
 
 import functools
@@ -16,15 +16,15 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from cerberus_jax.lstm import paths, scan
-from cerberus_jax.per_device import ALIKE, examples, per_device
+from cerberus_jax.lstm import backends, scan
+from cerberus_jax.per_device import REPLICATED, per_device, sharded
 from cerberus_jax.products import product, transposed_product
 
-_EXAMPLES = examples(axis=1)
+_EXAMPLES = sharded(axis=1)
 
 
 class _Settings(NamedTuple):
-    path: str
+    backend: str
     precision: str
     mesh: Mesh | None
 
@@ -47,7 +47,7 @@ def bidirectional_lstm(
     Args:
         inputs, input_kernel, recurrent_kernel, bias: as their shapes say; 2 are the directions.
         precision: that of the products; state and sums stay in the input's type.
-        recurrence: one of `PATHS`; all give the same result within rounding.
+        recurrence: one of `BACKENDS`; all give the same result within rounding.
         mesh: devices over which the examples are spread, None for one device.
 
     Raises:
@@ -55,9 +55,9 @@ def bidirectional_lstm(
     """
     batch = inputs.shape[1] // (mesh.size if mesh else 1)
     hidden = recurrent_kernel.shape[1]
-    path = paths.choose(recurrence, batch=batch, hidden=hidden, precision=precision)
+    backend = backends.choose(recurrence, batch=batch, hidden=hidden, precision=precision)
     weights = (input_kernel, recurrent_kernel, bias)
-    return _layer(_Settings(path, precision, mesh), inputs, weights)
+    return _layer(_Settings(backend, precision, mesh), inputs, weights)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -65,37 +65,39 @@ def _layer(settings, inputs, weights):
     """Inference: nothing but the hidden states leaves the loop."""
 
     def run(inputs, weights):
-        return _in_time_order(*_recur(inputs, weights, settings, keep=False)[0])
+        return _in_time_order(*_recur(inputs, weights, settings, with_residuals=False)[0])
 
-    return per_device(run, settings.mesh, (_EXAMPLES, ALIKE), _EXAMPLES)(inputs, weights)
+    return per_device(run, settings.mesh, (_EXAMPLES, REPLICATED), _EXAMPLES)(inputs, weights)
 
 
 def _forward(settings, inputs, weights):
     def run(inputs, weights):
-        hidden, kept = _recur(inputs, weights, settings, keep=True)
-        return _in_time_order(*hidden), hidden, kept
+        hidden, residuals = _recur(inputs, weights, settings, with_residuals=True)
+        return _in_time_order(*hidden), hidden, residuals
 
-    specs = (_EXAMPLES, _EXAMPLES, paths.path(settings.path).kept_spec)
-    outputs, *kept = per_device(run, settings.mesh, (_EXAMPLES, ALIKE), specs)(inputs, weights)
-    return outputs, (inputs, weights, *kept)
+    specs = (_EXAMPLES, _EXAMPLES, backends.backend(settings.backend).residual_spec)
+    outputs, *residuals = per_device(run, settings.mesh, (_EXAMPLES, REPLICATED), specs)(
+        inputs, weights
+    )
+    return outputs, (inputs, weights, *residuals)
 
 
-def _backward(settings, saved, cotangent):
+def _backward(settings, residuals, cotangent):
     def run(*args):
         input_grad, weight_grads = _gradients(*args, settings)
-        spread = settings.mesh is not None
-        return input_grad, lax.psum(weight_grads, "data") if spread else weight_grads
+        is_sharded = settings.mesh is not None
+        return input_grad, lax.psum(weight_grads, "data") if is_sharded else weight_grads
 
-    kept_spec = paths.path(settings.path).kept_spec
-    specs = (_EXAMPLES, ALIKE, _EXAMPLES, kept_spec, _EXAMPLES)
-    return per_device(run, settings.mesh, specs, (_EXAMPLES, ALIKE))(*saved, cotangent)
+    residual_spec = backends.backend(settings.backend).residual_spec
+    specs = (_EXAMPLES, REPLICATED, _EXAMPLES, residual_spec, _EXAMPLES)
+    return per_device(run, settings.mesh, specs, (_EXAMPLES, REPLICATED))(*residuals, cotangent)
 
 
 _layer.defvjp(_forward, _backward)
 
 
-def _recur(inputs, weights, settings, *, keep):
-    """Hidden states and what is kept, as the path gives them."""
+def _recur(inputs, weights, settings, *, with_residuals):
+    """Hidden states and residuals, as the backend gives them."""
     input_kernel, recurrent_kernel, bias = weights
     gate_inputs = tuple(
         (product(rows, input_kernel[d], settings.precision) + bias[d]).reshape(
@@ -103,16 +105,18 @@ def _recur(inputs, weights, settings, *, keep):
         )
         for d, rows in enumerate(_rows_in_scan_order(inputs))
     )
-    recur = paths.path(settings.path).recur
-    return recur(gate_inputs, recurrent_kernel, precision=settings.precision, keep=keep)
+    forward = backends.backend(settings.backend).forward
+    return forward(
+        gate_inputs, recurrent_kernel, precision=settings.precision, with_residuals=with_residuals
+    )
 
 
-def _gradients(inputs, weights, hidden, kept, cotangent, settings):
+def _gradients(inputs, weights, hidden, residuals, cotangent, settings):
     input_kernel, recurrent_kernel, _ = weights
     precision, units = settings.precision, recurrent_kernel.shape[1]
     cotangents = (cotangent[..., :units], cotangent[::-1, :, units:])
-    transpose = paths.path(settings.path).transpose
-    gate_grads = transpose(recurrent_kernel, kept, cotangents, precision=precision)
+    vjp = backends.backend(settings.backend).vjp
+    gate_grads = vjp(recurrent_kernel, residuals, cotangents, precision=precision)
     gate_grads = [_rows(grad) for grad in gate_grads]
     input_grads = [
         product(gate_grads[d], input_kernel[d].T, precision).reshape(inputs.shape) for d in range(2)
@@ -120,8 +124,8 @@ def _gradients(inputs, weights, hidden, kept, cotangent, settings):
     kernel_grads = []
     for d, rows in enumerate(_rows_in_scan_order(inputs)):
         # One product for both kernels: what came in and what came round.
-        seen = jnp.concatenate([rows, _rows(scan.previous(hidden[d]))], axis=1)
-        kernel_grads.append(transposed_product(seen, gate_grads[d], precision))
+        inputs_and_states = jnp.concatenate([rows, _rows(scan.previous(hidden[d]))], axis=1)
+        kernel_grads.append(transposed_product(inputs_and_states, gate_grads[d], precision))
     kernel_grads = jnp.stack(kernel_grads)
     num_inputs = inputs.shape[-1]
     weight_grads = (

@@ -59,14 +59,14 @@ def supported(
     return plan.size_reason(hidden, batch, _TYPES[precision].itemsize)
 
 
-def recur(
+def forward(
     gate_inputs: Float[Array, "2 t b g"],
     recurrent_kernel: Float[Array, "2 h g"],
     *,
     precision: str,
     interpret: bool = False,
 ) -> tuple[Float[Array, "2 t b h"], Float[Array, "2 t n u r"], Float[Array, "2 t n 4 u r"]]:
-    """Hidden states, and for `transpose` the cells and the gates after their nonlinearity.
+    """Hidden states, and for `vjp` the cells and the gates after their nonlinearity.
 
     Cells and gates stay in the order of the kernels, n groups of r examples and u hidden units
     (b and h filled up): changing it and back would cost a good part of the recurrence's own time.
@@ -83,21 +83,21 @@ def recur(
         ValueError: if there is no step or no example, or for what `supported` says; interpret mode
             asks for a tested JAX only.
     """
-    return tuple(_forward(gate_inputs, recurrent_kernel, precision, interpret, keep=True))
+    return tuple(_forward(gate_inputs, recurrent_kernel, precision, interpret, with_residuals=True))
 
 
-def recur_hidden(
+def forward_hidden(
     gate_inputs: Float[Array, "2 t b g"],
     recurrent_kernel: Float[Array, "2 h g"],
     *,
     precision: str,
     interpret: bool = False,
 ) -> Float[Array, "2 t b h"]:
-    """`recur` for inference: nothing but the hidden states leaves the chip."""
-    return _forward(gate_inputs, recurrent_kernel, precision, interpret, keep=False)[0]
+    """`forward` for inference: nothing but the hidden states leaves the chip."""
+    return _forward(gate_inputs, recurrent_kernel, precision, interpret, with_residuals=False)[0]
 
 
-def transpose(
+def vjp(
     recurrent_kernel: Float[Array, "2 h g"],
     cells: Float[Array, "2 t n u r"],
     gates: Float[Array, "2 t n 4 u r"],
@@ -108,7 +108,7 @@ def transpose(
 ) -> Float[Array, "2 t b g"]:
     """Gradients of the gate inputs from those of the hidden states (`cotangent`).
 
-    `cells` and `gates` are those of `recur`; errors are those of `recur` too.
+    `cells` and `gates` are those of `forward`; errors are its too.
     """
     batch, hidden = cotangent.shape[2:]
     kernels = _kernels(hidden, batch, precision, interpret)
@@ -125,7 +125,7 @@ def transpose(
 def ungrouped(
     gates: Float[Array, "2 t n k u r"], batch: int, hidden: int
 ) -> Float[Array, "2 t b g"]:
-    """Gates (or cells, k = 1) in the order of `recur`'s inputs, without what filled them up."""
+    """Gates (or cells, k = 1) in the order of `forward`'s inputs, without what filled them up."""
     directions, steps, groups, kinds, units, rows = gates.shape
     examples = gates.transpose(0, 1, 2, 5, 3, 4).reshape(
         directions, steps, groups * rows, kinds, units
@@ -133,19 +133,19 @@ def ungrouped(
     return examples[:, :, :batch, :, :hidden].reshape(directions, steps, batch, kinds * hidden)
 
 
-def _forward(gate_inputs, recurrent_kernel, precision, interpret, *, keep):
+def _forward(gate_inputs, recurrent_kernel, precision, interpret, *, with_residuals):
     _, steps, batch, _ = gate_inputs.shape
     if not steps * batch:
         raise ValueError(f"gate_inputs: at least one step of one example, got {steps} of {batch}")
     hidden = recurrent_kernel.shape[1]
     kernels = _kernels(hidden, batch, precision, interpret)
-    states, *kept = kernels.forward(
+    states, *residuals = kernels.forward(
         _grouped(gate_inputs.reshape(2, steps, batch, 4, hidden)),
         _by_block(recurrent_kernel, precision).swapaxes(-1, -2),
-        keep=keep,
+        with_residuals=with_residuals,
         interpret=interpret,
     )
-    return [states[:, :, :batch, :hidden].astype(gate_inputs.dtype), *kept]
+    return [states[:, :, :batch, :hidden].astype(gate_inputs.dtype), *residuals]
 
 
 def _kernels(hidden, batch, precision, interpret):

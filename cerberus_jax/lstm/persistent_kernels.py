@@ -31,7 +31,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 from jaxtyping import Array, Float
 
-from cerberus_jax.lstm.cell import cell_transpose
+from cerberus_jax.lstm.cell import cell_vjp
 from cerberus_jax.lstm.persistent_plan import UNITS
 
 _SWIZZLE = 128
@@ -42,11 +42,11 @@ def forward(
     gate_inputs: Float[Array, "2 t n 4 u r"],
     weights: Float[Array, "2 k g u"],
     *,
-    keep: bool,
+    with_residuals: bool,
     interpret: bool,
 ) -> list:
-    """Hidden states [2 t n*r u] in the weights' type; with `keep` also cells [2 t n u r] and gates
-    [2 t n 4 u r] in float32.
+    """Hidden states [2 t n*r u] in the weights' type; `with_residuals` adds cells [2 t n u r] and
+    gates [2 t n 4 u r] in float32.
 
     Args:
         gate_inputs: in float32, of n groups of r examples and u hidden units (a multiple of 64).
@@ -56,12 +56,12 @@ def forward(
     _, steps, groups, _, hidden, rows = gate_inputs.shape
     dtype = weights.dtype
     out_type = [jax.ShapeDtypeStruct((2, steps, groups * rows, hidden), dtype)]
-    if keep:
+    if with_residuals:
         cells = jax.ShapeDtypeStruct((2, steps, groups, hidden, rows), jnp.float32)
         out_type += [cells, jax.ShapeDtypeStruct(gate_inputs.shape, jnp.float32)]
 
     def body(gate_inputs, weights, states, *refs):
-        *kept, weights_s, all_s, own_s, copied, handed = refs
+        *residuals, weights_s, all_s, own_s, copied, handed = refs
         direction, group, block = _place()
         examples, units = pl.ds(group * rows, rows), _units_of(block)
         _copy_in(weights.at[direction, block], weights_s, copied)
@@ -76,8 +76,8 @@ def forward(
             cell = forget * cell + in_gate * update
             _store(own_s.T, (out_gate * jnp.tanh(cell)).astype(dtype))
             _hand_over(handed, (own_s, states.at[direction, step, examples, units]))
-            if keep:
-                cells, gates = kept
+            if with_residuals:
+                cells, gates = residuals
                 _store(cells.at[direction, step, group, units], cell)
                 values = (in_gate, forget, update, out_gate)
                 _store_gates(gates.at[direction, step, group], units, values)
@@ -113,7 +113,7 @@ def backward(
 
     Args:
         weights: block k's columns are its 4 gates of 64 units each, in the type of the products.
-        cells, gates: what `forward` kept.
+        cells, gates: the residuals of `forward`.
         cotangent: gradients of the hidden states from outside the recurrence, in float32.
         interpret: on the CPU, with the search for races.
     """
@@ -129,21 +129,21 @@ def backward(
         _copy_in(weights.at[direction, block], weights_s, copied)
 
         def cells_of(step):
-            found = _load(cells.at[direction, jnp.maximum(step, 0), group, units])
-            return found * (step >= 0).astype(jnp.float32)
+            loaded = _load(cells.at[direction, jnp.maximum(step, 0), group, units])
+            return loaded * (step >= 0).astype(jnp.float32)
 
         def inputs_of(step):
             """A step's gates, the cells before it, the gradient from outside."""
             present = jnp.maximum(step, 0)
             outside = _load(cotangent.at[direction, present, group, units])
-            found = _load_gates(gates.at[direction, present, group], units)
-            return found, cells_of(step - 1), outside
+            loaded = _load_gates(gates.at[direction, present, group], units)
+            return loaded, cells_of(step - 1), outside
 
         def run(iteration, carry):
-            hidden_grad, cell_grad, cell, (kept, previous, outside) = carry
+            hidden_grad, cell_grad, cell, (gates_now, previous, outside) = carry
             step = steps - 1 - iteration
-            gate_grads, cell_grad = cell_transpose(
-                hidden_grad + outside, cell_grad, cell, previous, kept
+            gate_grads, cell_grad = cell_vjp(
+                hidden_grad + outside, cell_grad, cell, previous, gates_now
             )
             for gate, grad in enumerate(gate_grads):
                 _store(grads_s.at[:, _units_of(gate)].T, grad.astype(dtype))

@@ -12,7 +12,7 @@ _BLOCKS = 8
 _CLUSTERS = 20
 """Clusters of five blocks that surely run at once: three in each of the seven or eight parts of
 the chip (GPCs of 16 or 18 multiprocessors), with one to spare."""
-_FEWEST_ROWS, _MOST_ROWS = 8, 32
+_FEWEST_ROWS, _MAX_ROWS = 8, 32
 """Examples of a group: wgmma's step, and what fits beside the weights of 300 units."""
 _ALIGNMENT = 1024
 """Bytes: every buffer starts at a multiple of this."""
@@ -27,7 +27,7 @@ def rows_per_group(batch: int) -> int:
     """Examples of a group: as few as let all groups of both directions run at once."""
     groups = _CLUSTERS // 2
     rows = _up(-(-batch // groups), _FEWEST_ROWS)
-    return min(rows, _MOST_ROWS)
+    return min(rows, _MAX_ROWS)
 
 
 def shared_memory_bytes(hidden: int, rows: int, itemsize: int) -> int:

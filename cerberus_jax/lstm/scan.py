@@ -1,8 +1,8 @@
-"""The recurrence as a `lax.scan`: the path that runs everywhere.
+"""The recurrence as a `lax.scan`: the backend that runs everywhere.
 
 Both directions take their steps in the same loop. On a CPU each multiplies by itself, since two
 plain products are faster there than a batched one; on a GPU or TPU, where a step costs what its
-launch costs, both are one product (`together`). Directions are pairs of arrays in scan order: the
+launch costs, both are one product (`batched`). Directions are pairs of arrays in scan order: the
 second one runs from the end of the song to its beginning.
 """
 
@@ -13,58 +13,60 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from cerberus_jax.lstm.cell import cell, joined_cell_transpose
+from cerberus_jax.lstm.cell import cell, joined_cell_vjp
 from cerberus_jax.products import batched_product, product
 
 
-class Kept(NamedTuple):
-    """What the backward pass needs of one direction; gates after their nonlinearity."""
+class Residuals(NamedTuple):
+    """What the vjp needs of one direction; gates after their nonlinearity."""
 
     cells: Float[Array, "t b h"]
     gates: Float[Array, "t b g"]
 
 
-def recur(
+def forward(
     gate_inputs: tuple[Float[Array, "t b g"], Float[Array, "t b g"]],
     recurrent_kernel: Float[Array, "2 h g"],
     *,
     precision: str,
-    together: bool,
-    keep: bool,
-) -> tuple[tuple[Float[Array, "t b h"], Float[Array, "t b h"]], tuple[Kept, Kept] | None]:
-    """Hidden states of both directions, and with `keep` what the backward pass needs.
+    batched: bool,
+    with_residuals: bool,
+) -> tuple[tuple[Float[Array, "t b h"], Float[Array, "t b h"]], tuple[Residuals, Residuals] | None]:
+    """Hidden states of both directions, and with `with_residuals` what the vjp needs.
 
     The state begins at zero.
     """
-    multiply = _multiplier(recurrent_kernel, precision, together)
+    multiply = _multiplier(recurrent_kernel, precision, batched)
 
     def step(states, inputs):
         hidden = multiply([state[0] for state in states])
-        found = [cell(inputs[d] + hidden[d], states[d][1]) for d in range(2)]
+        stepped = [cell(inputs[d] + hidden[d], states[d][1]) for d in range(2)]
         outputs = tuple(
-            (hidden, Kept(state, gates) if keep else None) for hidden, state, gates in found
+            (hidden, Residuals(state, gates) if with_residuals else None)
+            for hidden, state, gates in stepped
         )
-        return [(hidden, state) for hidden, state, _ in found], outputs
+        return [(hidden, state) for hidden, state, _ in stepped], outputs
 
     zero = jnp.zeros((gate_inputs[0].shape[1], recurrent_kernel.shape[1]), gate_inputs[0].dtype)
-    hidden, kept = zip(*lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1], strict=True)
-    return hidden, kept if keep else None
+    hidden, residuals = zip(*lax.scan(step, [(zero, zero)] * 2, gate_inputs)[1], strict=True)
+    return hidden, residuals if with_residuals else None
 
 
-def transpose(
+def vjp(
     recurrent_kernel: Float[Array, "2 h g"],
-    kept: tuple[Kept, Kept],
+    residuals: tuple[Residuals, Residuals],
     cotangents: tuple[Float[Array, "t b h"], Float[Array, "t b h"]],
     *,
     precision: str,
-    together: bool,
+    batched: bool,
 ) -> tuple[Float[Array, "t b g"], Float[Array, "t b g"]]:
     """Gradients of the gate inputs from those of the hidden states."""
     # On a CPU rounding the gate gradients costs more than a bfloat16 product saves.
     precision = "float32" if jax.default_backend() == "cpu" else precision
-    multiply = _multiplier(recurrent_kernel.swapaxes(1, 2), precision, together)
+    multiply = _multiplier(recurrent_kernel.swapaxes(1, 2), precision, batched)
     sequence = tuple(
-        (cotangents[d], kept[d].cells, previous(kept[d].cells), kept[d].gates) for d in range(2)
+        (cotangents[d], residuals[d].cells, previous(residuals[d].cells), residuals[d].gates)
+        for d in range(2)
     )
 
     def step(carry, items):
@@ -72,14 +74,12 @@ def transpose(
         for (hidden_grad, state_grad), (cotangent, *states, gates) in zip(
             carry, items, strict=True
         ):
-            grads, state_grad = joined_cell_transpose(
-                hidden_grad + cotangent, state_grad, *states, gates
-            )
+            grads, state_grad = joined_cell_vjp(hidden_grad + cotangent, state_grad, *states, gates)
             gate_grads.append(grads)
             state_grads.append(state_grad)
         return list(zip(multiply(gate_grads), state_grads, strict=True)), tuple(gate_grads)
 
-    zero = jnp.zeros_like(kept[0].cells[0])
+    zero = jnp.zeros_like(residuals[0].cells[0])
     return lax.scan(step, [(zero, zero)] * 2, sequence, reverse=True)[1]
 
 
@@ -88,10 +88,10 @@ def previous(array: Float[Array, "t *a"]) -> Float[Array, "t *a"]:
     return jnp.concatenate([jnp.zeros_like(array[:1]), array[:-1]])
 
 
-def _multiplier(kernel, precision, together):
+def _multiplier(kernel, precision, batched):
     """A function of the rows of both directions: each times its kernel, which is put into the type
     and order of the loop once, before it."""
-    if together:
+    if batched:
         kernel = _in_loop(kernel, precision)
         return lambda rows: batched_product(jnp.stack(rows), kernel, precision)
     kernels = [_in_loop(kernel[d], precision) for d in range(2)]

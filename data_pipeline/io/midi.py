@@ -19,7 +19,7 @@ from data_pipeline.io.files import whole_file
 DRUM_CHANNEL = 9
 SUSTAIN_PEDAL = 64
 TICKS_PER_BEAT = (9600, 4800, 1920, 960, 480, 240, 96, 24)  # the finest that readers can bear
-MOST_TICKS = 9_500_000  # of a file: pretty_midi takes one with 10 million for broken
+MAX_TICKS = 9_500_000  # of a file: pretty_midi takes one with 10 million for broken
 DEFAULT_TEMPO = 500_000  # microseconds per beat, until the file says otherwise
 
 
@@ -88,7 +88,7 @@ def write_midi(path: str | os.PathLike, parts: list[Part], *, bpm: float | int =
         raise ValueError(f"write_midi: bpm must lie in 4..1000, got {bpm}")
     tempo = round(60e6 / bpm)
     beats = 1e6 / tempo * max((p.notes.offsets.max(initial=0) for p in parts), default=0)
-    resolution = next((n for n in TICKS_PER_BEAT if n * beats <= MOST_TICKS), TICKS_PER_BEAT[-1])
+    resolution = next((n for n in TICKS_PER_BEAT if n * beats <= MAX_TICKS), TICKS_PER_BEAT[-1])
     file = mido.MidiFile(type=1, ticks_per_beat=resolution, charset="utf-8")
     file.tracks.append(mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=tempo)]))
     melodic = [channel for channel in range(16) if channel != DRUM_CHANNEL]

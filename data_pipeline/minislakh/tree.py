@@ -19,7 +19,7 @@ from data_pipeline.minislakh.renderer import (
     partial_root,
 )
 
-MOST_SONGS = 20000
+MAX_SONGS = 20000
 SETTINGS_FILE = "minislakh.json"
 
 
@@ -106,8 +106,8 @@ def _sweep(out: Path) -> None:
 
 
 def _check(num_songs: int, song_seconds: float | int, num_workers: int) -> None:
-    if not 1 <= num_songs <= MOST_SONGS:
-        raise ValueError(f"num_songs must lie in 1..{MOST_SONGS}, got {num_songs}")
+    if not 1 <= num_songs <= MAX_SONGS:
+        raise ValueError(f"num_songs must lie in 1..{MAX_SONGS}, got {num_songs}")
     if not 0.5 <= song_seconds <= 3600:
         raise ValueError(f"song_seconds must lie in 0.5..3600, got {song_seconds}")
     if num_workers < 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 from experiments.benchmarks import figures as figures_
 from experiments.benchmarks import machine
 from experiments.benchmarks.figures import Figures
-from experiments.benchmarks.race import MOST_DISTURBANCE
+from experiments.benchmarks.race import MAX_DISTURBANCE
 from experiments.benchmarks.sides import torch_version
 from experiments.config.command_line import CommandFlags
 
@@ -41,7 +41,7 @@ class Options:
         """What a reader of the table must know of the sides."""
         quiet = (
             "medians are over the quiet rounds, in which other programs took less than "
-            f"{MOST_DISTURBANCE:.0%} of the processors; over all where there was none"
+            f"{MAX_DISTURBANCE:.0%} of the processors; over all where there was none"
         )
         if self.torch:
             return [quiet]

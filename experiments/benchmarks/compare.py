@@ -24,7 +24,7 @@ from experiments.config.command_line import CommandFlags, run_command
 
 LEAST = 0.03
 # With fewer samples on either side their spread says too little; then this is the least change.
-FEWEST_SAMPLES, LEAST_WITHOUT_NOISE = 5, 0.10
+FEWEST_SAMPLES, MIN_WITHOUT_NOISE = 5, 0.10
 CONFIDENCE, RESAMPLES, SEED = 0.99, 4000, 0
 VERDICTS = ("worse", "better", "unchanged")
 
@@ -230,7 +230,7 @@ def _moved(ratio, interval, least):
     """A change by a factor counts as much upwards as downwards."""
     change = max(ratio, 1 / ratio) - 1
     if interval is None:
-        return change >= max(least, LEAST_WITHOUT_NOISE)
+        return change >= max(least, MIN_WITHOUT_NOISE)
     return change >= least and not interval[0] <= 1 <= interval[1]
 
 

@@ -29,7 +29,7 @@ COLUMNS = {
     "x best PyTorch at this precision": ["times_best_peer", ".2f"],
     "by rounds": ["times_best_peer_by_round", ".2f"],
     "memory of leanest": ["memory_of_leanest_peer", ".2f"],
-    "% of floor": ["floor_percent", ".0f"],
+    "% of roofline": ["roofline_percent", ".0f"],
 }
 """What a table shows of a side: a heading, and the key of a row with its format."""
 
@@ -42,7 +42,7 @@ def add_flags(flags: CommandFlags) -> None:
         "ours",
         "",
         "More sides of this project by their settings, separated by semicolons, e.g. "
-        "--ours='recurrence=scan;clips_per_turn=4,recurrence=scan'.",
+        "--ours='recurrence=scan;microbatch_size=4,recurrence=scan'.",
     )
 
 

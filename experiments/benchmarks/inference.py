@@ -11,7 +11,7 @@ the audio and the rolls of the whole song in the host's memory.
 import dataclasses
 import sys
 
-from experiments.benchmarks import command, contest, floor
+from experiments.benchmarks import command, contest, roofline
 from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -78,11 +78,11 @@ def _row(result: SideResult, results: list[SideResult], work: Workload, found: d
     side, song = result.side, f"{work.seconds / 60:.3g} min"
     more = {"song": song, "side": side.name}
     if result.seconds:
-        parts = floor.inference(work, side.precision)
-        least = floor.floor_seconds(parts, found, side.precision)
+        parts = roofline.inference(work, side.precision)
+        least = roofline.roofline_seconds(parts, found, side.precision)
         more |= contest.comparisons(result, results) | {
             "times_real_time": work.seconds / result.median,
-            "floor_percent": 100 * least / result.median,
+            "roofline_percent": 100 * least / result.median,
         }
     return timing(f"{side.name}, {side.precision}, {song}", result, **more)
 

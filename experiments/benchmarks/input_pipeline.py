@@ -35,13 +35,13 @@ from experiments.config.command_line import CommandFlags, run_command
 INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 WINDOWS = ((3.2, 32), (10.0, 16))  # seconds, batch size
 OURS, MIXED, PEER = "int16 + gains + notes", "float32 mixture + rolls", "published loader"
-SONGS, SONG_SECONDS, LEAST_GB = 340, 60.0, 2.0
+SONGS, SONG_SECONDS, MIN_GB = 340, 60.0, 2.0
 SPARSE_BYTES = 60_000_000_000
 
 # What must be reached: times the published loader, two cores over one, GB.
-LEAST_RATIO = {OURS: 15.0, MIXED: 8.0}
-LEAST_SCALING = 1.6
-MOST_MEMORY_GB = 1.0
+MIN_RATIO = {OURS: 15.0, MIXED: 8.0}
+MIN_SCALING = 1.6
+MAX_MEMORY_GB = 1.0
 _MEMORY_EVERY = 64  # batches
 
 
@@ -102,8 +102,8 @@ def _data(folder: Path, *, small: bool) -> tuple[Path, Path]:
     seconds = 12.0 if small else SONG_SECONDS
     minislakh.build(tree, num_songs=2 if small else SONGS, song_seconds=seconds, progress=not small)
     prepare.prepare("minislakh", tree, out=prepared, records=False, progress=not small)
-    if not small and _size_gb(tree) < LEAST_GB:
-        raise ValueError(f"{tree} holds {_size_gb(tree):.2f} GB, at least {LEAST_GB} are wanted")
+    if not small and _size_gb(tree) < MIN_GB:
+        raise ValueError(f"{tree} holds {_size_gb(tree):.2f} GB, at least {MIN_GB} are wanted")
     return tree, prepared
 
 
@@ -288,11 +288,11 @@ def markdown(figures: dict) -> str:
             continue
         name = f"{row['loader']}, {row['seconds']:g} s"
         if row["ratio"]:
-            aims.append((f"{name}: times the peer", row["ratio"], LEAST_RATIO[row["loader"]], True))
-        aims.append((f"{name}: two cores over one", row["scaling"], LEAST_SCALING, True))
+            aims.append((f"{name}: times the peer", row["ratio"], MIN_RATIO[row["loader"]], True))
+        aims.append((f"{name}: two cores over one", row["scaling"], MIN_SCALING, True))
     memory = figures["memory"]
     name = f"RssAnon in GB, reading a file of {memory['file_gb']:.0f} GB"
-    aims.append((name, memory["rss_anon_gb"], MOST_MEMORY_GB, False))
+    aims.append((name, memory["rss_anon_gb"], MAX_MEMORY_GB, False))
     lines.append("")
     for name, value, aim, more in aims:
         reached = value >= aim if more else value <= aim

@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.machine --device=gpu
 
-The rates are measured with JAX on large arrays; floor.py turns them into the least time that a
+The rates are measured with JAX on large arrays; roofline.py turns them into the least time that a
 piece of work can take.
 """
 

@@ -36,7 +36,7 @@ COLUMNS = {
     "compiled function": ["part", ""],
     "clips": ["batch", ""],
     "frames": ["frames", ""],
-    "clips a turn": ["clips_per_turn", ""],
+    "clips a turn": ["microbatch_size", ""],
     "precision": ["precision", ""],
     "temporary MB": ["median", ".1f"],
     "of the readable losses": ["share", ".3f"],
@@ -86,11 +86,11 @@ def _memory(flags: CommandFlags) -> None:
 def clustering_rows(work: Workload) -> list[dict]:
     """The gradient of the deep-clustering loss at every batch, one clip a turn and readable."""
     rows = []
-    for clips_per_turn in (1, 0):
+    for microbatch_size in (1, 0):
         works = [replace(work, batch_size=batch) for batch in BATCHES]
-        sizes = [clustering_mb(one, clips_per_turn=clips_per_turn) for one in works]
+        sizes = [clustering_mb(one, microbatch_size=microbatch_size) for one in works]
         rows += [
-            _row("clustering gradient", one, clips_per_turn, size, growth=size / sizes[0])
+            _row("clustering gradient", one, microbatch_size, size, growth=size / sizes[0])
             for one, size in zip(works, sizes, strict=True)
         ]
     return _with_shares(rows)
@@ -98,8 +98,8 @@ def clustering_rows(work: Workload) -> list[dict]:
 
 def step_rows(work: Workload, precision: str) -> list[dict]:
     """The whole training step, as training runs it, one clip a turn, and with readable losses."""
-    turns = sorted({1, ours.task(work).clips_per_turn})
-    sizes = {turn: step_mb(work, clips_per_turn=turn, precision=precision) for turn in turns}
+    turns = sorted({1, ours.task(work).microbatch_size})
+    sizes = {turn: step_mb(work, microbatch_size=turn, precision=precision) for turn in turns}
     sizes[0] = step_mb(work, readable=True, precision=precision)
     return _with_shares(
         [
@@ -109,8 +109,8 @@ def step_rows(work: Workload, precision: str) -> list[dict]:
     )
 
 
-def _row(part, work, clips_per_turn, megabytes, *, precision="float32", **more):
-    turn = f"{clips_per_turn} a turn" if clips_per_turn else "readable losses"
+def _row(part, work, microbatch_size, megabytes, *, precision="float32", **more):
+    turn = f"{microbatch_size} a turn" if microbatch_size else "readable losses"
     return row(
         f"{part}, {work.batch_size} x {work.num_frames} frames, {turn}, {precision}",
         unit="MB",
@@ -120,7 +120,7 @@ def _row(part, work, clips_per_turn, megabytes, *, precision="float32", **more):
         part=part,
         batch=str(work.batch_size),
         frames=str(work.num_frames),
-        clips_per_turn=str(clips_per_turn or "all, readable losses"),
+        microbatch_size=str(microbatch_size or "all, readable losses"),
         precision=precision,
         **more,
     )
@@ -132,19 +132,19 @@ def _with_shares(rows):
     return [one | {"share": one["median"] / whole[one["batch"], one["precision"]]} for one in rows]
 
 
-def clustering_mb(work: Workload, *, clips_per_turn: int) -> float:
+def clustering_mb(work: Workload, *, microbatch_size: int) -> float:
     """Temporary memory in MB of the gradient of the deep-clustering loss, with respect to features
-    and head; clips_per_turn 0 is the readable loss on the whole batch."""
-    task = ours.task(work, clips_per_turn=clips_per_turn or work.batch_size)
+    and head; microbatch_size 0 is the readable loss on the whole batch."""
+    task = ours.task(work, microbatch_size=microbatch_size or work.batch_size)
 
     def total(features, params, targets):
-        if clips_per_turn:
+        if microbatch_size:
             return head_losses(
                 features,
                 {HEAD: params},
                 targets,
                 {CLUSTERING: jnp.float32(0.1)},
-                clips_per_turn=clips_per_turn,
+                microbatch_size=microbatch_size,
                 options=task.options,
             )[0].mean()
         vectors = heads.embed(params, features, activation=task.options.embedding_activation)

@@ -10,8 +10,8 @@ import numpy as np
 from cerberus_jax import parallel
 from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.joint_loss import choose_clips_per_turn
-from cerberus_jax.lstm import paths
+from cerberus_jax.joint_loss import choose_microbatch_size
+from cerberus_jax.lstm import backends
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task, init_state
 from experiments.benchmarks.workload import NUM_PITCHES, Workload, loader_batch, song
@@ -24,7 +24,7 @@ _NOT_SETTINGS = {"grid", "instruments", "mesh", "parent", "name"}
 def make(work: Workload, mode: str, **settings):
     """A function of nothing that does one training step ('train') or one song ('infer').
 
-    Settings of 'train': clips_per_turn, and any field of Cerberus (precision, ...). Settings of
+    Settings of 'train': microbatch_size, and any field of Cerberus (precision, ...). Settings of
     'infer': exact, window_seconds, context_seconds, windows_per_call, and any field of Cerberus.
 
     Raises:
@@ -62,13 +62,13 @@ def insist_on_path(recurrence: str, *, batch: int, hidden: int, precision: str) 
     Raises:
         ValueError: unless this path of the recurrence runs here, or it is 'auto'.
     """
-    runs = paths.choose(recurrence, batch=batch, hidden=hidden, precision=precision)
+    runs = backends.choose(recurrence, batch=batch, hidden=hidden, precision=precision)
     if recurrence not in ("auto", runs):
         raise ValueError(f"recurrence: {recurrence!r} does not run here, {runs!r} would instead")
 
 
-def task(work: Workload, *, clips_per_turn: int = 0, **settings) -> Task:
-    """The training task of a workload; clips_per_turn 0 is that which training takes."""
+def task(work: Workload, *, microbatch_size: int = 0, **settings) -> Task:
+    """The training task of a workload; microbatch_size 0 is that which training takes."""
     model = network(work, **settings)
     insist_on_path(
         model.recurrence,
@@ -81,10 +81,10 @@ def task(work: Workload, *, clips_per_turn: int = 0, **settings) -> Task:
         mask_activation=model.mask_activation,
         precision=model.precision,
     )
-    turn = choose_clips_per_turn(
-        work.batch_size // jax.device_count(), work.num_frames, most=clips_per_turn
+    turn = choose_microbatch_size(
+        work.batch_size // jax.device_count(), work.num_frames, most=microbatch_size
     )
-    return Task(model=model, options=options, clips_per_turn=turn)
+    return Task(model=model, options=options, microbatch_size=turn)
 
 
 def _train(work, settings):

@@ -24,7 +24,7 @@ from pathlib import Path
 from experiments.benchmarks.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_DISTURBANCE = 0.10  # of all processors, by other programs
+MAX_DISTURBANCE = 0.10  # of all processors, by other programs
 QUIET_SECONDS = 60.0  # to wait for that, at most
 SHOWN_STDERR = 2000  # characters
 GRACE_SECONDS = 60.0  # after the limit of a race, in which a side must answer
@@ -77,7 +77,7 @@ class SideResult:
     @property
     def quiet(self) -> list[int]:
         """Turns that other programs did not disturb."""
-        return [k for k, other in enumerate(self.disturbance) if other < MOST_DISTURBANCE]
+        return [k for k, other in enumerate(self.disturbance) if other < MAX_DISTURBANCE]
 
     @property
     def clean(self) -> list[int]:
@@ -281,6 +281,6 @@ def wait_for_quiet(limit_seconds: float) -> bool:
         busy, began = busy_seconds(), time.monotonic()
         time.sleep(0.3)
         spent = (time.monotonic() - began) * os.cpu_count()
-        if (busy_seconds() - busy) / spent < MOST_DISTURBANCE:
+        if (busy_seconds() - busy) / spent < MAX_DISTURBANCE:
             return True
     return False

@@ -15,7 +15,7 @@ import time
 
 from experiments.benchmarks.workload import Workload
 
-TURN_SECONDS, LEAST_CALLS = 1.0, 5
+TURN_SECONDS, MIN_CALLS = 1.0, 5
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -42,7 +42,7 @@ def _turn(call, repeat):
     start, began = _cpu_seconds(), time.perf_counter()
     if repeat > 1:
         float(call())
-        enough = max(LEAST_CALLS, math.ceil(TURN_SECONDS / (time.perf_counter() - began)))
+        enough = max(MIN_CALLS, math.ceil(TURN_SECONDS / (time.perf_counter() - began)))
         repeat = min(repeat, enough)
     cpu, began = _cpu_seconds(), time.perf_counter()
     for _ in range(repeat):

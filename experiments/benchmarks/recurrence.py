@@ -1,13 +1,13 @@
-"""The bidirectional LSTM by itself: microseconds of a serial step, path by path.
+"""The bidirectional LSTM by itself: microseconds of a serial step, backend by backend.
 
     python -m experiments.benchmarks.recurrence --device=gpu
 
-Every path of this project that the backend has, beside PyTorch's nn.LSTM, flax's own cells and, on
+Every backend of the recurrence that runs here, beside PyTorch's nn.LSTM, flax's own cells and, on
 a GPU, JAX's binding of cuDNN. A serial step is one moment of one layer, both directions at once, in
 one pass: those of a layer must follow one another, so that their latency bounds the whole however
 fast the machine is. `loop` is one layer whose inputs are of width 1, which leaves the recurrence
 alone; `layer` is an inner layer; `trunk` is all four, from spectra. `accuracy` races nobody: it
-tells how far the values and gradients of every path are from float64 on the CPU.
+tells how far the values and gradients of every backend are from float64 on the CPU.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ import sys
 import time
 from dataclasses import replace
 
-from cerberus_jax.lstm import PATHS
-from experiments.benchmarks import command, contest, floor, race, sides
+from cerberus_jax.lstm import BACKENDS
+from experiments.benchmarks import command, contest, race, roofline, sides
 from experiments.benchmarks import recurrence_accuracy as accuracy
 from experiments.benchmarks.figures import Figures, row, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -39,8 +39,8 @@ COLUMNS = {
     "largest relative error": ["relative_error", ".1e"],
     "median s": ["seconds", ".4g"],
     "us a serial step": ["step_microseconds", ".2f"],
-    "floor, us": ["floor_microseconds", ".2f"],
-    "% of floor": ["floor_percent", ".0f"],
+    "roofline, us": ["roofline_microseconds", ".2f"],
+    "% of roofline": ["roofline_percent", ".0f"],
     "x PyTorch at this precision": ["times_peer", ".2f"],
 }
 
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     flags = command.race_flags(
         "recurrence",
         "[--batch=8] [--parts=accuracy,loop,layer,trunk]",
-        "Race the paths of the recurrence, forward and with the backward pass, beside PyTorch,\n"
+        "Race the backends of the recurrence, forward and with the backward pass, beside PyTorch,\n"
         "flax and cuDNN.",
         rounds=5,
     )
@@ -84,10 +84,10 @@ def _recurrence(flags: CommandFlags) -> None:
 
 
 def add_accuracy(figures: Figures, work: Workload, limit_seconds: float) -> None:
-    """A row for the values and one for the gradients of every path, or a note where it failed."""
+    """A row for the values and one for the gradients of a backend, or a note where it failed."""
     device = figures.config["device"]
     for one in accuracy.measure(device, work, limit_seconds=limit_seconds):
-        side, precision = f"cerberus_jax {one['path']}", one["precision"]
+        side, precision = f"cerberus_jax {one['backend']}", one["precision"]
         if "error" in one:
             figures.notes.append(f"{side}, {precision}, {ACCURACY}, failed: {one['error']}")
             continue
@@ -109,19 +109,19 @@ def part_of(part: str, work: Workload) -> Workload:
 def race_sides(chosen: command.Options) -> list[Side]:
     """All sides of a race; flax and JAX's binding of cuDNN have full precision alone."""
     device, full = chosen.device, sides.FULL_PRECISION[chosen.device]
-    paths = [path for path in PATHS if path != "auto"]
+    backends = [backend for backend in BACKENDS if backend != "auto"]
     if device == "cpu":
-        paths = [path for path in paths if path not in ONLY_ON_GPU]
+        backends = [backend for backend in backends if backend not in ONLY_ON_GPU]
     found = []
     for precision in (full,) if chosen.small else (full, "bfloat16"):
         environment = sides.environment(device, precision)
         if chosen.torch:
             settings = {"device": device, "precision": precision}
             found.append(Side("PyTorch", PEER, settings, precision, chosen.peer_python))
-        for path in paths:
-            settings = {"kind": "trunk", "recurrence": path}
+        for backend in backends:
+            settings = {"kind": "trunk", "recurrence": backend}
             settings["precision"] = sides.of_network(precision)
-            name = f"cerberus_jax {path}"
+            name = f"cerberus_jax {backend}"
             found.append(Side(name, OURS, settings, precision, environment=environment))
     environment = sides.environment(device, full)
     for kind in ("linen", "cudnn") if device == "gpu" else ("linen",):
@@ -136,12 +136,12 @@ def _row(part, mode, result: SideResult, results, work, found):
     more = {"part": part, "passes": passes, "side": result.side.name}
     if result.seconds:
         steps = serial_steps(work, mode)
-        least = floor.floor_seconds(floor_parts(work, mode, precision), found, precision)
+        least = roofline.roofline_seconds(roofline_parts(work, mode, precision), found, precision)
         more |= {
             "seconds": result.median,
             "step_microseconds": 1e6 * result.median / steps,
-            "floor_microseconds": 1e6 * least / steps,
-            "floor_percent": 100 * least / result.median,
+            "roofline_microseconds": 1e6 * least / steps,
+            "roofline_percent": 100 * least / result.median,
         }
         for peer in results:
             if peer.side.factory == PEER and peer.seconds and peer.side.precision == precision:
@@ -151,13 +151,15 @@ def _row(part, mode, result: SideResult, results, work, found):
 
 def serial_steps(work: Workload, mode: str) -> int:
     """Steps that must follow one another."""
-    both = floor.serial_steps(work)
+    both = roofline.serial_steps(work)
     return both // 2 if mode == "forward" else both
 
 
-def floor_parts(work: Workload, mode: str, precision: str) -> list[floor.Part]:
+def roofline_parts(work: Workload, mode: str, precision: str) -> list[roofline.Part]:
     """The parts that belong to the layers; a forward pass alone keeps nothing for a backward."""
-    parts = {"forward": floor.inference, "gradient": floor.training_step}[mode](work, precision)
+    parts = {"forward": roofline.inference, "gradient": roofline.training_step}[mode](
+        work, precision
+    )
     return [part for part in parts if part.name.startswith(("trunk", "recurren"))]
 
 

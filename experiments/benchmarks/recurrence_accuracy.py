@@ -1,9 +1,9 @@
 """How far every path of the recurrence is from float64 on the CPU, in values and in gradients.
 
 The reference is the scan in float64 and what JAX's autodiff makes of it, so that it shares no
-hand-written backward pass with the paths. Errors are relative to the largest number of the result.
-The paths run in a process of their own, the kernel last: should that hang or crash, what came
-before is known.
+hand-written backward pass with the backends. Errors are relative to the largest number of the
+result. The backends run in a process of their own, the kernel last: should that hang or crash,
+what came before is known.
 """
 
 import functools
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.lstm import PATHS, paths, persistent, scan
+from cerberus_jax.lstm import BACKENDS, backends, persistent, scan
 from experiments.benchmarks.ours import insist_on_path
 from experiments.benchmarks.sides import environment, of_network
 from experiments.benchmarks.workload import SEED, Workload
@@ -34,7 +34,7 @@ MATMUL = {"tf32": "tensorfloat32"}
 
 def contestants(device: str) -> list[tuple[str, str]]:
     """(path, precision) of all that there is on a device, the kernel last."""
-    scans = [path for path in PATHS if path.startswith("scan")]
+    scans = [name for name in BACKENDS if name.endswith("scan")]
     found = [(path, precision) for precision in PRECISIONS[device] for path in scans]
     if device == "gpu":
         return [*found, ("persistent", "bfloat16")]
@@ -57,12 +57,12 @@ def errors(work: Workload, path: str, precision: str) -> dict[str, float]:
         sizes = {"batch": work.batch_size, "hidden": work.hidden}
         insist_on_path(path, **sizes, precision=of_network(precision))
     inputs, kernel, cotangent = map(jnp.asarray, arrays(work))
-    recur, transpose, _ = paths.path(path, interpret=interpret)
+    forward, vjp, _ = backends.backend(path, interpret=interpret)
     settings = {"precision": of_network(precision)}
 
     def both(inputs, kernel, cotangent):
-        hidden, kept = recur(tuple(inputs), kernel, keep=True, **settings)
-        return hidden, transpose(kernel, kept, tuple(cotangent), **settings)
+        hidden, residuals = forward(tuple(inputs), kernel, with_residuals=True, **settings)
+        return hidden, vjp(kernel, residuals, tuple(cotangent), **settings)
 
     with jax.default_matmul_precision(MATMUL.get(precision, "float32")):
         run = both if interpret else jax.jit(both)  # its search for races is no part of a program
@@ -79,8 +79,8 @@ def reference(work: Workload) -> list[np.ndarray]:
     """Hidden states and gradients of the gate inputs in float64 on the CPU, by autodiff."""
 
     def hidden(inputs):
-        settings = {"precision": "float32", "together": False, "keep": False}
-        return jnp.stack(scan.recur((inputs[0], inputs[1]), kernel, **settings)[0])
+        settings = {"precision": "float32", "batched": False, "with_residuals": False}
+        return jnp.stack(scan.forward((inputs[0], inputs[1]), kernel, **settings)[0])
 
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         inputs, kernel, cotangent = (jnp.asarray(a, jnp.float64) for a in arrays(work))
@@ -102,7 +102,7 @@ def _relative_error(found, expected):
 
 
 def measure(device: str, work: Workload, *, limit_seconds: float) -> Iterator[dict]:
-    """'path' and 'precision' of each contestant with its `errors`, or with an 'error'."""
+    """'backend' and 'precision' of each contestant with its `errors`, or with an 'error'."""
     spec = json.dumps({"device": device, "work": work.__dict__})
     variables = environment(device, "bfloat16")
     variables["JAX_PLATFORMS"] = ",".join(dict.fromkeys([variables["JAX_PLATFORMS"], "cpu"]))
@@ -122,7 +122,7 @@ def measure(device: str, work: Workload, *, limit_seconds: float) -> Iterator[di
     known = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
     yield from known
     for path, precision in contestants(device)[len(known) :]:
-        yield {"path": path, "precision": precision, "error": why}
+        yield {"backend": path, "precision": precision, "error": why}
 
 
 def _serve(spec: dict) -> None:
@@ -132,7 +132,7 @@ def _serve(spec: dict) -> None:
             found = errors(Workload(**spec["work"]), path, precision)
         except Exception as error:  # of any kind: the others go on, and the report says which
             found = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
-        print(json.dumps({"path": path, "precision": precision} | found), flush=True)
+        print(json.dumps({"backend": path, "precision": precision} | found), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ handed both ready made.
 import dataclasses
 import sys
 
-from experiments.benchmarks import command, contest, floor
+from experiments.benchmarks import command, contest, roofline
 from experiments.benchmarks.contest import EAGER, PUBLISHED
 from experiments.benchmarks.figures import Figures, timing
 from experiments.benchmarks.race import Side, SideResult
@@ -92,11 +92,11 @@ def _row(result: SideResult, results: list[SideResult], work: Workload, found: d
     side = result.side
     more = {"batch": str(work.batch_size), "side": side.name}
     if result.seconds:
-        parts = floor.training_step(work, side.precision)
-        least = floor.floor_seconds(parts, found, side.precision)
+        parts = roofline.training_step(work, side.precision)
+        least = roofline.roofline_seconds(parts, found, side.precision)
         more |= contest.comparisons(result, results) | {
             "examples_per_second": work.batch_size / result.median,
-            "floor_percent": 100 * least / result.median,
+            "roofline_percent": 100 * least / result.median,
         }
     name = f"{side.name}, {side.precision}, batch {work.batch_size}"
     return timing(name, result, **more)

@@ -10,7 +10,7 @@ import numpy as np
 NUM_PITCHES = 88
 LOWEST_PITCH = 21
 NOTES_PER_SECOND = 8  # of each source
-MOST_NOTE_FRAMES = 30
+MAX_NOTE_FRAMES = 30
 SEED = 1
 
 
@@ -67,7 +67,7 @@ def loader_batch(work: Workload) -> dict[str, np.ndarray]:
     sources = np.clip(3000 * rng.standard_normal((*lead, work.num_samples), np.float32), -3e4, 3e4)
     num_notes = max(1, round(NOTES_PER_SECOND * work.seconds))
     first = rng.integers(0, work.num_frames, (*lead, num_notes))
-    length = rng.integers(1, MOST_NOTE_FRAMES, first.shape)
+    length = rng.integers(1, MAX_NOTE_FRAMES, first.shape)
     end = np.minimum(first + length, work.num_frames)
     pitch = rng.integers(LOWEST_PITCH, LOWEST_PITCH + NUM_PITCHES, first.shape)
     return {

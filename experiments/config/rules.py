@@ -13,7 +13,7 @@ INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 LOSSES = ("deep_clustering", "mask_inference", "transcription")
 
 # Frames are int16 in a batch, and seeds must fit JAX's 32-bit keys.
-_MOST_FRAMES = 2**15 - 1
+_MAX_FRAMES = 2**15 - 1
 _LARGEST_SEED = 2**31 - 1
 
 Rule = tuple[str, Callable[[object], bool]]
@@ -67,9 +67,9 @@ _RULES: dict[str, Rule] = {
     "model.embedding_dim": _at_least(1),
     "model.embedding_activation": _one_of("sigmoid", "tanh"),
     "model.mask_activation": _one_of("softmax", "sigmoid"),
-    "model.input_scaling": _one_of("clip_db", "clip_db_affine", "db_affine", "linear"),
+    "model.input_scaling": _one_of("excerpt_db", "excerpt_db_affine", "db_affine", "linear"),
     "model.precision": _one_of("float32", "bfloat16"),
-    "model.recurrence": _one_of("auto", "scan", "scan_together", "persistent"),
+    "model.recurrence": _one_of("auto", "scan", "batched_scan", "persistent"),
     "loss.deep_clustering": _at_least(0),
     "loss.mask_inference": _at_least(0),
     "loss.transcription": _at_least(0),
@@ -78,7 +78,7 @@ _RULES: dict[str, Rule] = {
     "loss.transcription_normaliser": _one_of("cells", "active"),
     "loss.deep_clustering_stride": _at_least(1),
     "loss.mask_inference_stride": _at_least(1),
-    "loss.clips_per_turn": _at_least(0),
+    "loss.microbatch_size": _at_least(0),
     "optimizer.learning_rate": _above(0),
     "optimizer.b1": _from_below(0, 1),
     "optimizer.b2": _from_below(0, 1),
@@ -152,10 +152,10 @@ def _check_frames(values: Mapping[str, object]) -> None:
     for field in ("excerpt_seconds", "evaluation.excerpt_seconds"):
         num_samples = round(values[field] * grid.sample_rate_hz)
         num_frames = grid.num_frames(num_samples)
-        if num_samples < grid.window or num_frames > _MOST_FRAMES:
+        if num_samples < grid.window or num_frames > _MAX_FRAMES:
             raise ValueError(
                 f"config: {field} must cover at least one window ({grid.window} samples) and "
-                f"at most {_MOST_FRAMES} frames, got {values[field]} s = {num_samples} samples, "
+                f"at most {_MAX_FRAMES} frames, got {values[field]} s = {num_samples} samples, "
                 f"{num_frames} frames"
             )
     for field in ("loss.deep_clustering_stride", "loss.mask_inference_stride"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from experiments.runtime.cache_folder import cache_folder
 
 JAX_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-MOST_BYTES = 512 * 2**20
+MAX_BYTES = 512 * 2**20
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -40,7 +40,7 @@ def keep_compiled() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        forget_oldest(folder.parent, most_bytes=MOST_BYTES)
+        forget_oldest(folder.parent, most_bytes=MAX_BYTES)
     except OSError as error:
         print(
             f"Compiled programs are not kept: {error.strerror}: {folder}. For another place set "

@@ -14,7 +14,7 @@ from pathlib import Path
 VARIABLE = "GLIBC_TUNABLES"
 TUNABLE = "glibc.malloc.hugetlb"
 _MODES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-_LEAST_GLIBC = (2, 35)
+_MIN_GLIBC = (2, 35)
 
 
 def restart_with_huge_pages() -> None:
@@ -35,4 +35,4 @@ def on_request_only(modes: Path = _MODES) -> bool:
     if sys.platform != "linux" or "CS_GNU_LIBC_VERSION" not in os.confstr_names:
         return False
     version = tuple(map(int, re.findall(r"\d+", os.confstr("CS_GNU_LIBC_VERSION") or "")[:2]))
-    return version >= _LEAST_GLIBC and modes.exists() and "[madvise]" in modes.read_text()
+    return version >= _MIN_GLIBC and modes.exists() and "[madvise]" in modes.read_text()

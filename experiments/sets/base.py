@@ -87,12 +87,13 @@ def _model() -> ConfigDict:
     # 'softmax' over the instruments | 'sigmoid' (nussl 2019-10; the authors' published estimates
     # sum to the mixture).
     model.mask_activation = "softmax"
-    # Trunk input: 'clip_db' = (dB + 80) / 80, dB relative to the clip's maximum (nussl 2019-10,
-    # scaled by us) | 'clip_db_affine' = the same with a learned scale and shift per bin | 'linear'
-    # magnitude and 'db_affine' = absolute dB with scale and shift, both for imported networks.
-    model.input_scaling = "clip_db"
+    # Trunk input: 'excerpt_db' = (dB + 80) / 80, dB relative to the excerpt's maximum (nussl
+    # 2019-10, scaled by us) | 'excerpt_db_affine' = the same with a learned scale and shift per
+    # bin | 'linear' magnitude and 'db_affine' = absolute dB with scale and shift, both for
+    # imported networks.
+    model.input_scaling = "excerpt_db"
     model.precision = "float32"  # 'float32' | 'bfloat16' for the products inside the network (ours)
-    # How the trunk's loop is computed: 'auto' = by the backend | 'scan' | 'scan_together' = both
+    # How the trunk's loop is computed: 'auto' = by the backend | 'scan' | 'batched_scan' = both
     # directions in one product | 'persistent' = one kernel, NVIDIA Hopper only (ours)
     model.recurrence = "auto"
     return model
@@ -115,7 +116,7 @@ def _loss() -> ConfigDict:
     loss.deep_clustering_stride = 1  # frames; N = use one frame in N, random phase (ours: 1 = all)
     loss.mask_inference_stride = 1  # frames; as above
     # clips whose embeddings are in memory together; 0 = chosen for the backend (ours)
-    loss.clips_per_turn = 0
+    loss.microbatch_size = 0
     return loss
 
 

@@ -27,14 +27,14 @@ def get_config() -> ConfigDict:
     config.model.layers = 2
     config.model.hidden = 128
     config.model.dropout = 0.0
-    config.model.input_scaling = "clip_db_affine"
+    config.model.input_scaling = "excerpt_db_affine"
     config.loss.deep_clustering = 0.1
     config.loss.mask_inference = 0.6
     config.loss.transcription = 0.8
     config.loss.transcription_normaliser = "active"
     config.loss.deep_clustering_stride = 8
     config.loss.mask_inference_stride = 2
-    config.loss.clips_per_turn = 8
+    config.loss.microbatch_size = 8
     config.optimizer.learning_rate = 4e-3
     config.optimizer.b2 = 0.99
     config.optimizer.schedule = "cosine"

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from cerberus_jax.decoding import with_levels
+from cerberus_jax.decoding import with_velocities
 from cerberus_jax.inference import Predictor
-from cerberus_jax.note_stream import LevelStream, NoteStream
+from cerberus_jax.note_stream import EnvelopeStream, NoteStream
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio_stream import (
     SUBTYPES,
@@ -196,11 +196,11 @@ class StemFiles:
 def _write_files(song, folder, info, predictor, options, reference, on_progress):
     rate = info.sample_rate_hz
     by_song = predictor.level == "song" and not predictor.exact
-    reference_level = predictor.song_level(_readable(song), rate) if by_song else None
+    reference_level = predictor.song_db_reference(_readable(song), rate) if by_song else None
     mixture = _Tee(_readable(song))
     transcribes = "transcription" in predictor.model.heads
     notes = NoteStream(predictor.decode, predictor.grid)
-    levels = LevelStream(rate, predictor.grid)
+    levels = EnvelopeStream(rate, predictor.grid)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
@@ -219,7 +219,9 @@ def _write_files(song, folder, info, predictor, options, reference, on_progress)
     if transcribes:
         loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
         whole = notes.finish()
-        found = {name: with_levels(whole[name], loudness[name], predictor.grid) for name in written}
+        found = {
+            name: with_velocities(whole[name], loudness[name], predictor.grid) for name in written
+        }
         write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
         write_notes(folder / NOTES_FILE, found)
     if page:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 NUM_ROWS = 160
-MOST_COLUMNS = 3000
+MAX_COLUMNS = 3000
 RANGE_DB = 70.0
 _FRAMES_PER_COLUMN = 3
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 16000.0
@@ -29,7 +29,7 @@ class Spectrogram:
         # A power of two: lengths with large prime factors take several times as long.
         self._window = max(1 << round(np.log2(0.085 * sample_rate_hz)), 16)
         self._taper = np.hanning(self._window + 1)[:-1].astype(np.float32)
-        columns = int(np.clip(num_samples / (0.02 * sample_rate_hz), 1, MOST_COLUMNS))
+        columns = int(np.clip(num_samples / (0.02 * sample_rate_hz), 1, MAX_COLUMNS))
         count = columns * _FRAMES_PER_COLUMN
         centres = ((np.arange(count) + 0.5) * num_samples / count).astype(np.int64)
         self._begins = centres - self._window // 2

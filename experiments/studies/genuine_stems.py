@@ -56,7 +56,7 @@ NEAR_SECONDS = 0.032
 # The result itself; that of the other windows, without border there; a jump between the two at each
 # border. The first may exceed the second by this much, since the two estimates differ.
 KINDS = ("", "_without_border", "_with_jumps")
-MOST_RATIO = {"roughness": 1.5, "click": 1.5}
+MAX_RATIO = {"roughness": 1.5, "click": 1.5}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -228,7 +228,7 @@ def _show_borders(reference: Reference, predictor: Predictor, prediction: Predic
     print(f"{'':<10}{''.join(f'{title:>10}' for title in titles)}")
     for name, values in zip(predictor.instruments, measured, strict=True):
         print(f"{name:<10}{''.join(_cell(value) for value in values.values())}")
-    for measure, most in MOST_RATIO.items():
+    for measure, most in MAX_RATIO.items():
         ratio, jump = (
             max(v[f"{measure}{kind}"] / v[f"{measure}{KINDS[1]}"] for v in measured)
             for kind in (KINDS[0], KINDS[2])

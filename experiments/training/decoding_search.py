@@ -30,7 +30,7 @@ CANDIDATES = {
     "max_gap_frames": (0, 1, 2, 3),
     "onset_shift_seconds": (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03),
 }
-LEAST_GAIN = 0.002  # a setting is changed for no less: smaller differences are chance
+MIN_GAIN = 0.002  # a setting is changed for no less: smaller differences are chance
 _DECIMALS = 4  # mir_eval compares times rounded to these
 _PITCHES = 128
 
@@ -116,7 +116,7 @@ def search(
     """The decoding with the best criterion, found along one setting after the other, twice.
 
     The threshold takes the best candidate, the middle one of several; any other setting keeps its
-    value unless another gains at least LEAST_GAIN. Without a reference note `base` is returned.
+    value unless another gains at least MIN_GAIN. Without a reference note `base` is returned.
 
     Args:
         task: what to score on.
@@ -131,7 +131,7 @@ def search(
         for name in settings:
             candidates = [replace(config, **{name: value}) for value in CANDIDATES[name]]
             found = np.array([task.criterion(candidate) for candidate in candidates])
-            if name != "threshold" and found.max() < task.criterion(config) + LEAST_GAIN:
+            if name != "threshold" and found.max() < task.criterion(config) + MIN_GAIN:
                 continue
             best = np.flatnonzero(found >= found.max() - 1e-9)
             config = candidates[best[len(best) // 2]]

@@ -45,7 +45,7 @@ def test_a_small_run_without_pytorch(name, names, no_torch, tmp_path, capsys):
     for row in found.rows:
         assert row["error"] is None
         assert row["median"] > 0
-        assert 0 < row["floor_percent"] < 100
+        assert 0 < row["roofline_percent"] < 100
         assert row["name"].startswith(f"{row['side']}, float32, ")
         assert f"| {row['side']} | float32 |" in table
     assert file.with_suffix(".md").read_text() == table
@@ -136,16 +136,16 @@ def test_who_races_on_a_gpu():
 
 
 def test_who_races_as_asked():
-    argv = ["--precision=bfloat16", "--forms=eager", "--ours=recurrence=scan,clips_per_turn=4"]
+    argv = ["--precision=bfloat16", "--forms=eager", "--ours=recurrence=scan,microbatch_size=4"]
     assert shown(contests(argv)) == [
         [
             "PyTorch eager bfloat16",
             "cerberus_jax bfloat16",
-            "cerberus_jax recurrence=scan,clips_per_turn=4 bfloat16",
+            "cerberus_jax recurrence=scan,microbatch_size=4 bfloat16",
         ]
     ]
     (sides_,) = contests(argv)
-    own = {"precision": "bfloat16", "recurrence": "scan", "clips_per_turn": 4}
+    own = {"precision": "bfloat16", "recurrence": "scan", "microbatch_size": 4}
     assert sides_[2].settings == own
     assert shown(contests(torch=None)) == [["cerberus_jax float32", "cerberus_jax bfloat16"]]
     assert "PyTorch compile float32" not in shown(contests(small=True))[0]

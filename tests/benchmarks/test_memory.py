@@ -17,16 +17,16 @@ from experiments.benchmarks.workload import SMALL, Workload, loader_batch
 BEST_FORM_MB = {8: 84, 16: 90}
 
 
-def clustering_mb(batch, frames, *, clips_per_turn=1):
+def clustering_mb(batch, frames, *, microbatch_size=1):
     work = replace(memory.with_frames(Workload(), frames), batch_size=batch)
     assert work.num_frames == frames
-    return memory.clustering_mb(work, clips_per_turn=clips_per_turn)
+    return memory.clustering_mb(work, microbatch_size=microbatch_size)
 
 
 def test_clip_by_clip_memory_hardly_grows_with_the_batch():
     sizes = [clustering_mb(batch, 400) for batch in (8, 32)]
     assert sizes[1] <= 1.25 * sizes[0]
-    assert clustering_mb(8, 400, clips_per_turn=0) > 4 * sizes[0]
+    assert clustering_mb(8, 400, microbatch_size=0) > 4 * sizes[0]
 
 
 @pytest.mark.parametrize("batch", BEST_FORM_MB)
@@ -35,7 +35,7 @@ def test_clip_by_clip_memory_is_at_most_that_of_the_best_form_known(batch):
 
 
 def test_the_readable_step_makes_the_same_update():
-    task = ours.task(replace(SMALL, dropout=0.0), clips_per_turn=1)
+    task = ours.task(replace(SMALL, dropout=0.0), microbatch_size=1)
     batch, key = jax.tree.map(jnp.asarray, loader_batch(SMALL)), jax.random.key(0)
     state = jax.jit(lambda: steps.init_state(task, key, batch))()
     weights = {name: jnp.float32(value) for name, value in ours.LOSS_WEIGHTS.items()}

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmarks import floor, ours, recurrence, recurrence_ours
+from experiments.benchmarks import ours, recurrence, recurrence_ours, roofline
 from experiments.benchmarks.figures import read
 from experiments.benchmarks.workload import SMALL, Workload
 
@@ -41,12 +41,12 @@ def test_operations_of_the_floor():
     rows, gates = work.batch_size * work.num_frames, 8 * work.hidden
     inputs = gates * (work.num_bins + 3 * 2 * work.hidden)
     loop = 4 * gates * work.hidden
-    forward = floor.total_flops(recurrence.floor_parts(work, "forward", "float32"))
+    forward = roofline.total_flops(recurrence.roofline_parts(work, "forward", "float32"))
     assert forward == 2 * rows * (inputs + loop)
-    both = floor.total_flops(recurrence.floor_parts(work, "gradient", "float32"))
+    both = roofline.total_flops(recurrence.roofline_parts(work, "gradient", "float32"))
     assert both == 3 * forward - 2 * rows * gates * work.num_bins
-    narrow = recurrence.floor_parts(recurrence.part_of("loop", work), "forward", "float32")
-    assert floor.total_flops(narrow) == 2 * rows * gates * (1 + work.hidden)
+    narrow = recurrence.roofline_parts(recurrence.part_of("loop", work), "forward", "float32")
+    assert roofline.total_flops(narrow) == 2 * rows * gates * (1 + work.hidden)
 
 
 def test_linen_s_cells_compute_what_the_trunk_computes():

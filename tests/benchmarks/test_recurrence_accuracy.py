@@ -68,18 +68,18 @@ def test_a_path_that_does_not_run_here():
 
 
 def test_those_that_a_crash_leaves_out_say_why(monkeypatch):
-    first = {"path": "scan", "precision": "float32", "values": 1e-7, "gradients": 1e-7}
+    first = {"backend": "scan", "precision": "float32", "values": 1e-7, "gradients": 1e-7}
     done = subprocess.CompletedProcess([], -11, json.dumps(first) + "\n", "segmentation fault")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     found = list(accuracy.measure("cpu", WORK, limit_seconds=10))
     assert found[0] == first
-    assert [(one["path"], one["precision"]) for one in found] == accuracy.contestants("cpu")
+    assert [(one["backend"], one["precision"]) for one in found] == accuracy.contestants("cpu")
     assert all(one["error"] == "ended with code -11: segmentation fault" for one in found[1:])
 
 
 def test_a_hang_leaves_what_was_known(monkeypatch):
     def hangs(*_, timeout, **__):
-        line = b'{"path": "scan", "precision": "float32", "values": 1e-7, "gradients": 1e-7}\n'
+        line = b'{"backend": "scan", "precision": "float32", "values": 1e-7, "gradients": 1e-7}\n'
         raise subprocess.TimeoutExpired("python", timeout, output=line)
 
     monkeypatch.setattr(subprocess, "run", hangs)
@@ -90,8 +90,8 @@ def test_a_hang_leaves_what_was_known(monkeypatch):
 
 def test_the_benchmark_shows_the_errors_and_names_failures(tmp_path, monkeypatch, capsys):
     measured = [
-        {"path": "scan", "precision": "float32", "values": 1e-7, "gradients": 2e-7},
-        {"path": "persistent", "precision": "bfloat16", "error": "out of luck"},
+        {"backend": "scan", "precision": "float32", "values": 1e-7, "gradients": 2e-7},
+        {"backend": "persistent", "precision": "bfloat16", "error": "out of luck"},
     ]
     monkeypatch.setattr(accuracy, "measure", lambda *_, **__: iter(measured))
     path = tmp_path / "recurrence.json"
@@ -108,5 +108,5 @@ def test_the_benchmark_shows_the_errors_and_names_failures(tmp_path, monkeypatch
 
 def test_the_process_measures_every_contestant():
     found = list(accuracy.measure("cpu", WORK, limit_seconds=120))
-    assert [(one["path"], one["precision"]) for one in found] == accuracy.contestants("cpu")
+    assert [(one["backend"], one["precision"]) for one in found] == accuracy.contestants("cpu")
     assert all(0 < one["gradients"] < BOUNDS[one["precision"]] for one in found)

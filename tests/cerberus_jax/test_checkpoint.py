@@ -13,7 +13,7 @@ from cerberus_jax.steps import init_state
 from tests.full_disk import room_for
 from tests.tiny_network import noise_batch, tiny_model, tiny_task
 
-TASK = tiny_task(model=tiny_model(input_scaling="clip_db_affine", embedding_activation="tanh"))
+TASK = tiny_task(model=tiny_model(input_scaling="excerpt_db_affine", embedding_activation="tanh"))
 METADATA = {"model": checkpoint.model_to_json(TASK.model), "decoding": {"piano": {"a": 1}}}
 
 
@@ -126,7 +126,7 @@ def test_a_full_disk_is_one_error_and_leaves_the_last_checkpoint(run, tmp_path, 
 
 
 def test_another_architecture_names_its_first_parameters(run, tmp_path):
-    wider = tiny_model(hidden=9, input_scaling="clip_db_affine", embedding_activation="tanh")
+    wider = tiny_model(hidden=9, input_scaling="excerpt_db_affine", embedding_activation="tanh")
     with pytest.raises(
         ValueError,
         match=r"run: .*: embedding_head/kernel \(\[16, 5, 65\] in the checkpoint.*and \d more",

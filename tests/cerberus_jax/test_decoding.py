@@ -10,9 +10,9 @@ from cerberus_jax.decoding import (
     MIDDLE_VELOCITY,
     DecodingConfig,
     decode,
-    frame_levels,
+    frame_envelope,
     segment,
-    with_levels,
+    with_velocities,
 )
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
@@ -146,30 +146,30 @@ def test_louder_notes_have_higher_velocities():
     rate, amplitudes = 16000, np.array([0.1, 0.4, 0.2])
     time = np.arange(3 * rate) / rate
     source = (np.sin(2 * np.pi * 440 * time) * amplitudes[time.astype(int)])[None]
-    levels = frame_levels(source, rate, GRID)
+    levels = frame_envelope(source, rate, GRID)
     np.testing.assert_allclose(levels[[30, 93, 155]], amplitudes / np.sqrt(2), rtol=0.02)
     intervals = np.array([[0.2, 0.8], [1.2, 1.8], [2.2, 2.8]])
     notes = Notes(intervals, np.full(3, 60), np.full(3, 100))
-    found = with_levels(notes, levels, GRID)
+    found = with_velocities(notes, levels, GRID)
     np.testing.assert_array_equal(found.intervals, notes.intervals)
     expected = MIDDLE_VELOCITY * np.sqrt(amplitudes / 0.2)
     np.testing.assert_allclose(found.velocities, expected, atol=1)
     doubtful = Notes(intervals, np.full(3, 60), np.array([25, 100, 100]))
-    np.testing.assert_allclose(with_levels(doubtful, levels, GRID).velocities[0], 28, atol=1)
+    np.testing.assert_allclose(with_velocities(doubtful, levels, GRID).velocities[0], 28, atol=1)
 
 
 def test_levels_know_the_rate_of_their_source():
     source = np.repeat([[1.0, 0.0, 2.0]], 44100, axis=1)
-    levels = frame_levels(source, 44100, GRID)
+    levels = frame_envelope(source, 44100, GRID)
     assert len(levels) == GRID.num_frames(3 * 16000)
     np.testing.assert_allclose(levels[[10, 100, 180]], [1, 0, 2])
 
 
 def test_velocities_without_a_level_stay():
     notes = decode(roll_of([0.0, 0.5, 0.5]), GRID)
-    assert with_levels(notes, np.zeros(3), GRID) == notes
-    assert with_levels(notes, np.zeros(0), GRID) == notes
-    assert len(with_levels(Notes.empty(), np.ones(3), GRID)) == 0
+    assert with_velocities(notes, np.zeros(3), GRID) == notes
+    assert with_velocities(notes, np.zeros(0), GRID) == notes
+    assert len(with_velocities(Notes.empty(), np.ones(3), GRID)) == 0
 
 
 def test_segments_of_rows_are_those_of_each_row():

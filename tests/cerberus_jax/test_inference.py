@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax.checkpoint import CheckpointWriter, model_to_json
-from cerberus_jax.decoding import DecodingConfig, frame_levels, with_levels
+from cerberus_jax.decoding import DecodingConfig, frame_envelope, with_velocities
 from cerberus_jax.inference import Predictor
 from cerberus_jax.stft import stft
 from cerberus_jax.train_state import OptimizerConfig, TrainState
@@ -73,7 +73,7 @@ def test_windows_agree_with_the_whole_song_away_from_its_level(predictor):
 
 def test_the_level_of_the_song_is_that_of_its_loudest_bin(predictor):
     song = _song(1, 30000) * np.linspace(0.1, 1, 30000, dtype=np.float32)
-    level = predictor.song_level(np.split(song, [100, 7000], axis=1))
+    level = predictor.song_db_reference(np.split(song, [100, 7000], axis=1))
     np.testing.assert_allclose(level, np.abs(stft(jax.numpy.asarray(song), GRID)).max(), rtol=1e-6)
     by_song = dataclasses.replace(predictor, level="song")
     found = by_song.predict(song, 16000)
@@ -84,7 +84,7 @@ def test_the_level_of_the_song_is_that_of_its_loudest_bin(predictor):
     middle = slice(100, -100)
     by_window = np.abs(predictor.predict(song, 16000).rolls - whole.rolls)[:, middle].mean()
     assert np.abs(found.rolls - whole.rolls)[:, middle].mean() < by_window
-    with pytest.raises(ValueError, match="level='song' needs that of song_level"):
+    with pytest.raises(ValueError, match="level='song' needs that of song_db_reference"):
         next(by_song.predict_stream([song]))
     with pytest.raises(ValueError, match="one of window, song expected, got 'loud'"):
         dataclasses.replace(predictor, level="loud")
@@ -94,8 +94,8 @@ def test_velocities_follow_the_sources(predictor):
     found = predictor.predict(_song(2, 30000), 16000)
     for name, source in zip(found.instruments, found.sources, strict=True):
         notes = predictor.decode(found.rolls)[name]
-        levels = frame_levels(source, 16000, GRID)
-        assert found.notes[name] == with_levels(notes, levels, GRID)
+        levels = frame_envelope(source, 16000, GRID)
+        assert found.notes[name] == with_velocities(notes, levels, GRID)
 
 
 def test_silence_stays_silent(predictor):

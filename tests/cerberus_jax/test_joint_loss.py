@@ -79,13 +79,13 @@ def _close(found, expected, tolerance=1e-9):
     jax.tree.map(check, found, expected)
 
 
-@pytest.mark.parametrize("clips_per_turn", [1, 2, 6])
+@pytest.mark.parametrize("microbatch_size", [1, 2, 6])
 @pytest.mark.parametrize("example_weights", [np.full(B, 1 / B), np.arange(B) / B])
-def test_value_and_gradient_equal_the_composition(clips_per_turn, example_weights):
+def test_value_and_gradient_equal_the_composition(microbatch_size, example_weights):
     features, params, targets = _inputs()
 
     def joint(features, params, weights):
-        found = head_losses(features, params, targets, weights, clips_per_turn=clips_per_turn)
+        found = head_losses(features, params, targets, weights, microbatch_size=microbatch_size)
         return (found[0] * example_weights).sum(), found[1]
 
     def truth(features, params, weights):
@@ -98,9 +98,9 @@ def test_value_and_gradient_equal_the_composition(clips_per_turn, example_weight
     _close(jax.jit(joint)(*args), jax.jit(truth)(*args))
 
 
-@pytest.mark.parametrize("clips_per_turn", [1, 6])
+@pytest.mark.parametrize("microbatch_size", [1, 6])
 @pytest.mark.parametrize("only", [None, "embedding_head"])
-def test_float32_gradients_are_close_to_those_in_float64(clips_per_turn, only):
+def test_float32_gradients_are_close_to_those_in_float64(microbatch_size, only):
     features, params, targets = _inputs()
     params = {name: params[name] for name in params if only in (None, name)}
 
@@ -112,7 +112,7 @@ def test_float32_gradients_are_close_to_those_in_float64(clips_per_turn, only):
         return jax.jit(jax.grad(function, (0, 1)))(features_, params_, weights, targets_)
 
     def joint(features, params, weights, targets):
-        found = head_losses(features, params, targets, weights, clips_per_turn=clips_per_turn)
+        found = head_losses(features, params, targets, weights, microbatch_size=microbatch_size)
         return found[0].mean()
 
     def truth(features, params, weights, targets):
@@ -131,7 +131,7 @@ def test_vmap_over_the_weights():
     points = {name: jnp.asarray([value, 0.0, 1.0]) for name, value in WEIGHTS.items()}
 
     def joint(weights, features, params):
-        return head_losses(features, params, targets, weights, clips_per_turn=2)[0].mean()
+        return head_losses(features, params, targets, weights, microbatch_size=2)[0].mean()
 
     def truth(weights, features, params):
         return _truth(features, params, weights, targets)[0].mean()
@@ -146,14 +146,16 @@ def test_vmap_over_the_weights():
 def test_a_zero_weight_leaves_its_head_without_gradient():
     features, params, targets = _inputs()
     weights = _arrays(WEIGHTS | {"mask_inference": 0.0})
-    grad = jax.grad(lambda p: head_losses(features, p, targets, weights, clips_per_turn=2)[0].sum())
+    grad = jax.grad(
+        lambda p: head_losses(features, p, targets, weights, microbatch_size=2)[0].sum()
+    )
     assert not any(leaf.any() for leaf in jax.tree.leaves(grad(params)["mask_head"]))
 
 
 def test_absent_heads_have_no_part():
     features, params, targets = _inputs()
     only = {"mask_head": params["mask_head"]}
-    total, parts = head_losses(features, only, targets, _arrays(WEIGHTS), clips_per_turn=3)
+    total, parts = head_losses(features, only, targets, _arrays(WEIGHTS), microbatch_size=3)
     assert set(parts) == {"mask_inference"}
     np.testing.assert_allclose(total, 0.2 * parts["mask_inference"])
 
@@ -162,7 +164,7 @@ def test_absent_heads_have_no_part():
 def test_strided_losses_look_at_the_frames_they_say(phase):
     features, params, targets = _inputs()
     options = HeadOptions(deep_clustering_stride=4, mask_inference_stride=2)
-    joint = functools.partial(head_losses, clips_per_turn=2, options=options)
+    joint = functools.partial(head_losses, microbatch_size=2, options=options)
     found = jax.jit(joint)(features, params, targets, _arrays(WEIGHTS), phase=phase)[1]
     for name, stride in (("deep_clustering", 4), ("mask_inference", 2)):
         num_frames = features.shape[1]
@@ -192,7 +194,7 @@ def test_no_array_of_all_embeddings_is_held():
     )
 
     def loss(params, clips):
-        return head_losses(features, params, targets, _arrays(WEIGHTS), clips_per_turn=clips)[0]
+        return head_losses(features, params, targets, _arrays(WEIGHTS), microbatch_size=clips)[0]
 
     def scratch(clips):
         grad = jax.grad(lambda p: functools.partial(loss, clips=clips)(p).sum())
@@ -203,5 +205,5 @@ def test_no_array_of_all_embeddings_is_held():
 
 def test_turns_must_divide_the_batch():
     features, params, targets = _inputs()
-    with pytest.raises(ValueError, match="clips_per_turn: must divide the batch of 6, got 4"):
-        head_losses(features, params, targets, _arrays(WEIGHTS), clips_per_turn=4)
+    with pytest.raises(ValueError, match="microbatch_size: must divide the batch of 6, got 4"):
+        head_losses(features, params, targets, _arrays(WEIGHTS), microbatch_size=4)

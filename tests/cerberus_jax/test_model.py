@@ -79,7 +79,7 @@ def test_silence_is_finite_zero():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(output))
 
 
-@pytest.mark.parametrize("scaling", ["linear", "db_affine", "clip_db_affine"])
+@pytest.mark.parametrize("scaling", ["linear", "db_affine", "excerpt_db_affine"])
 def test_other_input_scalings(scaling):
     model = tiny_model(input_scaling=scaling)
     params = _init(model)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cerberus_jax.decoding import decode, frame_levels
+from cerberus_jax.decoding import decode, frame_envelope
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.note_stream import LONGEST_SECONDS, LevelStream, NoteStream
+from cerberus_jax.note_stream import LONGEST_SECONDS, EnvelopeStream, NoteStream
 
 GRID = FrameGrid()
 NAMES = ("piano", "drums")
@@ -151,8 +151,8 @@ def test_no_frames_give_no_notes():
 def test_levels_in_pieces_equal_those_of_the_whole(num_samples, cuts, rate):
     sources = np.random.default_rng(num_samples).standard_normal((2, 1, num_samples))
     sources = sources.astype(np.float32)
-    stream = LevelStream(rate, GRID)
+    stream = EnvelopeStream(rate, GRID)
     for piece in np.split(sources, sorted(round(c * num_samples) for c in cuts), axis=2):
         stream.add(piece)
-    whole = np.stack([frame_levels(source, rate, GRID) for source in sources])
+    whole = np.stack([frame_envelope(source, rate, GRID) for source in sources])
     np.testing.assert_allclose(stream.finish(), whole, atol=1e-9)

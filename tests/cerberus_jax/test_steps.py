@@ -67,7 +67,7 @@ def test_evaluation_looks_at_every_frame_and_gives_one_value_per_example():
 
 
 def test_the_affine_input_begins_normalised():
-    task, batch = tiny_task(model=tiny_model(input_scaling="clip_db_affine")), noise_batch(8)
+    task, batch = tiny_task(model=tiny_model(input_scaling="excerpt_db_affine")), noise_batch(8)
     affine = init_state(task, jax.random.key(0), batch).params["input_affine"]
     mixture = source_waveforms(jnp.asarray(batch["sources"]), jnp.asarray(batch["gains"])).sum(1)
     scaled = relative_db(jnp.abs(stft(mixture, GRID)))

@@ -241,7 +241,7 @@ def test_a_short_run_says_nothing(through, tmp_path, capsys):
 
 
 def test_turns_divide_the_batch_of_a_device():
-    turns = lambda n, **c: train.task_of(_config(**c), num_devices=n).clips_per_turn  # noqa: E731
+    turns = lambda n, **c: train.task_of(_config(**c), num_devices=n).microbatch_size  # noqa: E731
     assert turns(1, batch_size=12, loss__clips_per_turn=5) == 4
     assert turns(4, batch_size=12, loss__clips_per_turn=5) == 3
     assert turns(1, batch_size=7, loss__clips_per_turn=2) == 1

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax.lstm import PATHS, bidirectional_lstm, paths, persistent
+from cerberus_jax.lstm import BACKENDS, backends, bidirectional_lstm, persistent
 
 T, B, D, H = 5, 3, 7, 4
 SIZES = {"batch": 8, "hidden": 300, "precision": "bfloat16"}
@@ -39,13 +39,11 @@ def hopper(monkeypatch):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_together_equals_apart(precision):
     run = functools.partial(_values_and_gradients, _arguments(), precision=precision)
-    for found, expected in zip(
-        run(recurrence="scan_together"), run(recurrence="scan"), strict=True
-    ):
+    for found, expected in zip(run(recurrence="batched_scan"), run(recurrence="scan"), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("recurrence", ["scan", "scan_together"])
+@pytest.mark.parametrize("recurrence", ["scan", "batched_scan"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_scan_works_under_vmap(recurrence, precision):
     settings = {"recurrence": recurrence, "precision": precision}
@@ -63,26 +61,26 @@ def test_unknown_path():
 
 
 def test_every_name_leads_to_a_path():
-    for name in PATHS:
-        assert paths.path(paths.choose(name, **SIZES))
+    for name in BACKENDS:
+        assert backends.backend(backends.choose(name, **SIZES))
 
 
 def test_auto_goes_by_the_backend(monkeypatch, hopper):
-    assert paths.choose("auto", **SIZES) == "scan_together"
+    assert backends.choose("auto", **SIZES) == "batched_scan"
     monkeypatch.setattr(persistent, "PROVEN", True)
-    assert paths.choose("auto", **SIZES) == "persistent"
+    assert backends.choose("auto", **SIZES) == "persistent"
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert paths.choose("auto", **SIZES) == "scan"
+    assert backends.choose("auto", **SIZES) == "scan"
 
 
 def test_persistent_runs_where_it_can(hopper):
-    assert paths.choose("persistent", **SIZES) == "persistent"
+    assert backends.choose("persistent", **SIZES) == "persistent"
 
 
 def test_persistent_falls_back_and_says_why_once(caplog):
-    paths._say_once.cache_clear()
+    backends._say_once.cache_clear()
     arguments = _arguments()
-    with caplog.at_level(logging.WARNING, logger=paths.__name__):
+    with caplog.at_level(logging.WARNING, logger=backends.__name__):
         found = bidirectional_lstm(*arguments, recurrence="persistent")
         bidirectional_lstm(*arguments, recurrence="persistent")
     np.testing.assert_array_equal(found, bidirectional_lstm(*arguments, recurrence="scan"))
@@ -97,7 +95,7 @@ def test_persistent_falls_back_and_says_why_once(caplog):
     reason=f"the kernel's interpret mode needs JAX {', '.join(persistent.TESTED_JAX)}",
 )
 def test_the_layer_around_the_kernel(monkeypatch):
-    monkeypatch.setattr(paths, "path", functools.partial(paths.path, interpret=True))
+    monkeypatch.setattr(backends, "backend", functools.partial(backends.backend, interpret=True))
     monkeypatch.setattr(persistent, "supported", lambda **_: None)
     arguments = _arguments(batch=2)
     found = _values_and_gradients(arguments, recurrence="persistent")

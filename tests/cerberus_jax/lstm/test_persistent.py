@@ -39,17 +39,17 @@ def _arrays(batch, hidden=H, seed=0):
 
 def _scan(inputs, kernel, precision):
     """Hidden states, cells and gates of the portable path, directions stacked."""
-    settings = {"precision": precision, "together": False, "keep": True}
-    hidden, kept = scan.recur(tuple(inputs), kernel, **settings)
-    return [jnp.stack(pair) for pair in (hidden, *zip(*kept, strict=True))]
+    settings = {"precision": precision, "batched": False, "with_residuals": True}
+    hidden, residuals = scan.forward(tuple(inputs), kernel, **settings)
+    return [jnp.stack(pair) for pair in (hidden, *zip(*residuals, strict=True))]
 
 
-def _scan_transpose(inputs, kernel, cotangent):
+def _scan_vjp(inputs, kernel, cotangent):
     """Gradients of the gate inputs by automatic differentiation of the scan."""
 
     def hidden(inputs):
-        settings = {"precision": "float32", "together": False, "keep": False}
-        return jnp.stack(scan.recur(tuple(inputs), kernel, **settings)[0])
+        settings = {"precision": "float32", "batched": False, "with_residuals": False}
+        return jnp.stack(scan.forward(tuple(inputs), kernel, **settings)[0])
 
     return jax.vjp(hidden, inputs)[1](cotangent)[0]
 
@@ -58,8 +58,8 @@ def _persistent(inputs, kernel, cotangent, precision):
     """The same four by the kernels, in the usual order."""
     batch, hidden = cotangent.shape[2:]
     settings = {"precision": precision, "interpret": True}
-    states, cells, gates = persistent.recur(inputs, kernel, **settings)
-    grads = persistent.transpose(kernel, cells, gates, cotangent, **settings)
+    states, cells, gates = persistent.forward(inputs, kernel, **settings)
+    grads = persistent.vjp(kernel, cells, gates, cotangent, **settings)
     cells = persistent.ungrouped(cells[:, :, :, None], batch, hidden)
     return states, cells, persistent.ungrouped(gates, batch, hidden), grads
 
@@ -71,7 +71,7 @@ def test_kernels_equal_the_scan_and_its_gradient(batch):
     *found, grads = _persistent(inputs, kernel, cotangent, "float32")
     for ours, expected in zip(found, _scan(inputs, kernel, "float32"), strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-6)
-    expected = _scan_transpose(inputs, kernel, cotangent)
+    expected = _scan_vjp(inputs, kernel, cotangent)
     np.testing.assert_allclose(grads, expected, atol=2e-6)
 
 
@@ -83,11 +83,11 @@ def test_bfloat16_kernels_stay_within_its_rounding(monkeypatch):
     np.testing.assert_allclose(states, expected_states, rtol=2**-8, atol=1e-5)
     for ours, theirs in zip((cells, gates), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    kept = tuple(scan.Kept(*kept) for kept in zip(*expected, strict=True))
+    residuals = tuple(scan.Residuals(*pair) for pair in zip(*expected, strict=True))
     # A scan on a CPU would leave the gradients of the gates unrounded.
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    expected_grads = scan.transpose(
-        kernel, kept, tuple(cotangent), precision="bfloat16", together=False
+    expected_grads = scan.vjp(
+        kernel, residuals, tuple(cotangent), precision="bfloat16", batched=False
     )
     np.testing.assert_allclose(grads, jnp.stack(expected_grads), atol=1e-4)
 
@@ -96,8 +96,8 @@ def test_bfloat16_kernels_stay_within_its_rounding(monkeypatch):
 def test_inference_gives_the_same_hidden_states():
     inputs, kernel, _ = _arrays(batch=2)
     settings = {"precision": "bfloat16", "interpret": True}
-    alone = persistent.recur_hidden(inputs, kernel, **settings)
-    np.testing.assert_array_equal(alone, persistent.recur(inputs, kernel, **settings)[0])
+    alone = persistent.forward_hidden(inputs, kernel, **settings)
+    np.testing.assert_array_equal(alone, persistent.forward(inputs, kernel, **settings)[0])
 
 
 @needs_tested_jax
@@ -108,7 +108,7 @@ def test_vmap(mapped):
     kernels = jnp.stack([pair[1] for pair in pairs]) if mapped[1] == 0 else pairs[0][1]
 
     def states(inputs, kernel):
-        return persistent.recur_hidden(inputs, kernel, precision="float32", interpret=True)
+        return persistent.forward_hidden(inputs, kernel, precision="float32", interpret=True)
 
     found = jax.vmap(states, mapped)(inputs, kernels)
     for k in range(2):
@@ -122,8 +122,8 @@ def test_kernels_lower_for_cuda_at_full_size(batch, monkeypatch):
     monkeypatch.setattr(persistent, "supported", lambda **_: None)
 
     def step(inputs, kernel, cotangent):
-        states, cells, gates = persistent.recur(inputs, kernel, precision="bfloat16")
-        return states, persistent.transpose(kernel, cells, gates, cotangent, precision="bfloat16")
+        states, cells, gates = persistent.forward(inputs, kernel, precision="bfloat16")
+        return states, persistent.vjp(kernel, cells, gates, cotangent, precision="bfloat16")
 
     steps, hidden = 313, 300
     shapes = (2, steps, batch, 4 * hidden), (2, hidden, 4 * hidden), (2, steps, batch, hidden)
@@ -137,7 +137,7 @@ def test_kernels_lower_for_cuda_at_full_size(batch, monkeypatch):
 def test_nothing_to_compute_is_an_error(shape):
     inputs, kernel = jnp.zeros((2, *shape, 4 * H)), jnp.zeros((2, H, 4 * H))
     with pytest.raises(ValueError, match="gate_inputs: at least one step of one example"):
-        persistent.recur(inputs, kernel, precision="bfloat16")
+        persistent.forward(inputs, kernel, precision="bfloat16")
 
 
 def test_a_hopper_with_a_tested_jax_is_supported():
@@ -167,7 +167,7 @@ def test_what_is_not_supported_has_a_reason(changed, reason):
 def test_a_call_that_cannot_run_says_why():
     inputs, kernel, _ = _arrays(batch=1)
     with pytest.raises(ValueError, match=r"recurrence: 'persistent' (needs|was tested)"):
-        persistent.recur(inputs, kernel, precision="bfloat16")
+        persistent.forward(inputs, kernel, precision="bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_on_a_gpu_the_published_size_agrees_with_float32_on_the_cpu(batch):
     inputs = jax.random.normal(keys[0], (2, steps, batch, 4 * hidden))
     kernel = jax.random.normal(keys[1], (2, hidden, 4 * hidden)) / hidden**0.5
     cotangent = jax.random.normal(keys[2], (2, steps, batch, hidden))
-    states, cells, gates = persistent.recur(inputs, kernel, precision="bfloat16")
-    grads = persistent.transpose(kernel, cells, gates, cotangent, precision="bfloat16")
+    states, cells, gates = persistent.forward(inputs, kernel, precision="bfloat16")
+    grads = persistent.vjp(kernel, cells, gates, cotangent, precision="bfloat16")
     with jax.default_device(jax.devices("cpu")[0]):
         inputs, kernel, cotangent = jax.device_get((inputs, kernel, cotangent))
         inputs, kernel, cotangent = map(jnp.asarray, (inputs, kernel, cotangent))
-        expected = _scan(inputs, kernel, "float32")[0], _scan_transpose(inputs, kernel, cotangent)
+        expected = _scan(inputs, kernel, "float32")[0], _scan_vjp(inputs, kernel, cotangent)
     for ours, theirs in zip((states, grads), expected, strict=True):
         error = np.linalg.norm(np.asarray(ours) - theirs) / np.linalg.norm(theirs)
         assert error < 5e-3

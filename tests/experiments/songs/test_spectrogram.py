@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from experiments.songs.spectrogram import MOST_COLUMNS, NUM_ROWS, Spectrogram, magma, png
+from experiments.songs.spectrogram import MAX_COLUMNS, NUM_ROWS, Spectrogram, magma, png
 
 
 def picture(samples, rate, cuts=()):
@@ -44,7 +44,7 @@ def test_long_songs_have_a_bounded_picture():
     for _ in range(100):
         found.add(np.zeros(10**4, np.float32))
         assert len(found._buffer) < 2 * 10**4
-    assert found.decibels().shape == (NUM_ROWS, MOST_COLUMNS)
+    assert found.decibels().shape == (NUM_ROWS, MAX_COLUMNS)
 
 
 @pytest.mark.parametrize("block", [999, 4096, 10**6])

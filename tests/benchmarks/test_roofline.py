@@ -11,8 +11,8 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES
 from cerberus_jax.steps import init_state, train_step
 from cerberus_jax.targets import draw_rolls, source_waveforms
-from experiments.benchmarks import floor, ours, workload
-from experiments.benchmarks.floor import Part
+from experiments.benchmarks import ours, roofline, workload
+from experiments.benchmarks.roofline import Part
 from experiments.benchmarks.workload import SMALL, Workload
 
 PAPER = Workload()
@@ -48,7 +48,9 @@ def _inside(params):
 
 
 def counted(parts) -> float:
-    return floor.total_flops([part for part in parts if part.name not in PRODUCTS_OF_OTHER_KINDS])
+    return roofline.total_flops(
+        [part for part in parts if part.name not in PRODUCTS_OF_OTHER_KINDS]
+    )
 
 
 def test_inference_has_the_products_of_the_network():
@@ -57,7 +59,7 @@ def test_inference_has_the_products_of_the_network():
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), magnitude, train=False))
     heads = ("mask_inference", "transcription")
     traced = jax.make_jaxpr(lambda p: model.apply(p, magnitude, train=False, heads=heads))(params)
-    assert products_in(traced.jaxpr) == counted(floor.inference(SMALL))
+    assert products_in(traced.jaxpr) == counted(roofline.inference(SMALL))
 
 
 @pytest.mark.parametrize("changes", [{}, {"layers": 3}, {"num_instruments": 4, "hidden": 12}])
@@ -72,15 +74,15 @@ def test_a_training_step_has_the_products_of_the_step(changes):
     # The trace has the gradient of the first layer's input, which the compiler drops as unused.
     frames = work.batch_size * work.num_frames
     unused = 2 * frames * work.num_bins * 2 * 4 * work.hidden
-    assert products_in(traced.jaxpr) == counted(floor.training_step(work)) + unused
+    assert products_in(traced.jaxpr) == counted(roofline.training_step(work)) + unused
 
 
 def test_the_papers_network_has_the_known_sizes():
-    inputs, recurrent = floor.trunk_products(PAPER)
-    heads = 2 * PAPER.hidden * sum(floor.head_outputs(PAPER).values())
+    inputs, recurrent = roofline.trunk_products(PAPER)
+    heads = 2 * PAPER.hidden * sum(roofline.head_outputs(PAPER).values())
     known = [11.1e6, 5.8e6, 15.9e6]  # operations per frame, counted by hand
     assert [2 * n for n in (inputs, recurrent, heads)] == pytest.approx(known, rel=0.01)
-    assert floor.serial_steps(PAPER) == 2 * 313 * 4
+    assert roofline.serial_steps(PAPER) == 2 * 313 * 4
 
 
 @pytest.mark.parametrize("work", [SMALL, PAPER])
@@ -88,24 +90,24 @@ def test_parameters_are_those_of_the_network(work):
     model = ours.network(work)
     magnitude = jnp.zeros((1, 2, work.num_bins))
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), magnitude, train=False))
-    assert floor.num_parameters(work) == sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert roofline.num_parameters(work) == sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def test_the_recurrence_is_a_part_of_the_step():
-    step = {part.name: part for part in floor.training_step(PAPER, "bfloat16")}
-    assert all(step[part.name] == part for part in floor.recurrence(PAPER, "bfloat16"))
+    step = {part.name: part for part in roofline.training_step(PAPER, "bfloat16")}
+    assert all(step[part.name] == part for part in roofline.recurrence(PAPER, "bfloat16"))
 
 
 def test_bytes_halve_with_the_precision_where_they_are_of_the_network():
-    full, half = (floor.recurrence(PAPER, name) for name in ("float32", "bfloat16"))
+    full, half = (roofline.recurrence(PAPER, name) for name in ("float32", "bfloat16"))
     assert [p.num_bytes for p in full] == [2 * p.num_bytes for p in half]
 
 
 def test_a_part_takes_the_longer_of_its_two_times():
     machine = {"product_flops": {"float32": 100.0, "bfloat16": 200.0}, "copy_bytes": 10.0}
     parts = [Part("products", 300.0, 10.0), Part("bytes", 100.0, 40.0)]
-    assert floor.floor_seconds(parts, machine, "float32") == 3.0 + 4.0
-    assert floor.floor_seconds(parts, machine, "bfloat16") == 1.5 + 4.0
+    assert roofline.roofline_seconds(parts, machine, "float32") == 3.0 + 4.0
+    assert roofline.roofline_seconds(parts, machine, "bfloat16") == 1.5 + 4.0
 
 
 @pytest.mark.parametrize("work", [SMALL, PAPER, Workload(seconds=6.4, hop=512)])

@@ -28,7 +28,7 @@ def total_flops(parts: list[Part]) -> float:
     return sum(part.flops for part in parts)
 
 
-def floor_seconds(parts: list[Part], machine: dict, precision: str) -> float:
+def roofline_seconds(parts: list[Part], machine: dict, precision: str) -> float:
     """The least time on a machine described by machine.measure."""
     products, copying = machine["product_flops"][precision], machine["copy_bytes"]
     return sum(max(part.flops / products, part.num_bytes / copying) for part in parts)

@@ -1,0 +1,98 @@
+"""The backends of the recurrence, and which of them runs.
+
+A backend is a pair of functions: the forward pass and its vjp. Directions are pairs of arrays in
+scan order. The residuals that `forward` returns for `vjp` are the backend's own business.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from cerberus_jax.lstm import persistent, scan
+from cerberus_jax.per_device import sharded
+
+BACKENDS = ("auto", "scan", "batched_scan", "persistent")
+"""'scan': one loop, the directions multiplied apart. 'batched_scan': one product for both.
+'persistent': one GPU kernel for the whole sequence; where it cannot run, a scan does, and the log
+says why. 'auto': 'scan' on a CPU, elsewhere 'persistent' once it is proven there, else
+'batched_scan'. All work under vmap and agree within rounding."""
+
+_log = logging.getLogger(__name__)
+
+
+class Backend(NamedTuple):
+    """The recurrence's forward pass and its vjp.
+
+    forward(gate_inputs, recurrent_kernel, precision=, with_residuals=) -> hidden states, residuals
+        (None without them)
+    vjp(recurrent_kernel, residuals, cotangents, precision=) -> gradients of the gate inputs
+    residual_spec: the axis of the examples in the residuals.
+    """
+
+    forward: Callable
+    vjp: Callable
+    residual_spec: PartitionSpec
+
+
+def choose(recurrence: str, *, batch: int, hidden: int, precision: str) -> str:
+    """The name of the backend that will run.
+
+    Args:
+        recurrence: one of BACKENDS.
+        batch: examples on one device.
+        hidden: units of one direction.
+        precision: that of the products.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if recurrence not in BACKENDS:
+        raise ValueError(f"recurrence: one of {', '.join(BACKENDS)}, got {recurrence!r}")
+    if recurrence in ("scan", "batched_scan"):
+        return recurrence
+    on_cpu = jax.default_backend() == "cpu"
+    portable = "scan" if on_cpu else "batched_scan"
+    if recurrence == "auto" and (on_cpu or not persistent.PROVEN):
+        return portable
+    reason = persistent.supported(hidden=hidden, batch=batch, precision=precision)
+    if reason is None:
+        return "persistent"
+    _say_once(f"recurrence: 'persistent' {reason}; {portable!r} runs instead")
+    return portable
+
+
+@functools.cache
+def _say_once(message):
+    _log.warning(message)
+
+
+def backend(name: str, *, interpret: bool = False) -> Backend:
+    """The backend that `choose` has named; `interpret` runs the kernel on a CPU, slowly."""
+    if name == "persistent":
+        both = _persistent_forward, _persistent_vjp
+        return Backend(*(functools.partial(f, interpret=interpret) for f in both), sharded(axis=2))
+    batched = {"batched": name == "batched_scan"}
+    return Backend(
+        functools.partial(scan.forward, **batched),
+        functools.partial(scan.vjp, **batched),
+        sharded(axis=1),
+    )
+
+
+def _persistent_forward(gate_inputs, recurrent_kernel, *, with_residuals, **settings):
+    gate_inputs = jnp.stack(gate_inputs)
+    if not with_residuals:
+        hidden = persistent.forward_hidden(gate_inputs, recurrent_kernel, **settings)
+        return (hidden[0], hidden[1]), None
+    hidden, *residuals = persistent.forward(gate_inputs, recurrent_kernel, **settings)
+    return (hidden[0], hidden[1]), residuals
+
+
+def _persistent_vjp(recurrent_kernel, residuals, cotangents, **settings):
+    grads = persistent.vjp(recurrent_kernel, *residuals, jnp.stack(cotangents), **settings)
+    return grads[0], grads[1]
