@@ -22,14 +22,8 @@ from data_pipeline.corpora.track import (
     Track,
     existing_root,
 )
+from data_pipeline.instruments import instrument_of
 
-INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
-PROGRAMS = {
-    "piano": frozenset(range(8)),
-    "guitar": frozenset(range(24, 32)),
-    "bass": frozenset(range(32, 40)),
-    "strings": frozenset([*range(40, 46), *range(48, 52)]),  # no harp, timpani, choir, hit
-}
 BASS_SHIFT = -12
 RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
 FOLDERS = "folders"  # as `splits`: what the tree's own folders are called
@@ -62,13 +56,6 @@ KNOWN_BAD = {  # slakh-utils issues 17 and 21, and the problem list of slakh-pyt
     ("Track01993", "S01"): _AUDIO,
     ("Track02024", "S13"): _AUDIO,
 }
-
-
-def instrument_of(program: int, *, is_drum: bool) -> str:
-    """The class of a General MIDI program (from 0), '' for none of the five."""
-    if is_drum:
-        return "drums"
-    return next((name for name, programs in PROGRAMS.items() if program in programs), "")
 
 
 def scan(

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int16, Int64
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.notes import NoteTable, speed_of
 from data_pipeline.prepared.catalogue import Tables
 
-NOT_SHIFTED = "drums"
 MARGIN = 256  # samples read on both sides, so that the resampler meets no edge
 
 
@@ -40,7 +40,9 @@ class Augmenter:
 
     def __init__(self, tables: Tables, note_table: NoteTable, config):
         self._tables, self._note_table, self._config = tables, note_table, config
-        self._can_shift = np.array([name != NOT_SHIFTED for name in config.instruments])
+        self._can_shift = np.array(
+            [INSTRUMENTS[name].may_be_shifted for name in config.instruments]
+        )
 
     @property
     def num_draws(self) -> int:

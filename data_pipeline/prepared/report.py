@@ -79,7 +79,7 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         reasons = "".join(f"; {' '.join(row)}" for row in skipped[:5])
         raise ValueError(
             f"{corpus}: no usable track: none of {len(converted)} has a stem of "
-            f"{', '.join(slakh.INSTRUMENTS)} with audio and notes{reasons}"
+            f"a known instrument with audio and notes{reasons}"
         )
     outside = sum(one["meta"]["notes_out_of_range"] for one in converted)
     return Report(

@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.mlab import specgram
 
 from cerberus_jax.notes import Notes
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import mix
 from data_pipeline.planning.batch import Excerpt
@@ -30,13 +31,6 @@ RANGE_DB = 66.0
 TILT_DB_PER_OCTAVE = 3.0  # upper partials are weaker; this keeps them visible
 
 BACKGROUND, INK, FAINT = "#0d1117", "#e6edf3", "#8b949e"
-COLOURS = {
-    "piano": "#58c4ff",
-    "guitar": "#ffb454",
-    "bass": "#7ee787",
-    "drums": "#ff6b9a",
-    "strings": "#c9a7ff",
-}
 SHADES = LinearSegmentedColormap.from_list(
     "shades", ["#0d1117", "#1b2230", "#3a4356", "#78839a", "#c3cbd9", "#ffffff"]
 )
@@ -74,7 +68,7 @@ def draw_excerpt(
     heights = [4.6, 1.25 if drums else 0.01] + [2.5] * -(-len(panels) // 2)
     figure = Figure(figsize=(16, 1.5 + sum(heights)), facecolor=BACKGROUND, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
-    colours = {name: COLOURS.get(name, INK) for name in instruments}
+    colours = {name: INSTRUMENTS[name].colours[1] for name in instruments}
     notes = dict(zip(instruments, excerpt.notes, strict=True))
     seconds = excerpt.sources.shape[-1] / sample_rate_hz
     figure.suptitle(title, color=INK, fontsize=17, fontweight="bold", x=0.01, ha="left")

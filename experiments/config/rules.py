@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from cerberus_jax.frames import FrameGrid
+from data_pipeline.instruments import INSTRUMENTS
 
-INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
 LOSSES = ("deep_clustering", "mask_inference", "transcription")
 
 # Frames are int16 in a batch, and seeds must fit JAX's 32-bit keys.

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.metrics import si_bss_eval, si_sdr
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.rolls import note_frames
 from experiments.evaluation.bootstrap import mean_intervals
 
@@ -30,7 +31,6 @@ ONSET_TOLERANCE_SECONDS = 0.05
 OFFSET_RATIO = 0.2
 MIN_INTERVAL_SECONDS = 1e-3
 FRAME_VELOCITY_THRESHOLD = 30  # a reference frame counts above this velocity (the authors' habit)
-WITHOUT_OFFSETS = ("drums",)
 
 Scores = dict[str, float | None]
 
@@ -86,7 +86,7 @@ def score_item(
                 reference.notes[name],
                 grid=grid,
                 num_samples=num_samples,
-                with_offsets=name not in WITHOUT_OFFSETS,
+                with_offsets=INSTRUMENTS[name].has_offsets,
             )
     return scores
 

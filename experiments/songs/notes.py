@@ -7,20 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.corpora.slakh import instrument_of
+from data_pipeline.instruments import INSTRUMENTS, instrument_of
 from data_pipeline.io.midi import Part
 
 MIDI_FILE = "transcription.mid"
 
 
 NOTES_FILE = "notes.csv"
-
-
-# General MIDI program (from 0) that plays an instrument's track.
-PROGRAMS = {"piano": 0, "guitar": 25, "bass": 33, "drums": 0, "strings": 48}
-
-
-DRUMS = ("drums",)
 
 
 def write_notes(path: Path, notes: dict[str, Notes]) -> None:
@@ -41,7 +34,12 @@ def write_notes(path: Path, notes: dict[str, Notes]) -> None:
 def parts_of(notes: dict[str, Notes]) -> list[Part]:
     """One MIDI track per instrument."""
     return [
-        Part(name=name, program=PROGRAMS.get(name, 0), is_drum=name in DRUMS, notes=found)
+        Part(
+            name=name,
+            program=INSTRUMENTS[name].midi_program,
+            is_drum=INSTRUMENTS[name].is_drum,
+            notes=found,
+        )
         for name, found in notes.items()
     ]
 

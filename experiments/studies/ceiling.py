@@ -18,14 +18,14 @@ from jaxtyping import Float
 from cerberus_jax.decoding import decode
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.batch import Excerpt, PlanConfig
 from data_pipeline.planning.planner import Planner
 from data_pipeline.planning.rolls import draw_roll, note_frames
 from data_pipeline.prepared.catalogue import Catalogue
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
-from experiments.config.rules import INSTRUMENTS
-from experiments.evaluation.scoring import WITHOUT_OFFSETS, activity, score_notes
+from experiments.evaluation.scoring import activity, score_notes
 
 HOPS = (256, 512)
 SCORES = ("frame_f1", "onset_f1", "onset_offset_f1")
@@ -99,7 +99,7 @@ def roll_scores(notes: Notes, grid: FrameGrid, num_samples: int, instrument: str
         notes,
         grid=grid,
         num_samples=num_samples,
-        with_offsets=instrument not in WITHOUT_OFFSETS,
+        with_offsets=INSTRUMENTS[instrument].has_offsets,
     )
 
 

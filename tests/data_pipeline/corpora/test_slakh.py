@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.corpora import slakh
+from data_pipeline.instruments import instrument_of
 from tests.tiny_slakh import FIVE, make_track, make_tree
 
 
@@ -14,8 +15,8 @@ def test_classes_are_those_of_the_programs():
     expected |= {40: "strings", 45: "strings", 46: "", 47: "", 48: "strings", 51: "strings"}
     expected |= {52: "", 55: "", 128: "", 23: ""}
     for program, name in expected.items():
-        assert slakh.instrument_of(program, is_drum=False) == name
-    assert slakh.instrument_of(128, is_drum=True) == "drums"
+        assert instrument_of(program, is_drum=False) == name
+    assert instrument_of(128, is_drum=True) == "drums"
 
 
 def test_split_folders_of_any_name(tmp_path):
