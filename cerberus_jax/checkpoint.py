@@ -17,7 +17,7 @@ import jax
 import orbax.checkpoint as ocp
 import tensorstore
 
-from cerberus_jax.frames import FrameGrid
+from cerberus_jax.architecture import model_from_json
 from cerberus_jax.model import Cerberus
 from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
@@ -26,37 +26,6 @@ KINDS = ("last", "best")
 _MAX_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
 _DECODING_FILE = "decoding.json"
-_MODEL_FIELDS = (
-    "layers",
-    "hidden",
-    "dropout",
-    "embedding_dim",
-    "embedding_activation",
-    "mask_activation",
-    "input_scaling",
-    "precision",
-)
-
-
-def model_to_json(model: Cerberus) -> dict:
-    """The architecture as plain JSON values."""
-    grid = model.grid
-    return {
-        "grid": {"sample_rate_hz": grid.sample_rate_hz, "window": grid.window, "hop": grid.hop},
-        "instruments": list(model.instruments),
-        "heads": list(model.heads),
-        **{name: getattr(model, name) for name in _MODEL_FIELDS},
-    }
-
-
-def model_from_json(values: dict) -> Cerberus:
-    """The inverse of model_to_json."""
-    return Cerberus(
-        grid=FrameGrid(**values["grid"]),
-        instruments=tuple(values["instruments"]),
-        heads=tuple(values["heads"]),
-        **{name: values[name] for name in _MODEL_FIELDS},
-    )
 
 
 class CheckpointWriter:
@@ -109,15 +78,15 @@ class CheckpointWriter:
 
 def saved_steps(workdir: str | os.PathLike) -> dict[str, int]:
     """The step of each kind of checkpoint that exists."""
-    found = {}
+    steps_by_kind = {}
     for kind in KINDS:
         folder = _folder(workdir, kind)
         steps = (
             [int(p.name) for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
         )
         if steps:
-            found[kind] = max(steps)
-    return found
+            steps_by_kind[kind] = max(steps)
+    return steps_by_kind
 
 
 def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
@@ -126,16 +95,16 @@ def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
     Raises:
         FileNotFoundError: if there is none, naming those that exist.
     """
-    found = saved_steps(workdir)
-    for kind, number in found.items():
+    saved = saved_steps(workdir)
+    for kind, number in saved.items():
         if str(step) in (kind, str(number)):
             return _folder(workdir, kind) / str(number)
-    if not found:
+    if not saved:
         raise FileNotFoundError(
             f"{workdir}: holds no checkpoint; train first, for example with "
             "python -m experiments.run --config=sets/demo.py"
         )
-    have = ", ".join(f"{kind} (step {number})" for kind, number in found.items())
+    have = ", ".join(f"{kind} (step {number})" for kind, number in saved.items())
     raise FileNotFoundError(f"{workdir}: has no checkpoint {step!r}; there are: {have}")
 
 
@@ -159,7 +128,13 @@ def restore_model(
     """
     path = locate(workdir, step)
     metadata = read_metadata(path)
-    model = model_from_json(metadata["model"])
+    try:
+        model = model_from_json(metadata["model"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: the metadata describe no network of this version ({error!r}); choose another "
+            "checkpoint with --step"
+        ) from error
     shapes = parameter_shapes(model)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), shapes)
@@ -191,13 +166,13 @@ def parameter_shapes(model: Cerberus) -> dict:
 def _differences(stored, wanted) -> list[str]:
     """One sentence per parameter that is not the same in both trees, in the network's order."""
     stored, wanted = _shapes(stored), _shapes(wanted)
-    found = []
+    sentences = []
     for name in [*wanted, *(name for name in stored if name not in wanted)]:
         if stored.get(name) != wanted.get(name):
             there = list(stored[name]) if name in stored else "absent"
             here = list(wanted[name]) if name in wanted else "absent"
-            found.append(f"{name} ({there} in the checkpoint, {here} here)")
-    return found
+            sentences.append(f"{name} ({there} in the checkpoint, {here} here)")
+    return sentences
 
 
 def _shapes(tree) -> dict[str, tuple]:
@@ -245,8 +220,10 @@ def is_tuned(path: Path) -> bool:
 
 def _options(kind):
     """Several processes meet under names, which must differ where both kinds save one step."""
-    apart = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=kind)
-    return ocp.CheckpointManagerOptions(max_to_keep=1, create=True, multiprocessing_options=apart)
+    multiprocessing = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=kind)
+    return ocp.CheckpointManagerOptions(
+        max_to_keep=1, create=True, multiprocessing_options=multiprocessing
+    )
 
 
 def _check_room(folder, state):

@@ -16,7 +16,7 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 
 MIDDLE_VELOCITY = 80  # of the note of median loudness
-_ATTACK_SECONDS = 0.1  # within which a note reaches its level
+_ATTACK_SECONDS = 0.1  # within which a note reaches its full loudness
 _DIP_REACH = 2  # frames to either side of a dip in which its shoulders are looked for
 
 
@@ -156,24 +156,25 @@ def frame_envelope(
     return np.sqrt(np.diff(power[middles]).clip(0) / np.maximum(np.diff(middles), 1))
 
 
-def with_velocities(notes: Notes, levels: Float[np.ndarray, " t"], grid: FrameGrid) -> Notes:
+def with_velocities(notes: Notes, envelope: Float[np.ndarray, " t"], grid: FrameGrid) -> Notes:
     """The notes of one instrument with velocities by their loudness.
 
-    A note's amplitude is the highest level within 0.1 s of its onset times its probability (the
-    velocity that `decode` gave it): of a chord's notes the doubtful ones are softer. General MIDI
-    has amplitudes grow with the square of the velocity; the median note gets MIDDLE_VELOCITY.
+    A note's amplitude is the highest value of the envelope within 0.1 s of its onset, times its
+    probability (the velocity that `decode` gave it): of a chord's notes the doubtful ones are
+    softer. General MIDI has amplitudes grow with the square of the velocity; the median note gets
+    MIDDLE_VELOCITY.
 
     Args:
-        notes: what `decode` found.
-        levels: of the instrument's source, from `frame_envelope`.
+        notes: from `decode`.
+        envelope: of the instrument's source, from `frame_envelope`.
         grid: the frames.
     """
-    if not len(notes) or not len(levels):
+    if not len(notes) or not len(envelope):
         return notes
     reach = max(round(_ATTACK_SECONDS * grid.frame_rate_hz), 1)
     first = np.rint(notes.onsets * grid.frame_rate_hz).astype(np.int64)
-    frames = np.minimum(first[:, None] + np.arange(reach), len(levels) - 1)
-    amplitudes = levels[frames].max(1) * notes.velocities
+    frames = np.minimum(first[:, None] + np.arange(reach), len(envelope) - 1)
+    amplitudes = envelope[frames].max(1) * notes.velocities
     middle = np.median(amplitudes)
     if middle <= 0:
         return notes

@@ -18,17 +18,18 @@ from jaxtyping import Float
 from cerberus_jax import checkpoint
 from cerberus_jax.decoding import DecodingConfig, decode, frame_envelope, with_velocities
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.heads import separates, transcribes
 from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
-from cerberus_jax.steps import predict_step
+from cerberus_jax.steps import mask_kind, masks_and_rolls, predict_step
 from cerberus_jax.stft import frame, hann, stft
 from cerberus_jax.windows import WindowCutter
 
 WINDOW_SECONDS = 12.0
 CONTEXT_SECONDS = 0.25  # the least that borders do not show: BENCHMARKS.md
-LEVELS = ("window", "song")
+DB_REFERENCES = ("window", "song")
 _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz are large
 
 
@@ -52,9 +53,10 @@ class Predictor:
         decoding: how each instrument's roll is turned into notes.
         window_seconds, context_seconds: length of a window, and what is thrown away at both ends.
         windows_per_call: windows the network sees together, at most.
-        level: what counts as 0 dB in a window: the loudest bin of the 'window' or of the 'song'.
+        db_reference: what counts as 0 dB in a window: the loudest bin of the 'window' or of the
+            'song'.
         exact: give the network the song whole instead; memory then grows with the song.
-        highs: carry the masks on above half the network's rate; otherwise sources end there.
+        extend_masks: continue the masks above half the network's rate; otherwise sources end there.
     """
 
     model: Cerberus
@@ -63,13 +65,16 @@ class Predictor:
     window_seconds: float = WINDOW_SECONDS
     context_seconds: float = CONTEXT_SECONDS
     windows_per_call: int = 8
-    level: str = LEVELS[0]
+    db_reference: str = DB_REFERENCES[0]
     exact: bool = False
-    highs: bool = True
+    extend_masks: bool = True
 
     def __post_init__(self):
-        if self.level not in LEVELS:
-            raise ValueError(f"level: one of {', '.join(LEVELS)} expected, got {self.level!r}")
+        if self.db_reference not in DB_REFERENCES:
+            raise ValueError(
+                f"db_reference: one of {', '.join(DB_REFERENCES)} expected, "
+                f"got {self.db_reference!r}"
+            )
 
     @classmethod
     def load(cls, workdir: str | os.PathLike, step: str | int = "best", **settings) -> "Predictor":
@@ -112,30 +117,32 @@ class Predictor:
         """
         waveform = np.atleast_2d(np.asarray(waveform, np.float32))
         self._check(waveform, sample_rate_hz)
-        reference = (
-            self.song_db_reference([waveform], sample_rate_hz) if self.level == "song" else None
-        )
-        stream = self.predict_stream([waveform], sample_rate_hz, reference=reference)
-        pieces = list(stream)
+        db_reference = None
+        if self.db_reference == "song":
+            db_reference = self.song_db_reference([waveform], sample_rate_hz)
+        stream = self.predict_stream([waveform], sample_rate_hz, db_reference=db_reference)
         sources, rolls = (
-            None if parts[0] is None else np.concatenate(parts, axis=axis)
-            for parts, axis in zip(zip(*pieces, strict=True), (2, 1), strict=True)
+            None if pieces[0] is None else np.concatenate(pieces, axis=axis)
+            for pieces, axis in zip(zip(*stream, strict=True), (2, 1), strict=True)
         )
         notes = None if rolls is None else self.decode(rolls)
         if notes and sources is not None:
             notes = {
                 name: with_velocities(
-                    found, frame_envelope(source, sample_rate_hz, self.grid), self.grid
+                    notes[name],
+                    frame_envelope(sources[slot], sample_rate_hz, self.grid),
+                    self.grid,
                 )
-                for source, (name, found) in zip(sources, notes.items(), strict=True)
+                for name, slot in zip(notes, self.model.transcribed_slots, strict=True)
             }
         return Prediction(self.instruments, sources, rolls, notes)
 
     def decode(self, rolls: Float[np.ndarray, "s t p"]) -> dict[str, Notes]:
-        """Notes of every instrument."""
+        """Notes of every instrument that is transcribed."""
+        names = self.model.transcribed_instruments
         return {
             name: decode(roll, self.grid, config=self.decoding[name])
-            for name, roll in zip(self.instruments, rolls, strict=True)
+            for name, roll in zip(names, rolls, strict=True)
         }
 
     def predict_batch(
@@ -148,7 +155,7 @@ class Predictor:
     def song_db_reference(
         self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | None = None
     ) -> float:
-        """The largest magnitude of a song's spectra, for `reference`, in constant memory."""
+        """The largest magnitude of a song's spectra, in constant memory."""
         rate = self.grid.sample_rate_hz
         mono = mono_blocks(blocks, None, from_hz=sample_rate_hz or rate, to_hz=rate)
         cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
@@ -162,18 +169,19 @@ class Predictor:
         blocks: Iterable[Float[np.ndarray, "c _"]],
         sample_rate_hz: int | None = None,
         *,
-        reference: float | None = None,
+        db_reference: float | None = None,
     ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
         """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
 
         Args:
             blocks: consecutive samples of any lengths, all with the same channels.
             sample_rate_hz: theirs; None for the network's.
-            reference: the magnitude that counts as 0 dB, from `song_db_reference` where `level` is
-                'song' (the song is then read twice); None for each window's own maximum.
+            db_reference: the magnitude that counts as 0 dB, from `song_db_reference` where the
+                predictor's own is 'song' (the song is then read twice); None for each window's
+                maximum.
 
         Raises:
-            ValueError: if `level` is 'song' and the reference is missing, or the network has
+            ValueError: if the 'song' counts and its reference is missing, or the network has
                 neither a mask nor a transcription head.
 
         Yields:
@@ -181,55 +189,56 @@ class Predictor:
             have the song's samples and frames. None in the place of what has no head.
         """
         self._check_heads()
-        if self.level == "song" and reference is None and not self.exact:
-            raise ValueError("reference: level='song' needs that of song_db_reference, got None")
+        if self.db_reference == "song" and db_reference is None and not self.exact:
+            raise ValueError("db_reference: 'song' needs that of song_db_reference, got None")
         rate = sample_rate_hz or self.grid.sample_rate_hz
         separator = None
-        if "mask_inference" in self.model.heads:
-            separator = SongSeparator(NativeGrid(self.grid, rate, self.highs))
+        if separates(self.model.heads):
+            native = NativeGrid(self.grid, rate, self.extend_masks)
+            separator = SongSeparator(native, mask_kind(self.model))
         mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=self.grid.sample_rate_hz)
         rolls = None
-        for found in self._masks_whole(mono) if self.exact else self._masks(mono, reference):
-            for first in range(0, jax.tree.leaves(found)[0].shape[1], _FRAMES_PER_PIECE):
-                part = slice(first, first + _FRAMES_PER_PIECE)
-                masks, rolls = jax.tree.map(lambda array, part=part: array[:, part], found)
+        for frames in self._masks_whole(mono) if self.exact else self._masks(mono, db_reference):
+            for first in range(0, jax.tree.leaves(frames)[0].shape[1], _FRAMES_PER_PIECE):
+                piece = slice(first, first + _FRAMES_PER_PIECE)
+                masks, rolls = jax.tree.map(lambda array, piece=piece: array[:, piece], frames)
                 yield separator.apply(masks) if separator else None, rolls
         if separator:
             yield separator.rest(), None if rolls is None else rolls[:, :0]
 
     def _masks(
-        self, mono: Iterable[np.ndarray], reference: float | None
+        self, mono: Iterable[np.ndarray], db_reference: float | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Masks [s t f] and rolls [s t p] of consecutive frames, window by window; None in the
         place of what has no head."""
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
         )
-        before = None
+        in_progress = None
         for group in _groups(cutter.cut(mono), self.windows_per_call):
             # At the end of a song as few as fit into a power of two: few shapes, little waste.
             count = min(1 << (len(group) - 1).bit_length(), self.windows_per_call)
             filled = group + [group[-1]] * (count - len(group))
             audio = np.stack([window.samples[0] for window in filled])
-            level = None if reference is None else np.full(count, reference, np.float32)
-            found = _window_batch(self.params, audio, level, self.model, cutter.context)
+            references = None if db_reference is None else np.full(count, db_reference, np.float32)
+            frames = _window_batch(self.params, audio, references, self.model, cutter.context)
             # The device works on these while the host is busy with those before.
-            if before:
-                yield from _of_each_window(*before)
-            before = group, found
-        if before:
-            yield from _of_each_window(*before)
+            if in_progress:
+                yield from _of_each_window(*in_progress)
+            in_progress = group, frames
+        if in_progress:
+            yield from _of_each_window(*in_progress)
 
     def _masks_whole(self, mono: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same of the whole song at once."""
         song = np.concatenate([*mono, np.zeros((1, 0), np.float32)], axis=1)
         if not song.shape[1]:
             raise ValueError("blocks: the song has no samples")
-        found = _whole_masks(self.params, song, self.model)
-        yield jax.tree.map(lambda array: np.asarray(array[0]), found)
+        frames = _whole_masks(self.params, song, self.model)
+        yield jax.tree.map(lambda array: np.asarray(array[0]), frames)
 
     def _check_heads(self):
-        if not _heads(self.model):
+        if not (separates(self.model.heads) or transcribes(self.model.heads)):
             raise ValueError(
                 "the network has neither a mask nor a transcription head (it has "
                 f"{', '.join(self.model.heads)}); a song is separated or transcribed by those"
@@ -252,12 +261,12 @@ def _whole(params, waveforms, model):
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _window_batch(params, audio, reference, model, context):
-    """Windows [b n] -> masks [b s kept f] and rolls [b s kept p] of the frames that are kept."""
+def _window_batch(params, audio, db_reference, model, context):
+    """Windows [b n] -> masks [b s t f] and rolls [b s t p] of the frames without the context."""
     magnitude = _spectrum(audio, model.grid)
-    kept = slice(context, magnitude.shape[1] - context)
-    found = _masks_and_rolls(params, magnitude, model, reference)
-    return jax.tree.map(lambda array: array[:, :, kept], found)
+    inner = slice(context, magnitude.shape[1] - context)
+    frames = masks_and_rolls(params, magnitude, db_reference, model=model)
+    return jax.tree.map(lambda array: array[:, :, inner], frames)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -270,24 +279,13 @@ def _spectrum(audio, grid):
 
 @functools.partial(jax.jit, static_argnums=2)
 def _whole_masks(params, audio, model):
-    return _masks_and_rolls(params, jnp.abs(stft(audio, model.grid)), model)
+    return masks_and_rolls(params, jnp.abs(stft(audio, model.grid)), model=model)
 
 
-def _heads(model):
-    return tuple(loss for loss in model.heads if loss != "deep_clustering")
-
-
-def _masks_and_rolls(params, magnitude, model, reference=None):
-    output = model.apply(
-        {"params": params}, magnitude, train=False, reference=reference, heads=_heads(model)
-    )
-    return output.mask, jax.tree.map(jax.nn.sigmoid, output.roll_logits)
-
-
-def _of_each_window(group, found):
-    found = jax.tree.map(np.asarray, found)
+def _of_each_window(group, frames):
+    frames = jax.tree.map(np.asarray, frames)
     for k, window in enumerate(group):
-        yield jax.tree.map(lambda array, k=k, end=window.num_frames: array[k, :, :end], found)
+        yield jax.tree.map(lambda array, k=k, end=window.num_frames: array[k, :, :end], frames)
 
 
 def _groups(items, size):

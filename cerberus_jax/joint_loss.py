@@ -1,112 +1,125 @@
-"""The training path through the heads: outputs, losses and gradients together, some clips a turn.
+"""The training path through the heads: outputs, losses and gradients together, by microbatches.
 
-Deep clustering needs only small sums over a clip, so the gradient of a clip is known as soon as the
-clip has been looked at. The forward pass therefore takes it there and then, and no array of
-embeddings outlives its turn: memory does not grow with the batch. The linear layers of the heads
-are transposed by hand, so that their kernels are brought into the type of the products once and
-not every turn.
+Deep clustering needs only small sums over an excerpt, so the gradient of an excerpt is known as
+soon as the excerpt has been looked at. The forward pass therefore takes it there and then, and no
+array of embeddings outlives its microbatch: memory does not grow with the batch. The linear layers
+of the heads are transposed by hand, so that their kernels are brought into the type of the products
+once and not for every microbatch.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from cerberus_jax.clip_losses import HeadOptions, clip_losses, strided
-from cerberus_jax.heads import HEAD_OF_LOSS
+from cerberus_jax.heads import HEADS, Head
+from cerberus_jax.heads.base import strided
 from cerberus_jax.per_device import REPLICATED, per_device, sharded
 from cerberus_jax.products import product, transposed_product
-from cerberus_jax.targets import Targets
+from cerberus_jax.trunks.base import FEATURES
 
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
 CPU_FRAMES_PER_MICROBATCH = 400
-# Clips elsewhere: enough that a turn fills the chip.
+# Excerpts elsewhere: enough that a microbatch fills the chip.
 MICROBATCH_SIZE = 16
 
-DEFAULT_OPTIONS = HeadOptions()
+DEFAULT_HEADS: dict[str, Head] = {name: head() for name, head in HEADS.items()}
 
 
-def choose_microbatch_size(batch: int, num_frames: int, *, most: int = 0) -> int:
-    """How many of a device's clips to look at together: the largest divisor of its batch that is
-    at most `most`, or for 0 what suits the backend."""
-    if not most:
+def choose_microbatch_size(batch: int, num_frames: int, *, at_most: int = 0) -> int:
+    """How many of a device's excerpts to look at together: the largest divisor of its batch that is
+    at most `at_most`, or for 0 what suits the backend."""
+    if not at_most:
         on_cpu = jax.default_backend() == "cpu"
-        most = max(CPU_FRAMES_PER_MICROBATCH // num_frames, 1) if on_cpu else MICROBATCH_SIZE
-    return max(k for k in range(1, min(batch, most) + 1) if batch % k == 0)
+        at_most = max(CPU_FRAMES_PER_MICROBATCH // num_frames, 1) if on_cpu else MICROBATCH_SIZE
+    return max(k for k in range(1, min(batch, at_most) + 1) if batch % k == 0)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    heads: tuple[tuple[str, Head], ...]
+    microbatch_size: int
+    precision: str
+    mesh: Mesh | None
 
 
 def head_losses(
-    features: Float[Array, "b t h"],
+    features: Float[Array, "b t h"] | dict[str, Array],
     head_params: dict,
-    targets: Targets,
+    targets: dict[str, Array],
     loss_weights: dict[str, Array],
     *,
     microbatch_size: int,
-    options: HeadOptions = DEFAULT_OPTIONS,
-    phase: Array | int = 0,
+    heads: Mapping[str, Head] | None = None,
+    precision: str = "float32",
+    mesh: Mesh | None = None,
+    first_frame: Array | int = 0,
 ) -> tuple[Float[Array, " b"], dict[str, Float[Array, " b"]]]:
     """Weighted sum of the losses of the heads in `head_params`, per example.
 
     Args:
-        features: the trunk's output.
+        features: the trunk's, by name; an array stands for {'features': array}.
         head_params: parameters of the heads that exist, by submodule name.
-        targets: see targets.py.
+        targets: from `targets.make_targets`.
         loss_weights: one weight per loss, as arrays; a zero weight leaves its loss out.
         microbatch_size: examples looked at together; it must divide the batch of one device.
-        options: activations, kinds and strides.
-        phase: which frame a strided loss begins with (taken modulo the number of frames).
+        heads: by the names of their losses; None for the three of the paper.
+        precision: of the products of linear heads.
+        mesh: devices over which the examples are sharded, None for one device.
+        first_frame: which frame a strided loss begins with (taken modulo the number of frames).
 
     Returns:
         total, and the unweighted loss of every head for the log (no gradient flows through it).
     """
-    if features.shape[0] % microbatch_size:
+    features = features if isinstance(features, dict) else {FEATURES: features}
+    batch = features[FEATURES].shape[0]
+    if batch % microbatch_size:
         raise ValueError(
-            f"microbatch_size: must divide the batch of {features.shape[0]}, got {microbatch_size}"
+            f"microbatch_size: must divide the batch of {batch}, got {microbatch_size}"
         )
-    weights = {
-        name: loss_weights[name] for name, head in HEAD_OF_LOSS.items() if head in head_params
-    }
-    settings = (options, microbatch_size)
-    total, parts = _head_losses(settings, features, head_params, weights, targets, phase)
-    return total, jax.tree.map(lax.stop_gradient, parts)
+    heads = DEFAULT_HEADS if heads is None else heads
+    heads = {name: head for name, head in heads.items() if head.submodule in head_params}
+    weights = {name: loss_weights[name] for name in heads}
+    settings = _Settings(tuple(heads.items()), microbatch_size, precision, mesh)
+    total, losses = _head_losses(settings, features, head_params, weights, targets, first_frame)
+    return total, jax.tree.map(lax.stop_gradient, losses)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _head_losses(settings, features, head_params, weights, targets, phase):
-    options = settings[0]
+def _head_losses(settings, features, head_params, weights, targets, first_frame):
+    def body(features, targets, head_params, weights, first_frame, _):
+        forwards = _forwards(settings, head_params)
 
-    def body(features, targets, head_params, weights, phase, _):
-        linears = _linears(head_params, options)
+        def microbatch(_, start):
+            excerpts, excerpt_targets = _cut(settings, (features, targets), start)
+            losses = {}
+            for name, head in settings.heads:
+                raw = forwards[name].apply(_read(head, excerpts, first_frame))
+                losses[name] = head.loss(raw, excerpt_targets, first_frame)
+            return None, (_weighted(losses, weights), losses)
 
-        def turn(_, first):
-            clip_features, clip_targets = _clips(settings, (features, targets), first)
-            outputs = {
-                name: _apply(linear, strided(clip_features, options.stride(name), phase, 1))
-                for name, linear in linears.items()
-            }
-            parts = clip_losses(outputs, clip_targets, options, phase)
-            return None, (_weighted(parts, weights), parts)
+        return None, _joined(lax.scan(microbatch, None, _starts(settings, features))[1])
 
-        return None, _joined(lax.scan(turn, None, _turns(settings, features))[1])
-
-    ones = jnp.ones(features.shape[0], features.dtype)
-    return _on_devices(settings, body)(features, targets, head_params, weights, phase, ones)[1]
+    args = (features, targets, head_params, weights, first_frame, _ones(features))
+    return _on_devices(settings, body)(*args)[1]
 
 
-def _forward(settings, features, head_params, weights, targets, phase):
-    args = (features, targets, head_params, weights, phase)
-    ones = jnp.ones(features.shape[0], features.dtype)
-    grads, (total, parts, feature_grad) = _with_gradients(settings)(*args, ones)
-    return (total, parts), (args, parts, feature_grad, grads)
+def _forward(settings, features, head_params, weights, targets, first_frame):
+    args = (features, targets, head_params, weights, first_frame)
+    grads, (total, losses, feature_grads) = _with_gradients(settings)(*args, _ones(features))
+    return (total, losses), (args, losses, feature_grads, grads)
 
 
-def _backward(settings, kept, cotangents):
+def _backward(settings, residuals, cotangents):
     """Scales the gradients of the plain sum over examples by the cotangent, which training makes
     equal for all of them; cotangents that differ take a second pass that weighs each example."""
-    args, parts, feature_grad, grads = kept
+    args, losses, feature_grads, grads = residuals
     cotangent = cotangents[0]
 
     def equal(_):
@@ -115,12 +128,16 @@ def _backward(settings, kept, cotangents):
     def different(example_weights):
         return _with_gradients(settings)(*args, example_weights)[0]
 
-    same = jnp.all(cotangent == cotangent[0])
-    head_grads = lax.cond(same, equal, different, cotangent)
+    is_same = jnp.all(cotangent == cotangent[0])
+    head_grads = lax.cond(is_same, equal, different, cotangent)
+    weights = args[3]
     weight_grads = {
-        name: jnp.where(args[3][name] > 0, (parts[name] * cotangent).sum(), 0) for name in parts
+        name: jnp.where(weights[name] > 0, (losses[name] * cotangent).sum(), 0) for name in losses
     }
-    return feature_grad * cotangent[:, None, None], head_grads, weight_grads, None, None
+    feature_grads = jax.tree.map(
+        lambda g: g * cotangent.reshape(-1, *[1] * (g.ndim - 1)), feature_grads
+    )
+    return feature_grads, head_grads, weight_grads, None, None
 
 
 _head_losses.defvjp(_forward, _backward)
@@ -128,123 +145,146 @@ _head_losses.defvjp(_forward, _backward)
 
 def _with_gradients(settings):
     """A function of a batch and of one weight per example that gives
-    (summed head gradients, (totals, parts, feature gradients))."""
-    options = settings[0]
+    (summed head gradients, (totals, losses, feature gradients))."""
 
-    def body(features, targets, head_params, weights, phase, example_weights):
-        linears = _linears(head_params, options)
+    def body(features, targets, head_params, weights, first_frame, example_weights):
+        forwards = _forwards(settings, head_params)
 
-        def turn(grads, first):
-            clip_features, clip_targets, clip_weights = _clips(
-                settings, (features, targets, example_weights), first
+        def microbatch(grads, start):
+            excerpts, excerpt_targets, excerpt_weights = _cut(
+                settings, (features, targets, example_weights), start
             )
 
-            def loss(outputs):
-                parts = clip_losses(outputs, clip_targets, options, phase)
-                total = _weighted(parts, weights)
-                return (total * clip_weights).sum(), (total, parts)
+            def weighted_sum(raw):
+                losses = {
+                    name: head.loss(raw[name], excerpt_targets, first_frame)
+                    for name, head in settings.heads
+                }
+                total = _weighted(losses, weights)
+                return (total * excerpt_weights).sum(), (total, losses)
 
-            seen = {
-                name: jax.vjp(
-                    lambda a, n=name: strided(a, options.stride(n), phase, 1), clip_features
+            reading, raw, vjps = {}, {}, {}
+            for name, head in settings.heads:
+                frames, reading[name] = jax.vjp(
+                    lambda f, head=head: _read(head, f, first_frame), excerpts
                 )
-                for name in linears
-            }
-            outputs = {name: _apply(linears[name], frames) for name, (frames, _) in seen.items()}
-            output_grads, found = jax.grad(loss, has_aux=True)(outputs)
-            feature_grad = jnp.zeros_like(clip_features)
-            for name, grad in output_grads.items():
-                frames, put_back = seen[name]
-                head_grad, frames_grad = _transpose(linears[name], frames, grad)
-                grads[HEAD_OF_LOSS[name]] = jax.tree.map(
-                    jnp.add, grads[HEAD_OF_LOSS[name]], head_grad
-                )
-                feature_grad += put_back(frames_grad)[0]
-            return grads, (*found, feature_grad)
+                raw[name], vjps[name] = forwards[name].vjp(frames)
+            raw_grads, sums = jax.grad(weighted_sum, has_aux=True)(raw)
+            feature_grads = jax.tree.map(jnp.zeros_like, excerpts)
+            for name, head in settings.heads:
+                head_grad, frame_grads = vjps[name](raw_grads[name])
+                grads[head.submodule] = jax.tree.map(jnp.add, grads[head.submodule], head_grad)
+                (read_grads,) = reading[name](frame_grads)
+                feature_grads = jax.tree.map(jnp.add, feature_grads, read_grads)
+            return grads, (*sums, feature_grads)
 
         zeros = jax.tree.map(jnp.zeros_like, head_params)
-        grads, found = lax.scan(turn, zeros, _turns(settings, features))
-        if options.mesh is not None:
+        grads, per_microbatch = lax.scan(microbatch, zeros, _starts(settings, features))
+        if settings.mesh is not None:
             grads = lax.psum(grads, "data")
-        return grads, _joined(found)
+        return grads, _joined(per_microbatch)
 
     return _on_devices(settings, body)
 
 
 def _on_devices(settings, body):
-    clips = sharded()
-    specs = (clips, clips, REPLICATED, REPLICATED, REPLICATED, clips)
-    return per_device(body, settings[0].mesh, specs, (REPLICATED, clips))
+    examples = sharded()
+    specs = (examples, examples, REPLICATED, REPLICATED, REPLICATED, examples)
+    return per_device(body, settings.mesh, specs, (REPLICATED, examples))
 
 
-def _turns(settings, features):
-    """The first clip of every turn; on several devices b is the local batch."""
-    return jnp.arange(0, features.shape[0], settings[1])
+def _ones(features):
+    return jnp.ones(features[FEATURES].shape[0], features[FEATURES].dtype)
 
 
-def _clips(settings, tree, first):
-    """The clips of a turn, cut out of the batch [b ...] inside the loop: as a sequence that the
-    loop runs over, [turns clips ...], the compiler would hold a copy of the batch."""
-    return jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, first, settings[1]), tree)
+def _starts(settings, features):
+    """The first excerpt of every microbatch; on several devices b is the local batch."""
+    return jnp.arange(0, features[FEATURES].shape[0], settings.microbatch_size)
+
+
+def _cut(settings, tree, start):
+    """The excerpts of a microbatch, cut out of the batch [b ...] inside the loop: as a sequence
+    that the loop runs over, [microbatches excerpts ...], the compiler would hold a copy of the
+    batch."""
+    size = settings.microbatch_size
+    return jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start, size), tree)
 
 
 def _joined(tree):
-    """[turns clips ...] -> [b ...]."""
+    """[microbatches excerpts ...] -> [b ...]."""
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), tree)
 
 
-def _weighted(parts, weights):
-    """Sum of the parts; a zero weight selects, so that nothing at all of its loss is left."""
-    return sum(jnp.where(weights[name] > 0, weights[name] * parts[name], 0) for name in parts)
+def _read(head, features, first_frame):
+    """The features that a head reads, at the frames its loss looks at."""
+    return {name: strided(features[name], head.stride, first_frame, 1) for name in head.reads}
 
 
-class _Linear(NamedTuple):
-    """The linear layer of a head as the turns multiply with it.
+def _weighted(losses, weights):
+    """Their sum; a zero weight selects, so that nothing at all of its loss is left."""
+    return sum(jnp.where(weights[name] > 0, weights[name] * losses[name], 0) for name in losses)
 
-    `transposed` is a copy for the backward product. In float32 there is none: the product is as
-    fast with the kernel as it lies, and the copy would be as large as the turn's embeddings.
+
+class _HeadForward(NamedTuple):
+    """A head's function of the features it reads.
+
+    apply(features) -> raw output;
+    vjp(features) -> raw output, function of its gradient that gives those of the parameters and of
+    the features.
     """
 
-    kernel: Float[Array, "h n"]
-    transposed: Float[Array, "n h"] | None
-    bias: Float[Array, "k m"]
-    precision: str
+    apply: Callable[[dict], Array]
+    vjp: Callable[[dict], tuple[Array, Callable[[Array], tuple[dict, dict]]]]
 
 
-def _linears(head_params, options):
-    """By the name of the loss; kernels are rounded here, once before the turns."""
-
-    def prepare(params):
-        kernel = params["kernel"].reshape(params["kernel"].shape[0], -1)
-        if options.precision == "bfloat16":
-            kernel = lax.optimization_barrier(kernel.astype(jnp.bfloat16))
-            return _Linear(kernel, lax.optimization_barrier(kernel.T), params["bias"], "bfloat16")
-        return _Linear(kernel, None, params["bias"], options.precision)
-
+def _forwards(settings, head_params) -> dict[str, _HeadForward]:
     return {
-        loss: prepare(head_params[head])
-        for loss, head in HEAD_OF_LOSS.items()
-        if head in head_params
+        name: _linear_forward(head_params[head.submodule], settings.precision)
+        if head.is_linear
+        else _module_forward(head, head_params[head.submodule])
+        for name, head in settings.heads
     }
 
 
-def _apply(linear, features):
-    """[c t h] -> [c t k m]."""
-    flat = product(_rows(features), linear.kernel, linear.precision)
-    return flat.reshape(*features.shape[:-1], *linear.bias.shape) + linear.bias
+def _module_forward(head: Head, params: dict) -> _HeadForward:
+    return _HeadForward(
+        functools.partial(head.raw, params), lambda features: jax.vjp(head.raw, params, features)
+    )
 
 
-def _transpose(linear, features, output_grad):
-    """Gradients of the layer's parameters and of its features."""
-    rows = output_grad.reshape(-1, linear.bias.size)
-    kernel = transposed_product(_rows(features), rows, linear.precision)
-    grads = {
-        "kernel": kernel.reshape(-1, *linear.bias.shape),
-        "bias": rows.sum(0).reshape(linear.bias.shape),
-    }
-    transposed = linear.kernel.T if linear.transposed is None else linear.transposed
-    features_grad = product(rows, transposed, linear.precision)
-    return grads, features_grad.reshape(features.shape)
+def _linear_forward(params: dict, precision: str) -> _HeadForward:
+    """Kernels are rounded here, once before the microbatches.
+
+    A copy of the kernel is transposed for the backward product in bfloat16. In float32 there is
+    none: the product is as fast with the kernel as it lies, and the copy would be as large as the
+    microbatch's embeddings.
+    """
+    kernel, bias = params["kernel"].reshape(params["kernel"].shape[0], -1), params["bias"]
+    transposed = None
+    if precision == "bfloat16":
+        kernel = lax.optimization_barrier(kernel.astype(jnp.bfloat16))
+        transposed = lax.optimization_barrier(kernel.T)
+
+    def apply(features: dict[str, Any]) -> Array:
+        """[c t h] -> [c t k m]."""
+        flat = product(_rows(features[FEATURES]), kernel, precision)
+        return flat.reshape(*features[FEATURES].shape[:-1], *bias.shape) + bias
+
+    def vjp(features):
+        def gradients(raw_grad):
+            rows = raw_grad.reshape(-1, bias.size)
+            kernel_grad = transposed_product(_rows(features[FEATURES]), rows, precision)
+            param_grads = {
+                "kernel": kernel_grad.reshape(-1, *bias.shape),
+                "bias": rows.sum(0).reshape(bias.shape),
+            }
+            right = kernel.T if transposed is None else transposed
+            feature_grad = product(rows, right, precision)
+            return param_grads, {FEATURES: feature_grad.reshape(features[FEATURES].shape)}
+
+        return apply(features), gradients
+
+    return _HeadForward(apply, vjp)
 
 
 def _rows(array):

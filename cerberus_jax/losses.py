@@ -6,7 +6,7 @@ the two equal. On silence deep clustering and mask inference are zero, with fini
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Inexact, Shaped
 
 TRANSCRIPTION_KINDS = ("mse", "bce")
 TRANSCRIPTION_NORMALISERS = ("cells", "active")
@@ -46,17 +46,19 @@ def normalised_weights(weights: Float[Array, "b t f"]) -> Float[Array, "b t f"]:
 
 
 def mask_inference_loss(
-    mask: Float[Array, "b s t f"],
-    mixture_magnitude: Float[Array, "b t f"],
-    target_magnitude: Float[Array, "b s t f"],
+    mask: Inexact[Array, "b s t f"],
+    mixture_magnitude: Inexact[Array, "b t f"],
+    target_magnitude: Inexact[Array, "b s t f"],
 ) -> Float[Array, " b"]:
-    """mean |mask X - target| / mean X: an L1 distance free of the clip's level.
+    """mean |mask X - target| / mean |X|: an L1 distance free of the excerpt's gain.
+
+    Complex masks take the spectrum of the mixture and of the sources in place of magnitudes.
 
     Manilow et al. (2020), L_MI, with the L1 norm of the authors' other work; see paper.md.
     """
     _same_bins(mask.shape, target_magnitude.shape, "target_magnitude")
     distance = jnp.abs(mask * mixture_magnitude[:, None] - target_magnitude).mean((1, 2, 3))
-    return distance / jnp.maximum(mixture_magnitude.mean((1, 2)), SILENCE)
+    return distance / jnp.maximum(_mean_magnitude(mixture_magnitude), SILENCE)
 
 
 def transcription_loss(
@@ -65,6 +67,7 @@ def transcription_loss(
     *,
     kind: str = "mse",
     normaliser: str = "cells",
+    labelled: Bool[Array, "b s"] | None = None,
 ) -> Float[Array, " b"]:
     """Distance of the roll's probabilities sigmoid(logits) from the reference roll.
 
@@ -73,6 +76,8 @@ def transcription_loss(
         kind: 'mse', squared error (the paper's L2), or 'bce', binary cross-entropy.
         normaliser: 'cells' divides the sum by the number of cells; 'active' by the number of
             sounding cells, at least 0.5 % of all.
+        labelled: the sources whose notes are known: the others are left out, as if the network had
+            no rolls for them. None where all are known.
     """
     _same_bins(roll_logits.shape, roll.shape, "roll")
     roll = roll.astype(roll_logits.dtype)
@@ -82,18 +87,27 @@ def transcription_loss(
         error = jax.nn.softplus(roll_logits) - roll * roll_logits
     else:
         raise ValueError(f"kind: one of {TRANSCRIPTION_KINDS}, got {kind!r}")
-    if normaliser == "cells":
-        return error.mean((1, 2, 3))
-    if normaliser != "active":
+    if normaliser not in TRANSCRIPTION_NORMALISERS:
         raise ValueError(f"normaliser: one of {TRANSCRIPTION_NORMALISERS}, got {normaliser!r}")
+    share = 1.0  # of the cells that count; any number where it is zero, as the error is then too
+    if labelled is not None:
+        known = labelled[:, :, None, None]
+        error, roll = jnp.where(known, error, 0), jnp.where(known, roll, 0)
+        share = jnp.where(labelled.any(1), labelled.mean(1, dtype=error.dtype), 1)
+    if normaliser == "cells":
+        return error.mean((1, 2, 3)) / share
     active = roll.sum((1, 2, 3))
-    return error.sum((1, 2, 3)) / jnp.maximum(active, MIN_ACTIVE * roll[0].size)
+    return error.sum((1, 2, 3)) / jnp.maximum(active, MIN_ACTIVE * roll[0].size * share)
+
+
+def _mean_magnitude(mixture):
+    return (jnp.abs(mixture) if jnp.iscomplexobj(mixture) else mixture).mean((1, 2))
 
 
 def _squares(matrices):
     return (matrices * matrices).sum((1, 2))
 
 
-def _same_bins(expected, found, name):
-    if expected != found:
-        raise ValueError(f"{name}: shape {expected} expected, got {found}")
+def _same_bins(expected, shape, name):
+    if expected != shape:
+        raise ValueError(f"{name}: shape {expected} expected, got {shape}")

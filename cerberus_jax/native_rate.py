@@ -2,7 +2,7 @@
 
 Frames at the song's rate lie on the same moments as the network's, though their distance in samples
 need not be whole (705.6 at 44.1 kHz); dividing by the summed squares of the windows that were
-really laid makes the parts add up to the song all the same.
+really laid makes the sources add up to the song all the same.
 """
 
 import functools
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Float, Int
+from jaxtyping import Float, Inexact, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.masks import MaskKind
 from cerberus_jax.stft import MIN_NORM, hann
 
 _FRAMES_AT_ONCE = 64
-# Above the network's highest bin the mean mask of this part of its band is carried on. The very
+# Above the network's highest bin the mean mask of this part of its band is continued. The very
 # top is left out: it is where resampling a song to the network's rate fades the song out.
 _TOP_BAND = (0.8, 0.9)
 
@@ -30,12 +31,13 @@ class NativeGrid:
     Args:
         network: the grid of the masks.
         sample_rate_hz: of the song.
-        highs: keep what lies above half the network's rate; otherwise it belongs to no source.
+        extend_masks: keep what lies above half the network's rate; otherwise it belongs to no
+            source.
     """
 
     network: FrameGrid
     sample_rate_hz: int
-    highs: bool = True
+    extend_masks: bool = True
 
     @functools.cached_property
     def window(self) -> int:
@@ -48,17 +50,17 @@ class NativeGrid:
         frames = np.arange(first, first + count, dtype=np.int64)
         return (frames * self.network.hop * self.sample_rate_hz + rate // 2) // rate
 
-    def carry(self, mask: Float[np.ndarray, "s t f"]) -> Float[np.ndarray, "s t g"]:
-        """The mask at the frequencies of the song's spectra."""
+    def resample(self, mask: Inexact[np.ndarray, "s t f"]) -> Inexact[np.ndarray, "s t g"]:
+        """The mask at the frequencies of the song's spectra, by linear interpolation."""
         network = self.network
         if self.sample_rate_hz == network.sample_rate_hz:
             return mask
         below, weight, first_above = self._between_bins
-        carried = mask[..., below] * (1 - weight) + mask[..., below + 1] * weight
-        low, high = (round(part * (network.num_bins - 1)) for part in _TOP_BAND)
+        resampled = mask[..., below] * (1 - weight) + mask[..., below + 1] * weight
+        low, high = (round(share * (network.num_bins - 1)) for share in _TOP_BAND)
         band = mask[..., low : high + 1].mean(-1, keepdims=True)
-        carried[..., first_above:] = band if self.highs else 0
-        return carried
+        resampled[..., first_above:] = band if self.extend_masks else 0
+        return resampled
 
     @functools.cached_property
     def _between_bins(self):
@@ -76,10 +78,16 @@ class SongSeparator:
     """Takes the samples of a song and the masks of its frames, both in order; gives the sources.
 
     Masks may come as soon as the samples of their frames have been fed, or at any time later.
+
+    Args:
+        grid: of the song.
+        kind: of the masks.
     """
 
-    def __init__(self, grid: NativeGrid):
-        self.grid = grid
+    def __init__(self, grid: NativeGrid, kind: MaskKind):
+        self.grid, self._apply = grid, kind.apply
+        own = kind.resample
+        self._resample = grid.resample if own is None else functools.partial(own, grid=grid)
         self._half = grid.window // 2
         self._taper = hann(grid.window).astype(np.float32)
         self._taper_squared = self._taper**2
@@ -109,7 +117,7 @@ class SongSeparator:
         over = self.grid.sample_rate_hz // self.grid.network.sample_rate_hz + 2
         self._buffer = np.pad(np.concatenate([self._buffer, tail], axis=1), ((0, 0), (0, over)))
 
-    def apply(self, mask: Float[np.ndarray, "s t f"]) -> Float[np.ndarray, "s c m"]:
+    def apply(self, mask: Inexact[np.ndarray, "s t f"]) -> Float[np.ndarray, "s c m"]:
         """The samples of the sources that are complete once the frames of `mask` are in."""
         if self._frame == 0 and self._num_samples > self._half:
             first = self._buffer[:, self._half + 1 : 2 * self._half + 1]
@@ -128,7 +136,7 @@ class SongSeparator:
         begins = self.grid.centres(self._frame, count + 1) - self._half
         frames = sliding_window_view(self._buffer, window, axis=1)[:, begins[:-1] - self._start]
         spectra = scipy.fft.rfft(frames * self._taper)
-        masked = self.grid.carry(mask)[:, None] * spectra
+        masked = self._apply(self._resample(mask)[:, None], spectra)
         sounds = scipy.fft.irfft(masked, window, overwrite_x=True) * self._taper
         self._reserve(sounds.shape[:2], int(begins[-2]) + window - self._done)
         _lay(self._sums, sounds, begins[:-1] - self._done)
@@ -168,8 +176,8 @@ def _lay(
         blocks = frames.reshape(*frames.shape[:-1], window // hop, hop)
         for k in range(window // hop):
             first = int(begins[0]) + k * hop
-            part = sums[..., first : first + len(begins) * hop]
-            part += blocks[..., k, :].reshape(part.shape)
+            span = sums[..., first : first + len(begins) * hop]
+            span += blocks[..., k, :].reshape(span.shape)
         return
     for k, begin in enumerate(begins.tolist()):
         sums[..., begin : begin + window] += frames[..., k, :]

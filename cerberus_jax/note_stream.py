@@ -1,8 +1,8 @@
-"""Notes and levels of a song that comes in pieces, in memory that hardly grows with the song.
+"""Notes and envelopes of a song that comes in pieces, in memory that hardly grows with the song.
 
 Decoding looks a few frames around a note and no further, so notes that ended a while ago are final;
-the roll is kept from the first note that is not. A key held for a minute is cut there, or the roll
-would be kept, and decoded again for every piece, from where it was struck.
+the roll is held from the first note that is not. A key held for a minute is cut there, or the roll
+would be held, and decoded again for every piece, from where it was struck.
 """
 
 import math
@@ -34,11 +34,11 @@ class NoteStream:
 
     def __init__(self, decode: Callable[[np.ndarray], dict[str, Notes]], grid: FrameGrid):
         self._decode, self._grid = decode, grid
-        self._pieces = []  # of the roll that is kept
+        self._pieces = []  # of the roll, as far as it is still needed
         self._first, self._seen, self._waiting = 0, 0, 0
         self._final_until = -1.0  # the last frame at which notes have been taken
         self._guard = math.ceil(_GUARD_SECONDS * grid.frame_rate_hz)
-        self._found = {}
+        self._notes = {}
         self._cut = {}  # by instrument: for every pitch the frame at which its note was cut last
 
     def add(self, rolls: Float[np.ndarray, "s t p"]) -> None:
@@ -52,7 +52,7 @@ class NoteStream:
     def finish(self) -> dict[str, Notes]:
         """All notes of the song."""
         self._take(math.inf)
-        return {name: Notes.joined(parts) for name, parts in self._found.items()}
+        return {name: Notes.joined(pieces) for name, pieces in self._notes.items()}
 
     def _take(self, until: float | int):
         """Takes the notes that end by the frame `until` and drops the frames that no other needs.
@@ -75,7 +75,7 @@ class NoteStream:
             offsets = np.where(too_long, until / rate, offsets)
             new = (ends > self._final_until) & ~lasting | too_long
             intervals = np.stack([onsets, offsets], axis=1)
-            self._found.setdefault(name, []).append(
+            self._notes.setdefault(name, []).append(
                 Notes(intervals[new], notes.pitches[new], notes.velocities[new])
             )
             cut[notes.pitches[too_long]] = until
@@ -88,7 +88,7 @@ class NoteStream:
 
 
 class EnvelopeStream:
-    """decoding.frame_envelope of sources that come in pieces: one number per frame is kept.
+    """decoding.frame_envelope of sources that come in pieces: one number per frame is held.
 
     Args:
         sample_rate_hz: of the sources.

@@ -1,6 +1,6 @@
 """Training on several devices: two spellings of the same step.
 
-`jit_step` sees the global batch and lets the compiler spread it; it is the default and the one for
+`jit_step` sees the global batch and lets the compiler shard it; it is the default and the one for
 several processes. `pmap_step` is the literal `jax.pmap` with a mean of gradients, for one host;
 dropout then differs from device to device.
 """
@@ -29,7 +29,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def spread(mesh: Mesh) -> NamedSharding:
+def sharded(mesh: Mesh) -> NamedSharding:
     """The first axis divided over the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
@@ -44,8 +44,8 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
 
 
 def put_batch(batch: dict, mesh: Mesh) -> dict:
-    """The global batch on the devices, from the part of it that this process has read."""
-    sharding = spread(mesh)
+    """The global batch on the devices, from the share of it that this process has read."""
+    sharding = sharded(mesh)
     return {
         name: jax.make_array_from_process_local_data(sharding, value)
         for name, value in batch.items()
@@ -55,9 +55,9 @@ def put_batch(batch: dict, mesh: Mesh) -> dict:
 def jit_init(task: Task, mesh: Mesh):
     """init_state on the mesh: (key, batch) -> the same state on every device."""
     task = task.on_mesh(mesh if mesh.size > 1 else None)
-    same, apart = replicated(mesh), spread(mesh)
+    same, examples = replicated(mesh), sharded(mesh)
     return jax.jit(
-        functools.partial(init_state, task), in_shardings=(same, apart), out_shardings=same
+        functools.partial(init_state, task), in_shardings=(same, examples), out_shardings=same
     )
 
 
@@ -90,12 +90,12 @@ def _give_back_memory():
 
 
 def jit_step(task: Task, mesh: Mesh):
-    """The global-view step under jit: batch spread, state replicated and donated."""
+    """The global-view step under jit: batch sharded, state replicated and donated."""
     task = task.on_mesh(mesh if mesh.size > 1 else None)
-    same, apart = replicated(mesh), spread(mesh)
+    same, examples = replicated(mesh), sharded(mesh)
     return jax.jit(
         functools.partial(train_step, task=task),
-        in_shardings=(same, apart, same, same),
+        in_shardings=(same, examples, same, same),
         out_shardings=(same, same),
         donate_argnums=0,
     )
@@ -125,9 +125,9 @@ def pmap_step(task: Task, mesh: Mesh):
 def jit_eval(task: Task, mesh: Mesh):
     """eval_step on the mesh: (params, batch, loss_weights) -> losses per example."""
     task = task.on_mesh(mesh if mesh.size > 1 else None)
-    same, apart = replicated(mesh), spread(mesh)
+    same, examples = replicated(mesh), sharded(mesh)
     return jax.jit(
         functools.partial(eval_step, task=task),
-        in_shardings=(same, apart, same),
+        in_shardings=(same, examples, same),
         out_shardings=same,
     )

@@ -4,16 +4,18 @@ They see the whole batch and know nothing of devices; parallel.py spreads them. 
 loss begins with advances by one each step, so that every frame gets its turn.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
-from cerberus_jax.clip_losses import HeadOptions
-from cerberus_jax.heads import HEAD_OF_LOSS
+from cerberus_jax.heads import Head, head_giving
 from cerberus_jax.joint_loss import head_losses
+from cerberus_jax.masks import MaskKind
 from cerberus_jax.model import Cerberus, relative_db
 from cerberus_jax.per_device import per_device, sharded
 from cerberus_jax.stft import istft, stft
@@ -23,19 +25,31 @@ from cerberus_jax.train_state import OptimizerConfig, TrainState
 
 @dataclass(frozen=True)
 class Task:
-    """Everything static about a training run: what is trained, on what, and how."""
+    """Everything static about a training run: what is trained, on what, and how.
+
+    Args:
+        model: the network.
+        optimizer: how it is trained.
+        loss_options: by head the `LOSS_FIELDS` that differ from its defaults.
+        microbatch_size: examples whose losses are computed together; a divisor of a device's batch.
+    """
 
     model: Cerberus
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    options: HeadOptions = field(default_factory=HeadOptions)
-    mask_target: str = "phase_sensitive"
+    loss_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     microbatch_size: int = 1
 
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The network's heads with the options of their losses."""
+        heads = self.model.head_objects()
+        return {
+            name: replace(head, **self.loss_options.get(name, {})) for name, head in heads.items()
+        }
+
     def on_mesh(self, mesh: jax.sharding.Mesh | None) -> "Task":
-        """The same task with its clips spread over the devices of a mesh."""
-        return replace(
-            self, model=self.model.clone(mesh=mesh), options=replace(self.options, mesh=mesh)
-        )
+        """The same task with its examples sharded over the devices of a mesh."""
+        return replace(self, model=self.model.clone(mesh=mesh))
 
 
 def init_state(task: Task, key: Array, batch: dict) -> TrainState:
@@ -44,7 +58,7 @@ def init_state(task: Task, key: Array, batch: dict) -> TrainState:
     A per-bin affine input begins with the mean and scale of `batch`, the first batch (as in
     Kingma and Dhariwal, 2018: data-dependent initialisation); all else depends on the key alone.
     """
-    magnitude = _targets(task, batch).mixture_magnitude
+    magnitude = _targets(task, batch)["mixture_magnitude"]
     model = task.model.clone(mesh=None)
     params = model.init(key, magnitude[:1], train=False)["params"]
     if task.model.input_scaling == "excerpt_db_affine":
@@ -67,7 +81,8 @@ def train_step(
 
     Args:
         state: before the update.
-        batch: sources int16 [b s n], gains [b s], notes int16 [b s m 3] (first, end, pitch).
+        batch: sources int16 [b s n], gains [b s], notes int16 [b s m 3] (first, end, pitch), and
+            where some sources have no labels `labelled` [b s].
         key: the run's dropout key; the step number is folded in here.
         loss_weights: one array per loss, so that a change of weights needs no compilation.
         task: model, losses and optimiser.
@@ -79,19 +94,19 @@ def train_step(
     def mean_loss(params):
         features = task.model.apply(
             {"params": params},
-            targets.mixture_magnitude,
+            targets["mixture_magnitude"],
             train=True,
             rngs={"dropout": dropout_key},
             method="features",
         )
-        total, parts = _head_losses(task, params, features, targets, loss_weights, state.step)
-        return total.mean(), {name: part.mean() for name, part in parts.items()}
+        total, losses = _head_losses(task, params, features, targets, loss_weights, state.step)
+        return total.mean(), {name: values.mean() for name, values in losses.items()}
 
-    (loss, parts), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-    grads, loss, parts = mean_across_devices((grads, loss, parts))
+    (loss, losses), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    grads, loss, losses = mean_across_devices((grads, loss, losses))
     state, rate = state.apply_gradients(grads, task.optimizer)
     norm = optax.tree.norm(grads)
-    return state, {"loss": loss, **parts, "gradient_norm": norm, "learning_rate": rate}
+    return state, {"loss": loss, **losses, "gradient_norm": norm, "learning_rate": rate}
 
 
 def eval_step(
@@ -100,60 +115,89 @@ def eval_step(
     """'loss' and the loss of every head, per example: no dropout, every frame looked at."""
     targets = _targets(task, batch)
     features = task.model.apply(
-        {"params": params}, targets.mixture_magnitude, train=False, method="features"
+        {"params": params}, targets["mixture_magnitude"], train=False, method="features"
     )
-    options = replace(task.options, deep_clustering_stride=1, mask_inference_stride=1)
-    task = replace(task, options=options)
-    total, parts = _head_losses(task, params, features, targets, loss_weights, 0)
-    return {"loss": total, **parts}
+    heads = {name: replace(head, stride=1) for name, head in task.heads.items()}
+    total, losses = _head_losses(task, params, features, targets, loss_weights, 0, heads=heads)
+    return {"loss": total, **losses}
 
 
 def predict_step(
     params: dict,
     waveform: Float[Array, "b n"],
-    reference: Float[Array, " b"] | None = None,
+    db_reference: Float[Array, " b"] | None = None,
     *,
     model: Cerberus,
 ) -> tuple[Float[Array, "b s n"] | None, Float[Array, "b s t p"] | None]:
     """Estimates and roll probabilities of mixtures; None where the network has no such head."""
     spectrum = stft(waveform, model.grid)
-    wanted = tuple(name for name in model.heads if name != "deep_clustering")
-    output = model.apply(
-        {"params": params}, jnp.abs(spectrum), train=False, reference=reference, heads=wanted
-    )
+    masks, rolls = masks_and_rolls(params, jnp.abs(spectrum), db_reference, model=model)
     estimates = None
-    if output.mask is not None:
-        estimates = istft(output.mask * spectrum[:, None], model.grid, waveform.shape[-1])
-    rolls = None if output.roll_logits is None else jax.nn.sigmoid(output.roll_logits)
+    if masks is not None:
+        masked = mask_kind(model).apply(masks, spectrum[:, None])
+        estimates = istft(masked, model.grid, waveform.shape[-1])
     return estimates, rolls
 
 
-def _targets(task, batch):
-    """The targets of a batch, some clips a turn: their spectra at once would not fit a cache."""
+def masks_and_rolls(
+    params: dict,
+    magnitude: Float[Array, "b t f"],
+    db_reference: Float[Array, " b"] | None = None,
+    *,
+    model: Cerberus,
+) -> tuple[Inexact[Array, "b s t f"] | None, Float[Array, "b s t p"] | None]:
+    """Masks and roll probabilities of mixtures; None where the network has no such head."""
+    names = {gives: head_giving(gives, model.heads) for gives in ("masks", "rolls")}
+    wanted = tuple(name for name in names.values() if name)
+    output = model.apply(
+        {"params": params}, magnitude, train=False, db_reference=db_reference, heads=wanted
+    )
+    heads = model.head_objects()
+    return tuple(
+        heads[name].predict(output.outputs[heads[name].output]) if name else None
+        for name in names.values()
+    )
 
-    def of_clip(clip):
-        sources = source_waveforms(clip["sources"], clip["gains"])
+
+def mask_kind(model: Cerberus) -> MaskKind:
+    """The kind of the network's masks; it must have a head that gives some."""
+    return model.head_objects()[head_giving("masks", model.heads)].kind
+
+
+def _targets(task, batch):
+    """The targets of a batch, by microbatches: their spectra at once would not fit a cache."""
+    heads, slots = task.heads.values(), task.model.transcribed_slots
+
+    def of_excerpt(excerpt):
+        sources = source_waveforms(excerpt["sources"], excerpt["gains"])
         return make_targets(
-            sources, clip["notes"], grid=task.model.grid, mask_target=task.mask_target
+            sources,
+            excerpt["notes"],
+            grid=task.model.grid,
+            heads=heads,
+            transcribed=slots,
+            labelled=excerpt.get("labelled"),
         )
 
     def make(batch):
-        clips = jax.tree.map(lambda a: a[:, None], batch)
-        found = jax.lax.map(of_clip, clips, batch_size=task.microbatch_size)
-        return jax.tree.map(lambda a: a[:, 0], found)
+        excerpts = jax.tree.map(lambda a: a[:, None], batch)
+        targets = jax.lax.map(of_excerpt, excerpts, batch_size=task.microbatch_size)
+        return jax.tree.map(lambda a: a[:, 0], targets)
 
     batch = jax.tree.map(jnp.asarray, batch)
-    return per_device(make, task.options.mesh, (sharded(),), sharded())(batch)
+    return per_device(make, task.model.mesh, (sharded(),), sharded())(batch)
 
 
-def _head_losses(task, params, features, targets, loss_weights, phase):
-    names = [HEAD_OF_LOSS[loss] for loss in task.model.heads]
+def _head_losses(task, params, features, targets, loss_weights, first_frame, *, heads=None):
+    heads = task.heads if heads is None else heads
     return head_losses(
         features,
-        {name: params[name] for name in names},
+        {head.submodule: params[head.submodule] for head in heads.values()},
         targets,
         loss_weights,
         microbatch_size=task.microbatch_size,
-        options=task.options,
-        phase=phase,
+        heads=heads,
+        precision=task.model.precision,
+        mesh=task.model.mesh,
+        first_frame=first_frame,
     )

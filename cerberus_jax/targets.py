@@ -4,30 +4,31 @@ Every target derives from the one stack of sources, never from a second reading 
 gain or a shift reaches the spectra, the assignment and the rolls alike.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from flax import struct
-from jaxtyping import Array, Bool, Float, Int, Int16, Shaped
+from jaxtyping import Array, Bool, Complex, Float, Inexact, Int, Int16, Shaped
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES
 from cerberus_jax.stft import stft
 
-MASK_TARGETS = ("phase_sensitive", "magnitude")
 
+class Mixture(NamedTuple):
+    """A batch of mixtures, of which every head makes its targets.
 
-@struct.dataclass
-class Targets:
-    """Targets of a batch; `assignment` holds the index of each bin's dominant source.
-
-    A pytree may also hold shapes or shardings in place of arrays, hence the open types.
+    Args:
+        spectrum: of the mixture, the sum of its sources.
+        source_spectra: those of the sources.
+        notes: (first frame, end frame, MIDI pitch) of the transcribed sources.
+        labelled: whether the notes of a transcribed source are known; None where all are.
     """
 
-    mixture_magnitude: Any  # float [b t f]
-    target_magnitude: Any  # float [b s t f]
-    assignment: Any  # int [b t f]
-    roll: Any  # bool [b s t p]
+    spectrum: Complex[Array, "b t f"]
+    source_spectra: Complex[Array, "b s t f"]
+    notes: Shaped[Array, "b r m 3"]
+    labelled: Bool[Array, "b r"] | None = None
 
 
 def source_waveforms(
@@ -37,20 +38,35 @@ def source_waveforms(
     return sources.astype(gains.dtype) * (gains / 32768)[..., None]
 
 
-def mask_targets(mixture_spectrum, source_spectra, *, kind: str) -> Float[Array, "b s t f"]:
-    """Magnitudes the masked mixture should have.
-
-    'phase_sensitive': |S| cos(angle between S and X), cut to 0..|X|, which masks that sum to one
-    can reach (Erdogan et al., 2015). 'magnitude': |S|.
-    """
-    if kind not in MASK_TARGETS:
-        raise ValueError(f"mask_target: one of {MASK_TARGETS}, got {kind!r}")
-    if kind == "magnitude":
-        return jnp.abs(source_spectra)
+def _phase_sensitive(mixture_spectrum, source_spectra):
     magnitude = jnp.abs(mixture_spectrum)
     phase = mixture_spectrum / jnp.maximum(magnitude, jnp.finfo(magnitude.dtype).tiny ** 0.5)
     projected = (source_spectra * jnp.conj(phase)[:, None]).real
     return jnp.clip(projected, 0, magnitude[:, None])
+
+
+REAL_MASK_TARGETS = ("phase_sensitive", "magnitude")
+MASK_TARGETS: dict[str, Callable] = {
+    "phase_sensitive": _phase_sensitive,
+    "magnitude": lambda mixture_spectrum, source_spectra: jnp.abs(source_spectra),
+    "spectrum": lambda mixture_spectrum, source_spectra: source_spectra,
+}
+
+
+def mask_targets(
+    mixture_spectrum: Complex[Array, "b t f"],
+    source_spectra: Complex[Array, "b s t f"],
+    *,
+    kind: str,
+) -> Inexact[Array, "b s t f"]:
+    """What the masked mixture should be.
+
+    'phase_sensitive': |S| cos(angle between S and X), cut to 0..|X|, which masks that sum to one
+    can reach (Erdogan et al., 2015). 'magnitude': |S|. 'spectrum': S, for complex masks.
+    """
+    if kind not in MASK_TARGETS:
+        raise ValueError(f"mask_target: one of {tuple(MASK_TARGETS)}, got {kind!r}")
+    return MASK_TARGETS[kind](mixture_spectrum, source_spectra)
 
 
 def dominant_source(target_magnitude: Float[Array, "b s t f"]) -> Int[Array, "b t f"]:
@@ -59,7 +75,7 @@ def dominant_source(target_magnitude: Float[Array, "b s t f"]) -> Int[Array, "b 
 
 
 def bin_weights(mixture_magnitude: Float[Array, "b t f"]) -> Float[Array, "b t f"]:
-    """Square roots of the magnitudes relative to the clip's mean; zero on silence."""
+    """Square roots of the magnitudes relative to the excerpt's mean; zero on silence."""
     mean = mixture_magnitude.mean((1, 2), keepdims=True)
     return jnp.sqrt(mixture_magnitude / jnp.maximum(mean, jnp.finfo(mean.dtype).tiny ** 0.5))
 
@@ -71,13 +87,13 @@ def draw_rolls(notes: Shaped[Array, "b s m 3"], num_frames: int) -> Bool[Array, 
     apart. A note with end <= first is empty; unused rows are such notes.
     """
     first, end, pitch = (notes[..., k].astype(jnp.int32) for k in range(3))
-    real = (end > first).astype(jnp.int32)
+    is_note = (end > first).astype(jnp.int32)
     key = jnp.clip(pitch - LOWEST_PITCH, 0, NUM_PITCHES - 1)
     b, s = jnp.indices(notes.shape[:2])
     b, s = b[..., None], s[..., None]
     empty = jnp.zeros((*notes.shape[:2], num_frames + 1, NUM_PITCHES), jnp.int32)
-    onset = empty.at[b, s, first, key].add(real, mode="drop")
-    change = onset.at[b, s, end, key].add(-real, mode="drop")
+    onset = empty.at[b, s, first, key].add(is_note, mode="drop")
+    change = onset.at[b, s, end, key].add(-is_note, mode="drop")
     active = jnp.cumsum(change, axis=2)[:, :, :num_frames] > 0
     begins = onset > 0
     return begins[:, :, :num_frames] | (active & ~begins[:, :, 1:])
@@ -88,15 +104,29 @@ def make_targets(
     notes: Shaped[Array, "b s m 3"],
     *,
     grid: FrameGrid,
-    mask_target: str,
-) -> Targets:
-    """All targets of a batch of waveforms and notes; the mixture is the sum of the sources."""
+    heads: Iterable[Any],
+    transcribed: Sequence[int] | None = None,
+    labelled: Bool[Array, "b s"] | None = None,
+) -> dict[str, Array]:
+    """All targets of a batch of waveforms and notes; the mixture is the sum of the sources.
+
+    Args:
+        sources, notes: of the batch.
+        grid: the analysis grid.
+        heads: whose targets are made (`heads.Head`).
+        transcribed: the slots that have a roll; None for all.
+        labelled: whether the notes of a source are known; None where all are.
+
+    Returns:
+        `mixture_magnitude` [b t f], and the targets of every head by their names.
+    """
     spectra = stft(sources, grid)
-    mixture = spectra.sum(1)
-    target = mask_targets(mixture, spectra, kind=mask_target)
-    return Targets(
-        mixture_magnitude=jnp.abs(mixture),
-        target_magnitude=target,
-        assignment=dominant_source(target),
-        roll=draw_rolls(notes, grid.num_frames(sources.shape[-1])),
-    )
+    if transcribed is not None and len(transcribed) < sources.shape[1]:
+        slots = jnp.asarray(transcribed, jnp.int32)
+        notes = notes[:, slots]
+        labelled = None if labelled is None else labelled[:, slots]
+    mixture = Mixture(spectra.sum(1), spectra, notes, labelled)
+    targets = {"mixture_magnitude": jnp.abs(mixture.spectrum)}
+    for head in heads:
+        targets |= head.targets(mixture)
+    return targets

@@ -77,20 +77,20 @@ def from_torch(
         raise ValueError(f"from_torch: layout must be one of {sorted(_LAYOUTS)}, got {layout!r}")
     if "state_dict" in state_dict:
         raise ValueError("from_torch: this is a whole checkpoint; pass checkpoint['state_dict']")
-    found = _LAYOUTS[layout]
-    if unknown := sorted(set(names or {}) - set(found.modules)):
-        raise ValueError(f"from_torch: names must be among {sorted(found.modules)}, got {unknown}")
-    reader = _Reader(state_dict, found.prefix, {**found.modules, **(names or {})})
+    form = _LAYOUTS[layout]
+    if unknown := sorted(set(names or {}) - set(form.modules)):
+        raise ValueError(f"from_torch: names must be among {sorted(form.modules)}, got {unknown}")
+    reader = _Reader(state_dict, form.prefix, {**form.modules, **(names or {})})
     trunk = _trunk(reader)
     params = {"trunk": trunk}
     num_bins, width = None, None
     if reader.complete:
         num_bins = trunk["layer_0"]["input_kernel"].shape[1]
         width = 2 * trunk[f"layer_{len(trunk) - 1}"]["recurrent_kernel"].shape[1]
-    for head, axes in found.axes.items():
+    for head, axes in form.axes.items():
         if reader.has(head):
             params[head] = _head(reader, head, axes=axes, num_bins=num_bins, width=width)
-    if found.has_normalization and reader.has("normalization"):
+    if form.has_normalization and reader.has("normalization"):
         params["input_affine"] = _affine(reader, num_bins)
     reader.finish(layout)
     return params

@@ -41,8 +41,8 @@ from experiments.evaluation.systems import (
 )
 from experiments.evaluation.whole_songs import whole_songs
 from experiments.runtime.compile_cache import keep_compiled
-from experiments.train import model_of
 from experiments.training import data
+from experiments.training.task import model_of
 
 UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training never heard
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from cerberus_jax.heads import HEADS
 from data_pipeline.io.files import whole_file
 from experiments import pages
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import flatten, load_run_config
-from experiments.config.rules import LOSSES
 from experiments.evaluation.report_excerpts import excerpts_html, listen
 from experiments.evaluation.result_table import ORACLE_ASSIGNMENT, RESULTS_FILE, UNTUNED, is_untuned
 from experiments.runtime.compile_cache import keep_compiled
@@ -117,7 +117,7 @@ def curves(metrics: list[dict]) -> dict[str, dict[str, list[tuple[int, float]]]]
                 continue
             curve = "validation" if key.startswith(VALIDATION) else "training"
             plots.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
-    first = ("loss", *LOSSES)
+    first = ("loss", *HEADS)
     order = sorted(plots, key=lambda title: first.index(title) if title in first else len(first))
     return {title: plots[title] for title in order}
 

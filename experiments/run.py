@@ -150,11 +150,11 @@ def _silent(*_, **__) -> None:
 def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
     import jax
 
-    from experiments import train
     from experiments.training import data
+    from experiments.training.task import model_of
 
     devices, compiled = jax.devices(), jax.config.jax_compilation_cache_dir
-    model = train.model_of(config)
+    model = model_of(config)
     magnitude = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
     params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
     num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -12,16 +12,17 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
+from cerberus_jax.heads import HEADS, head_giving, transcribes
 from data_pipeline.io.files import whole_file
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import (
     call_function,
     check_resume,
     find_file,
+    heads_of,
     known_files,
     load_config,
 )
-from experiments.config.rules import LOSSES
 from experiments.evaluation.result_table import RESULTS_FILE, TEST_SPLIT
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages
@@ -144,14 +145,15 @@ def finished_results(config: ConfigDict, folder: Path) -> dict | None:
 def table_row(name: str, config: ConfigDict, results: dict) -> dict:
     """Name, loss weights and mean scores of one point; None where the head is absent."""
     mean = results["mean"]
-    separates = config.loss.mask_inference > 0 or config.loss.deep_clustering > 0
+    heads = heads_of(config)
+    separates = head_giving("masks", heads) or head_giving("clusters", heads)
     decibels = {metric: mean.get(metric) if separates else None for metric in _DECIBELS}
     notes = {
-        f"{kind}_{part}": mean.get(f"{kind}_{part}") if config.loss.transcription > 0 else None
+        f"{kind}_{part}": mean.get(f"{kind}_{part}") if transcribes(heads) else None
         for kind in _NOTES
         for part in ("precision", "recall", "f1")
     }
-    weights = {loss: config.loss[loss] for loss in LOSSES}
+    weights = {loss: config.loss[loss] for loss in HEADS}
     return {"name": name, "assignment": results.get("assignment")} | weights | decibels | notes
 
 
@@ -167,7 +169,7 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         is_oracle = row.get("assignment") == "oracle"
         line = [row["name"].replace("_", " ") + "*" * is_oracle]
-        line += [f"{row[loss]:g}" if row[loss] else "" for loss in LOSSES]
+        line += [f"{row[loss]:g}" if row[loss] else "" for loss in HEADS]
         absent = "–" if row["deep_clustering"] or row["mask_inference"] else ""
         line += [absent if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
         line += [_precision_recall_f1(row, kind) for kind in _NOTES]

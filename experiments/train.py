@@ -18,18 +18,17 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cerberus_jax import checkpoint, parallel
-from cerberus_jax.clip_losses import HeadOptions
+from cerberus_jax.architecture import metadata_of
 from cerberus_jax.decoding import DecodingConfig
-from cerberus_jax.joint_loss import choose_microbatch_size
-from cerberus_jax.model import Cerberus
+from cerberus_jax.heads import HEADS
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import any_process, check_same
-from cerberus_jax.steps import Task
-from cerberus_jax.train_state import OptimizerConfig, TrainState
-from experiments.config.loading import grid_of, heads_of
+from cerberus_jax.train_state import TrainState
+from experiments.config.loading import heads_of
 from experiments.runtime.graceful_stop import GracefulStop
 from experiments.training.metric_log import log_of_process
 from experiments.training.prefetch import Prefetch
+from experiments.training.task import task_of
 
 LONG_RUN_SECONDS = 3600
 # Steps handed to the devices before the loop waits for the oldest. While it waits, the next two are
@@ -40,39 +39,6 @@ STEPS_AHEAD = 2
 BATCHES_AHEAD = 2
 # Steps after the first, which compiles, from which the length of a run can be told.
 STEPS_TO_JUDGE = 5
-
-
-def model_of(config: ConfigDict) -> Cerberus:
-    """The network of a config."""
-    return Cerberus(
-        grid=grid_of(config),
-        instruments=tuple(config.instruments),
-        heads=heads_of(config),
-        **config.model.to_dict(),
-    )
-
-
-def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
-    """Model, losses and optimiser of a config."""
-    loss, model = config.loss, model_of(config)
-    num_frames = model.grid.num_frames(round(config.excerpt_seconds * config.audio.sample_rate_hz))
-    return Task(
-        model=model,
-        optimizer=OptimizerConfig(**config.optimizer.to_dict(), num_steps=config.train.num_steps),
-        options=HeadOptions(
-            embedding_activation=model.embedding_activation,
-            mask_activation=model.mask_activation,
-            transcription_kind=loss.transcription_kind,
-            transcription_normaliser=loss.transcription_normaliser,
-            deep_clustering_stride=loss.deep_clustering_stride,
-            mask_inference_stride=loss.mask_inference_stride,
-            precision=model.precision,
-        ),
-        mask_target=loss.mask_target,
-        microbatch_size=choose_microbatch_size(
-            config.batch_size // num_devices, num_frames, most=config.loss.microbatch_size
-        ),
-    )
 
 
 def start_step(workdir: str | Path) -> int:
@@ -144,10 +110,8 @@ class _Loop:
         self.weights = jax.device_put(weights, parallel.replicated(mesh))
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
         decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
-        self.metadata = {
-            "model": checkpoint.model_to_json(self.task.model),
-            "decoding": dict.fromkeys(config.instruments, decoding),
-        }
+        transcribed = self.task.model.transcribed_instruments
+        self.metadata = metadata_of(self.task.model, dict.fromkeys(transcribed, decoding))
         self.metrics, self.logged = None, {}
         self.in_flight = collections.deque()
         self.following = None  # the batches after the first, on the devices
@@ -307,9 +271,7 @@ class _Loop:
 
 
 def _postfix(entry, time_fields) -> str:
-    short = {"deep_clustering": "dc", "mask_inference": "mi", "transcription": "tr"}
-    parts = [f"loss {entry['loss']:.4f}"]
-    parts += [f"{text} {entry[name]:.4f}" for name, text in short.items() if name in entry]
-    if "validation_loss" in entry:
-        parts.append(f"val {entry['validation_loss']:.4f}")
-    return ", ".join([*parts, f"{time_fields['examples_per_second']:.1f} ex/s"])
+    fields = [("loss", "loss"), *((head.short_name, name) for name, head in HEADS.items())]
+    fields.append(("val", "validation_loss"))
+    values = [f"{label} {entry[name]:.4f}" for label, name in fields if name in entry]
+    return ", ".join([*values, f"{time_fields['examples_per_second']:.1f} ex/s"])

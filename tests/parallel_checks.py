@@ -6,8 +6,8 @@ import re
 import jax
 import numpy as np
 
-from cerberus_jax.checkpoint import CheckpointWriter, model_to_json, restore_state
-from cerberus_jax.clip_losses import HeadOptions
+from cerberus_jax.architecture import metadata_of
+from cerberus_jax.checkpoint import CheckpointWriter, restore_state
 from cerberus_jax.parallel import jit_eval, make_mesh, make_step, put_batch, replicated
 from cerberus_jax.steps import init_state
 from tests.tiny_network import noise_batch, tiny_model, tiny_task, weights
@@ -16,8 +16,8 @@ BATCH = noise_batch(8)
 
 
 def _task(dropout):
-    options = HeadOptions(deep_clustering_stride=2)
-    return tiny_task(model=tiny_model(dropout=dropout, hidden=16), options=options)
+    options = {"deep_clustering": {"stride": 2}}
+    return tiny_task(model=tiny_model(dropout=dropout, hidden=16), loss_options=options)
 
 
 def _start(num_devices, *, parallel, dropout):
@@ -59,7 +59,7 @@ def checkpoint_moves(folder):
     step, _, state, batch = _start(4, parallel="jit", dropout=0.0)
     state, _ = step(state, batch, jax.random.key(1), weights())
     with CheckpointWriter(folder) as writer:
-        writer.save("last", state, {"model": model_to_json(tiny_model())})
+        writer.save("last", state, metadata_of(tiny_model(), {}))
     like = jax.eval_shape(lambda: state)
     again = restore_state(folder, like, replicated(make_mesh(jax.devices()[:1])))
     return difference(jax.tree.map(np.asarray, state), jax.tree.map(np.asarray, again))

@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
@@ -18,11 +17,10 @@ def tiny_model(**changes) -> Cerberus:
     return Cerberus(GRID, INSTRUMENTS, **settings)
 
 
-def tiny_task(*, model=None, optimizer=None, options=None, **changes) -> Task:
+def tiny_task(*, model=None, optimizer=None, **changes) -> Task:
     return Task(
         model=model or tiny_model(),
         optimizer=optimizer or OptimizerConfig(),
-        options=options or HeadOptions(),
         **changes,
     )
 

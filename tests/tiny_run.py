@@ -5,12 +5,13 @@ from dataclasses import asdict
 import jax
 import numpy as np
 
-from cerberus_jax.checkpoint import CheckpointWriter, model_to_json
+from cerberus_jax.architecture import metadata_of
+from cerberus_jax.checkpoint import CheckpointWriter
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.steps import init_state
 from data_pipeline.prepared.catalogue import PCM, SIDECAR, VERSION, Tables
 from experiments.config.loading import load_config, save_config
-from experiments.train import task_of
+from experiments.training.task import task_of
 
 RATE = 16000
 CELL = 1600
@@ -92,10 +93,7 @@ def write_run(workdir, config, *, steps=(3,)):
     }
     state = jax.jit(lambda batch: init_state(task, jax.random.key(0), batch))(batch)
     decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
-    metadata = {
-        "model": model_to_json(task.model),
-        "decoding": dict.fromkeys(config.instruments, decoding),
-    }
+    metadata = metadata_of(task.model, dict.fromkeys(config.instruments, decoding))
     save_config(config, workdir)
     with CheckpointWriter(workdir) as writer:
         for step in steps:

@@ -16,11 +16,24 @@ from ml_collections import ConfigDict
 
 from cerberus_jax.frames import FrameGrid
 from data_pipeline.io.files import whole_file
-from experiments.config.rules import LOSSES, check_values
+from experiments.config.rules import check_values
 from experiments.sets import base
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 CONFIG_FILE = "config.json"
+VERSION = 2  # of config.json
+# What fields and values of version 1 are called now.
+_RENAMED_FIELDS = {
+    "loss.clips_per_turn": ("loss.microbatch_size",),
+    "loss.mask_target": ("loss.mask_inference_target", "loss.deep_clustering_target"),
+}
+_RENAMED_VALUES = {
+    "model.input_scaling": {
+        "clip_db": "excerpt_db",
+        "clip_db_affine": "excerpt_db_affine",
+    },
+    "model.recurrence": {"scan_together": "batched_scan"},
+}
 
 # What may change when a run goes on; everything else would make it another run.
 MAY_DIFFER = (
@@ -84,7 +97,9 @@ def flatten(config: ConfigDict) -> dict[str, object]:
 
 def heads_of(config: ConfigDict) -> tuple[str, ...]:
     """The heads of the network: those whose loss weight is positive."""
-    return tuple(name for name in LOSSES if config.loss[name] > 0)
+    from cerberus_jax.heads import HEADS  # late: commands that only read a config start no JAX
+
+    return tuple(name for name in HEADS if config.loss[name] > 0)
 
 
 def grid_of(config: ConfigDict) -> FrameGrid:
@@ -100,12 +115,12 @@ def num_samples_of(config: ConfigDict) -> int:
 
 def to_json(config: ConfigDict) -> str:
     """The config as JSON text; tuples become lists."""
-    return json.dumps(config.to_dict(), indent=2) + "\n"
+    return json.dumps({"version": VERSION} | config.to_dict(), indent=2) + "\n"
 
 
 def from_json(text: str, *, source: str = "config.json") -> ConfigDict:
     """The config that `to_json` wrote; `source` names it in messages."""
-    return build_config(_check_complete(_flatten_json(text, source), source))
+    return build_config(_saved_fields(text, source))
 
 
 def load_run_config(workdir: str | Path) -> ConfigDict:
@@ -128,7 +143,7 @@ def check_resume(config: ConfigDict, workdir: str | Path) -> None:
     file = Path(workdir) / CONFIG_FILE
     if not file.is_file():
         return
-    saved = _flatten_json(file.read_text(), str(file))
+    saved = _saved_fields(file.read_text(), str(file))
     present = json.loads(json.dumps(flatten(config)))
     differing = [
         f"{field}: {saved.get(field, 'absent')!r} there, {present.get(field, 'absent')!r} now"
@@ -227,6 +242,27 @@ def _convert_names(field: str, value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _saved_fields(text: str, source: str) -> dict[str, object]:
+    """All fields of a saved config under their present names; those that an older version did not
+    have are the defaults."""
+    values = _flatten_json(text, source)
+    version = values.pop("version", 1)
+    if version not in (1, VERSION):
+        raise ValueError(f"{source}: version 1 or {VERSION} expected, got {version!r}")
+    present = {}
+    for field, value in values.items():
+        value = _renamed_value(field, value)
+        for name in _RENAMED_FIELDS.get(field, (field,)) if version == 1 else (field,):
+            present[name] = value
+    defaults = json.loads(json.dumps(flatten(base.get_config())))
+    return defaults | _known_fields(present, source)
+
+
+def _renamed_value(field: str, value: object) -> object:
+    names = _RENAMED_VALUES.get(field, {})
+    return names.get(value, value) if isinstance(value, str) else value
+
+
 def _flatten_json(text: str, source: str) -> dict[str, object]:
     try:
         values = json.loads(text)
@@ -237,11 +273,3 @@ def _flatten_json(text: str, source: str) -> dict[str, object]:
             f"{source}: expected a config as JSON, got something else ({error})"
         ) from None
     return flatten(ConfigDict(values, convert_dict=True))
-
-
-def _check_complete(values: dict[str, object], source: str) -> dict[str, object]:
-    _known_fields(values, source)
-    missing = sorted(set(flatten(base.get_config())) - set(values))
-    if missing:
-        raise ValueError(f"{source}: fields missing, from another version? {', '.join(missing)}")
-    return values

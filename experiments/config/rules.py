@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from cerberus_jax.frames import FrameGrid
 from data_pipeline.instruments import INSTRUMENTS
 
-LOSSES = ("deep_clustering", "mask_inference", "transcription")
-
 # Frames are int16 in a batch, and seeds must fit JAX's 32-bit keys.
 _MAX_FRAMES = 2**15 - 1
 _LARGEST_SEED = 2**31 - 1
@@ -65,19 +63,9 @@ _RULES: dict[str, Rule] = {
     "model.hidden": _at_least(1),
     "model.dropout": _from_below(0, 1),
     "model.embedding_dim": _at_least(1),
-    "model.embedding_activation": _one_of("sigmoid", "tanh"),
-    "model.mask_activation": _one_of("softmax", "sigmoid"),
     "model.input_scaling": _one_of("excerpt_db", "excerpt_db_affine", "db_affine", "linear"),
     "model.precision": _one_of("float32", "bfloat16"),
     "model.recurrence": _one_of("auto", "scan", "batched_scan", "persistent"),
-    "loss.deep_clustering": _at_least(0),
-    "loss.mask_inference": _at_least(0),
-    "loss.transcription": _at_least(0),
-    "loss.mask_target": _one_of("phase_sensitive", "magnitude"),
-    "loss.transcription_kind": _one_of("mse", "bce"),
-    "loss.transcription_normaliser": _one_of("cells", "active"),
-    "loss.deep_clustering_stride": _at_least(1),
-    "loss.mask_inference_stride": _at_least(1),
     "loss.microbatch_size": _at_least(0),
     "optimizer.learning_rate": _above(0),
     "optimizer.b1": _from_below(0, 1),
@@ -97,21 +85,38 @@ _RULES: dict[str, Rule] = {
 }
 
 
+def registry_rules() -> dict[str, Rule]:
+    """The rules of the fields that come from the registries of trunks and heads."""
+    from cerberus_jax.heads import HEADS
+    from cerberus_jax.trunks import TRUNKS
+
+    rules = {"model.trunk": _one_of(*TRUNKS)}
+    for name, head in HEADS.items():
+        rules[f"loss.{name}"] = _at_least(0)
+        rules[f"loss.{name}_stride"] = _at_least(1)
+        for field, values in head.choices().items():
+            group = "model" if field in head.MODEL_FIELDS else f"model.{name}"
+            is_loss = field in head.LOSS_FIELDS
+            rules[f"loss.{name}_{field}" if is_loss else f"{group}.{field}"] = _one_of(*values)
+    return rules
+
+
 def check_values(values: Mapping[str, object]) -> None:
     """Check all fields, given by dotted name, one by one and against each other.
 
     Raises:
         ValueError: naming the field, what was expected and what came.
     """
+    rules = _RULES | registry_rules()
     for field, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"config: {field} must be a finite number, got {value}")
-        if field in _RULES:
-            expected, holds = _RULES[field]
+        if field in rules:
+            expected, holds = rules[field]
             if not holds(value):
                 raise ValueError(f"config: {field} must be {expected}, got {value!r}")
     _check_instruments(values)
-    _check_weights(values)
+    _check_heads(values)
     _check_frames(values)
 
 
@@ -134,12 +139,29 @@ def _check_instruments(values: Mapping[str, object]) -> None:
         )
 
 
-def _check_weights(values: Mapping[str, object]) -> None:
-    if not any(values[f"loss.{name}"] > 0 for name in LOSSES):
+def _check_heads(values: Mapping[str, object]) -> None:
+    from cerberus_jax.heads import HEADS, separates, transcribes
+    from cerberus_jax.masks import MASK_KINDS
+
+    weights = {name: values[f"loss.{name}"] for name in HEADS}
+    present = [name for name, weight in weights.items() if weight > 0]
+    if not present:
         raise ValueError(
             "config: at least one of "
-            + ", ".join(f"loss.{name}" for name in LOSSES)
+            + ", ".join(f"loss.{name}" for name in weights)
             + " must be above 0, got 0 for all"
+        )
+    silent = [name for name in values["instruments"] if not INSTRUMENTS[name].is_transcribed]
+    if transcribes(present) and len(silent) == len(values["instruments"]):
+        raise ValueError(
+            f"config: {', '.join(silent)} have no notes to find; with loss.transcription above 0 "
+            "an instrument that is transcribed must be among the instruments"
+        )
+    kind, target = values["model.mask_activation"], values["loss.mask_inference_target"]
+    if separates(present) and target not in MASK_KINDS[kind].targets:
+        raise ValueError(
+            f"config: loss.mask_inference_target must be one of "
+            f"{', '.join(MASK_KINDS[kind].targets)} for {kind} masks, got {target!r}"
         )
 
 

@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
     config.data = _data()
     config.model = _model()
     config.loss = _loss()
+    _add_registered(config)
     config.optimizer = _optimizer()
     config.train = _train()
     config.decoding = ConfigDict()
@@ -78,14 +79,17 @@ def _data() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
+    # The trunk, from cerberus_jax.trunks.TRUNKS. The fields of 'blstm' are layers, hidden and
+    # dropout; another one has its own in model.NAME (ours).
+    model.trunk = "blstm"
     model.layers = 4  # bidirectional LSTM layers (nussl 2019-10)
     model.hidden = 300  # units per direction (nussl 2019-10)
     model.dropout = 0.3  # probability, between layers (nussl 2019-10)
     model.embedding_dim = 20  # dimensions per time-frequency bin (nussl 2019-10)
     # 'sigmoid' | 'tanh', before the unit norm (nussl 2019-10)
     model.embedding_activation = "sigmoid"
-    # 'softmax' over the instruments | 'sigmoid' (nussl 2019-10; the authors' published estimates
-    # sum to the mixture).
+    # The kind of mask, from cerberus_jax.masks.MASK_KINDS: 'softmax' over the instruments |
+    # 'sigmoid' (nussl 2019-10; the authors' published estimates sum to the mixture).
     model.mask_activation = "softmax"
     # Trunk input: 'excerpt_db' = (dB + 80) / 80, dB relative to the excerpt's maximum (nussl
     # 2019-10, scaled by us) | 'excerpt_db_affine' = the same with a learned scale and shift per
@@ -106,8 +110,12 @@ def _loss() -> ConfigDict:
     loss.deep_clustering = 0.1
     loss.mask_inference = 0.1
     loss.transcription = 0.8
-    # 'phase_sensitive' = clip(|S| cos(angle), 0, |X|) (nussl 2019-10) | 'magnitude' = |S|.
-    loss.mask_target = "phase_sensitive"
+    # What the masked mixture should be: 'phase_sensitive' = clip(|S| cos(angle), 0, |X|) (nussl
+    # 2019-10) | 'magnitude' = |S| | 'spectrum' = S, for complex masks.
+    loss.mask_inference_target = "phase_sensitive"
+    # By which magnitude a bin's dominant source is chosen: 'phase_sensitive' | 'magnitude', as
+    # above
+    loss.deep_clustering_target = "phase_sensitive"
     # 'mse' of the probabilities (inferred: nussl had no BCE then) | 'bce'
     loss.transcription_kind = "mse"
     # The transcription loss is divided by the number of all roll 'cells' | of the 'active' ones
@@ -115,9 +123,27 @@ def _loss() -> ConfigDict:
     loss.transcription_normaliser = "cells"
     loss.deep_clustering_stride = 1  # frames; N = use one frame in N, random phase (ours: 1 = all)
     loss.mask_inference_stride = 1  # frames; as above
-    # clips whose embeddings are in memory together; 0 = chosen for the backend (ours)
+    loss.transcription_stride = 1  # frames; as above
+    # excerpts that the losses hold at once; 0 = chosen for the backend (ours)
     loss.microbatch_size = 0
     return loss
+
+
+def _add_registered(config: ConfigDict) -> None:
+    """The fields of trunks and heads that are registered beside those above."""
+    from cerberus_jax.heads import HEADS
+    from cerberus_jax.trunks import TRUNKS
+
+    for name, part in (*TRUNKS.items(), *HEADS.items()):
+        if options := part.options():
+            config.model[name] = ConfigDict(options)
+    for name, head in HEADS.items():
+        weights_and_options = {name: head.default_weight} | {
+            f"{name}_{field}": value for field, value in head.loss_options().items()
+        }
+        for field, value in weights_and_options.items():
+            if field not in config.loss:
+                config.loss[field] = value
 
 
 def _optimizer() -> ConfigDict:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from cerberus_jax import checkpoint
+from cerberus_jax.architecture import metadata_of, model_from_json, model_to_json
 from cerberus_jax.parallel import make_mesh, replicated
 from cerberus_jax.steps import init_state
 from tests.full_disk import room_for
 from tests.tiny_network import noise_batch, tiny_model, tiny_task
 
 TASK = tiny_task(model=tiny_model(input_scaling="excerpt_db_affine", embedding_activation="tanh"))
-METADATA = {"model": checkpoint.model_to_json(TASK.model), "decoding": {"piano": {"a": 1}}}
+METADATA = metadata_of(TASK.model, {"piano": {"a": 1}})
 
 
 def _state(step):
@@ -37,7 +38,7 @@ def _equal(left, right):
 
 
 def test_model_json_round_trip():
-    again = checkpoint.model_from_json(json.loads(json.dumps(METADATA["model"])))
+    again = model_from_json(json.loads(json.dumps(METADATA["model"])))
     assert again == TASK.model
 
 
@@ -132,11 +133,11 @@ def test_another_architecture_names_its_first_parameters(run, tmp_path):
         match=r"run: .*: embedding_head/kernel \(\[16, 5, 65\] in the checkpoint.*and \d more",
     ):
         checkpoint.check_same_network(checkpoint.restore_model(run)[1], wider, "run")
-    other = checkpoint.model_to_json(tiny_model(heads=("transcription",)))
+    other = model_to_json(tiny_model(heads=("transcription",)))
     with pytest.raises(
         ValueError, match=r"embedding_head/\w+ \(\[.*5, 65\] in the checkpoint, absent here"
     ):
-        model = checkpoint.model_from_json(other)
+        model = model_from_json(other)
         checkpoint.check_same_network(_state(3).params, model, "run")
     like = jax.eval_shape(
         lambda: init_state(tiny_task(model=wider), jax.random.key(0), noise_batch(2))

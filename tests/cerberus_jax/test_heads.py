@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax.heads import Head, embed, linear, masks
+from cerberus_jax.heads.base import Linear, linear
+from cerberus_jax.heads.deep_clustering import DeepClustering
+from cerberus_jax.masks import MASK_KINDS
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((2, 5, 6)).astype(np.float32)
@@ -24,34 +26,35 @@ def test_linear():
     ("activation", "function"), [("sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("tanh", np.tanh)]
 )
 def test_embeddings_have_unit_norm(activation, function):
-    found = embed(PARAMS, jnp.asarray(FEATURES), activation=activation)
+    head = DeepClustering(embedding_activation=activation)
+    values = head.activate(linear(PARAMS, jnp.asarray(FEATURES)))
     expected = function(LINEAR) / np.linalg.norm(function(LINEAR), axis=2, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(values, expected.swapaxes(2, 3), atol=1e-5)
 
 
 def test_softmax_masks_sum_to_one():
-    found = masks(PARAMS, jnp.asarray(FEATURES), activation="softmax")
-    np.testing.assert_allclose(found.sum(2), 1, atol=1e-6)
+    values = MASK_KINDS["softmax"].activation(linear(PARAMS, jnp.asarray(FEATURES)))
+    np.testing.assert_allclose(values.sum(2), 1, atol=1e-6)
     exps = np.exp(LINEAR)
-    np.testing.assert_allclose(found, exps / exps.sum(2, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(values, exps / exps.sum(2, keepdims=True), atol=1e-5)
 
 
 def test_sigmoid_masks():
-    found = masks(PARAMS, jnp.asarray(FEATURES), activation="sigmoid")
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-LINEAR)), atol=1e-5)
+    values = MASK_KINDS["sigmoid"].activation(linear(PARAMS, jnp.asarray(FEATURES)))
+    np.testing.assert_allclose(values, 1 / (1 + np.exp(-LINEAR)), atol=1e-5)
 
 
 def test_zero_features_give_a_finite_embedding_and_gradient():
     params = jax.tree.map(jnp.zeros_like, PARAMS)
-    total = lambda f: embed(params, f, activation="tanh").sum()  # noqa: E731
+    head = DeepClustering(embedding_activation="tanh")
+    total = lambda f: head.activate(linear(params, f)).sum()  # noqa: E731
     value, grad = jax.value_and_grad(total)(jnp.zeros((1, 2, 6)))
     assert np.isfinite(value) and np.isfinite(grad).all()
 
 
 def test_head_gives_its_parameters():
-    head = Head((3, 4))
-    params = head.init(jax.random.key(0), 6)["params"]
+    params = Linear((3, 4)).init(jax.random.key(0), 6)["params"]
     assert params["kernel"].shape == (6, 3, 4) and not params["bias"].any()
     # Glorot: the variance is 2 / (fan in + fan out).
-    wide = Head((20, 30)).init(jax.random.key(0), 400)["params"]["kernel"]
+    wide = Linear((20, 30)).init(jax.random.key(0), 400)["params"]["kernel"]
     assert abs(float(wide.std()) / (2 / 1000) ** 0.5 - 1) < 0.02

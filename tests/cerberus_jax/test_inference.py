@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from cerberus_jax.checkpoint import CheckpointWriter, model_to_json
+from cerberus_jax.architecture import metadata_of
+from cerberus_jax.checkpoint import CheckpointWriter
 from cerberus_jax.decoding import DecodingConfig, frame_envelope, with_velocities
 from cerberus_jax.inference import Predictor
 from cerberus_jax.stft import stft
@@ -71,23 +72,25 @@ def test_windows_agree_with_the_whole_song_away_from_its_level(predictor):
     np.testing.assert_allclose(found.rolls[:, 90:-90], rolls[0, :, 90:-90], atol=1e-4)
 
 
-def test_the_level_of_the_song_is_that_of_its_loudest_bin(predictor):
+def test_the_reference_of_the_song_is_that_of_its_loudest_bin(predictor):
     song = _song(1, 30000) * np.linspace(0.1, 1, 30000, dtype=np.float32)
-    level = predictor.song_db_reference(np.split(song, [100, 7000], axis=1))
-    np.testing.assert_allclose(level, np.abs(stft(jax.numpy.asarray(song), GRID)).max(), rtol=1e-6)
-    by_song = dataclasses.replace(predictor, level="song")
+    db_reference = predictor.song_db_reference(np.split(song, [100, 7000], axis=1))
+    np.testing.assert_allclose(
+        db_reference, np.abs(stft(jax.numpy.asarray(song), GRID)).max(), rtol=1e-6
+    )
+    by_song = dataclasses.replace(predictor, db_reference="song")
     found = by_song.predict(song, 16000)
-    pieces = list(predictor.predict_stream([song], reference=level))
+    pieces = list(predictor.predict_stream([song], db_reference=db_reference))
     np.testing.assert_array_equal(found.rolls, np.concatenate([p[1] for p in pieces], 1))
     assert not np.allclose(found.rolls, predictor.predict(song, 16000).rolls, atol=1e-3)
     whole = dataclasses.replace(predictor, exact=True).predict(song, 16000)
     middle = slice(100, -100)
     by_window = np.abs(predictor.predict(song, 16000).rolls - whole.rolls)[:, middle].mean()
     assert np.abs(found.rolls - whole.rolls)[:, middle].mean() < by_window
-    with pytest.raises(ValueError, match="level='song' needs that of song_db_reference"):
+    with pytest.raises(ValueError, match="db_reference: 'song' needs that of song_db_reference"):
         next(by_song.predict_stream([song]))
     with pytest.raises(ValueError, match="one of window, song expected, got 'loud'"):
-        dataclasses.replace(predictor, level="loud")
+        dataclasses.replace(predictor, db_reference="loud")
 
 
 def test_velocities_follow_the_sources(predictor):
@@ -105,10 +108,7 @@ def test_silence_stays_silent(predictor):
 def test_loaded_network_predicts_like_the_saved_one(tmp_path):
     model = tiny_model()
     params = Predictor.untrained(model, seed=3).params
-    metadata = {
-        "model": model_to_json(model),
-        "decoding": {name: {"threshold": 0.25} for name in model.instruments},
-    }
+    metadata = metadata_of(model, {name: {"threshold": 0.25} for name in model.instruments})
     with CheckpointWriter(tmp_path) as writer:
         writer.save("best", TrainState.create(params, OptimizerConfig()), metadata)
     loaded = Predictor.load(tmp_path)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax import heads, losses
-from cerberus_jax.clip_losses import HeadOptions, strided
-from cerberus_jax.joint_loss import head_losses
+from cerberus_jax import losses
+from cerberus_jax.heads import HEADS
+from cerberus_jax.heads.base import linear, strided
+from cerberus_jax.joint_loss import DEFAULT_HEADS, head_losses
 from cerberus_jax.targets import bin_weights, make_targets
 from tests.tiny_network import GRID, INSTRUMENTS
 
@@ -34,7 +35,7 @@ def _inputs(seed=0):
         jnp.asarray(sources),
         jnp.asarray(notes),
         grid=GRID,
-        mask_target="phase_sensitive",
+        heads=DEFAULT_HEADS.values(),
     )
     shapes = {"embedding_head": (D, 65), "mask_head": (2, 65), "transcription_head": (2, 88)}
     params = {
@@ -49,18 +50,18 @@ def _inputs(seed=0):
 
 
 def _truth(features, params, weights, targets):
-    vectors = heads.embed(params["embedding_head"], features, activation="sigmoid").swapaxes(2, 3)
-    mask = heads.masks(params["mask_head"], features, activation="softmax").swapaxes(1, 2)
-    logits = heads.linear(params["transcription_head"], features).swapaxes(1, 2)
-    one_hot = jax.nn.one_hot(targets.assignment, 2, dtype=features.dtype)
+    vectors, mask, logits = (
+        head.activate(linear(params[head.submodule], features)) for head in DEFAULT_HEADS.values()
+    )
+    one_hot = jax.nn.one_hot(targets["assignment"], 2, dtype=features.dtype)
     parts = {
         "deep_clustering": losses.deep_clustering_loss(
-            vectors, one_hot, bin_weights(targets.mixture_magnitude)
+            vectors, one_hot, bin_weights(targets["mixture_magnitude"])
         ),
         "mask_inference": losses.mask_inference_loss(
-            mask, targets.mixture_magnitude, targets.target_magnitude
+            mask, targets["mixture_magnitude"], targets["mask_target"]
         ),
-        "transcription": losses.transcription_loss(logits, targets.roll),
+        "transcription": losses.transcription_loss(logits, targets["roll"]),
     }
     return sum(weights[name] * parts[name] for name in parts), parts
 
@@ -117,7 +118,7 @@ def test_float32_gradients_are_close_to_those_in_float64(microbatch_size, only):
 
     def truth(features, params, weights, targets):
         parts = _truth(features, params_of_all | params, weights, targets)[1]
-        wanted = [name for name, head in heads.HEAD_OF_LOSS.items() if head in params]
+        wanted = [name for name, head in HEADS.items() if head.submodule in params]
         return sum(weights[name] * parts[name] for name in wanted).mean()
 
     params_of_all = _inputs()[1]
@@ -160,26 +161,25 @@ def test_absent_heads_have_no_part():
     np.testing.assert_allclose(total, 0.2 * parts["mask_inference"])
 
 
-@pytest.mark.parametrize("phase", [0, 1, 6])
-def test_strided_losses_look_at_the_frames_they_say(phase):
+@pytest.mark.parametrize("first_frame", [0, 1, 6])
+def test_strided_losses_look_at_the_frames_they_say(first_frame):
     features, params, targets = _inputs()
-    options = HeadOptions(deep_clustering_stride=4, mask_inference_stride=2)
-    joint = functools.partial(head_losses, microbatch_size=2, options=options)
-    found = jax.jit(joint)(features, params, targets, _arrays(WEIGHTS), phase=phase)[1]
-    for name, stride in (("deep_clustering", 4), ("mask_inference", 2)):
+    strides = {"deep_clustering": 4, "mask_inference": 2, "transcription": 3}
+    heads = {name: HEADS[name](stride=stride) for name, stride in strides.items()}
+    joint = functools.partial(head_losses, microbatch_size=2, heads=heads)
+    by_head = jax.jit(joint)(features, params, targets, _arrays(WEIGHTS), first_frame=first_frame)[
+        1
+    ]
+    time_axis = {"mixture_magnitude": 1, "mask_target": 2, "assignment": 1, "roll": 2}
+    for name, stride in strides.items():
         num_frames = features.shape[1]
-        frames = (phase + stride * np.arange(num_frames // stride)) % num_frames
-        part = targets.replace(
-            mixture_magnitude=targets.mixture_magnitude[:, frames],
-            target_magnitude=targets.target_magnitude[:, :, frames],
-            assignment=targets.assignment[:, frames],
-            roll=targets.roll[:, :, frames],
-        )
-        expected = jax.jit(_truth)(features[:, frames], params, WEIGHTS, part)[1][name]
-        np.testing.assert_allclose(found[name], expected, atol=1e-12)
+        frames = (first_frame + stride * np.arange(num_frames // stride)) % num_frames
+        chosen = {key: jnp.take(targets[key], frames, axis) for key, axis in time_axis.items()}
+        expected = jax.jit(_truth)(features[:, frames], params, WEIGHTS, chosen)[1][name]
+        np.testing.assert_allclose(by_head[name], expected, atol=1e-12)
 
 
-def test_every_frame_gets_its_turn_in_a_strided_loss_the_last_ones_too():
+def test_a_strided_loss_looks_at_every_frame_the_last_ones_too():
     frames = jnp.arange(11)
     seen = np.stack([strided(frames, 4, phase, 0) for phase in range(11)])
     assert seen.shape == (11, 2)
@@ -193,17 +193,17 @@ def test_no_array_of_all_embeddings_is_held():
         for k, tree in enumerate(_inputs())
     )
 
-    def loss(params, clips):
-        return head_losses(features, params, targets, _arrays(WEIGHTS), microbatch_size=clips)[0]
+    def loss(params, size):
+        return head_losses(features, params, targets, _arrays(WEIGHTS), microbatch_size=size)[0]
 
-    def scratch(clips):
-        grad = jax.grad(lambda p: functools.partial(loss, clips=clips)(p).sum())
+    def scratch(size):
+        grad = jax.grad(lambda p: loss(p, size).sum())
         return jax.jit(grad).lower(params).compile().memory_analysis().temp_size_in_bytes
 
     assert scratch(1) < scratch(48) / 4
 
 
-def test_turns_must_divide_the_batch():
+def test_microbatches_must_divide_the_batch():
     features, params, targets = _inputs()
     with pytest.raises(ValueError, match="microbatch_size: must divide the batch of 6, got 4"):
         head_losses(features, params, targets, _arrays(WEIGHTS), microbatch_size=4)

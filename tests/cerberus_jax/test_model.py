@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax.heads import HEAD_OF_LOSS
+from cerberus_jax.heads import HEADS
 from cerberus_jax.model import relative_db
 from tests.tiny_network import GRID, tiny_model
 
 MAGNITUDE = jnp.asarray(np.random.default_rng(0).uniform(0, 3, (2, 9, GRID.num_bins)), jnp.float32)
-LOSSES = tuple(HEAD_OF_LOSS)
+LOSSES = tuple(HEADS)
 
 
 def _init(model):
@@ -30,7 +30,7 @@ def test_output_shapes_and_ranges():
 @pytest.mark.parametrize("heads", [(name,) for name in LOSSES] + [LOSSES[:2], LOSSES[1:]])
 def test_an_absent_head_has_no_parameters_and_changes_no_other(heads):
     whole, part = _init(tiny_model())["params"], _init(tiny_model(heads=heads))["params"]
-    assert set(part) == {"trunk", *(HEAD_OF_LOSS[name] for name in heads)}
+    assert set(part) == {"trunk", *(HEADS[name].submodule for name in heads)}
     for name in part:
         jax.tree.map(np.testing.assert_array_equal, part[name], whole[name])
     output = tiny_model(heads=heads).apply({"params": part}, MAGNITUDE, train=False)
@@ -45,7 +45,7 @@ def test_only_the_heads_asked_for_are_computed():
     assert output.roll_logits is not None
 
 
-def test_masks_do_not_depend_on_the_clip_level():
+def test_masks_do_not_depend_on_the_gain():
     model = tiny_model()
     params = _init(model)
     loud = model.apply(params, 100 * MAGNITUDE, train=False).mask

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.masks.real import SOFTMAX
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.stft import istft, stft
 
@@ -16,7 +17,7 @@ RATES = (8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000)
 
 def separate(song, rate, masks_of, *, cuts=(), pieces=1, **options):
     """The sources of a song whose masks `masks_of(num_frames)` [s t f] gives."""
-    separator = SongSeparator(NativeGrid(GRID, rate, **options))
+    separator = SongSeparator(NativeGrid(GRID, rate, **options), SOFTMAX)
     blocks = np.split(song, cuts, axis=1)
     mono = np.concatenate(
         list(mono_blocks(blocks, separator, from_hz=rate, to_hz=GRID.sample_rate_hz)), axis=1
@@ -100,7 +101,7 @@ def test_the_frequencies_are_the_networks(rate, hertz):
     assert near > 300 * far
 
 
-def test_highs_are_carried_on_or_dropped():
+def test_masks_are_extended_above_the_band_or_end():
     rate = 48000
     time = np.arange(rate // 2) / rate
     song = np.sin(2 * np.pi * 15000 * time, dtype=np.float32)[None]
@@ -116,7 +117,7 @@ def test_highs_are_carried_on_or_dropped():
     middle = slice(1000, -1000)  # at the ends the tone begins and stops: a click of all frequencies
     np.testing.assert_allclose(high[:, middle], song[:, middle], atol=1e-3)
     assert np.abs(low[:, middle]).max() < 1e-3
-    found, _ = separate(song, rate, low_and_high, highs=False)
+    found, _ = separate(song, rate, low_and_high, extend_masks=False)
     assert np.abs(found[..., middle]).max() < 1e-3
 
 
@@ -129,7 +130,7 @@ def test_frames_keep_the_networks_durations():
 
 
 def test_memory_does_not_grow_with_the_song():
-    separator = SongSeparator(NativeGrid(GRID, 44100))
+    separator = SongSeparator(NativeGrid(GRID, 44100), SOFTMAX)
     sizes = []
     for _ in range(30):
         separator.feed(np.zeros((1, 4410), np.float32))
@@ -139,7 +140,7 @@ def test_memory_does_not_grow_with_the_song():
 
 
 def test_a_song_of_nothing_gives_no_blocks():
-    separator = SongSeparator(NativeGrid(GRID, 44100))
+    separator = SongSeparator(NativeGrid(GRID, 44100), SOFTMAX)
     assert not list(mono_blocks([], separator, from_hz=44100, to_hz=16000))
 
 
@@ -147,8 +148,8 @@ def test_the_bin_at_half_the_networks_rate_is_the_networks_own():
     """At 48 kHz a bin lies on 8 kHz exactly; only what is above it takes the mean of the band."""
     grid = NativeGrid(GRID, 48000)
     mask = np.linspace(0, 1, GRID.num_bins, dtype=np.float32)[None, None]
-    carried = grid.carry(mask)[0, 0]
+    resampled = grid.resample(mask)[0, 0]
     top = 8000 * grid.window // 48000
-    assert carried[top] == 1
+    assert resampled[top] == 1
     band = mask[0, 0, round(0.8 * (GRID.num_bins - 1)) : round(0.9 * (GRID.num_bins - 1)) + 1]
-    np.testing.assert_allclose(carried[top + 1 :], band.mean(), rtol=1e-6)
+    np.testing.assert_allclose(resampled[top + 1 :], band.mean(), rtol=1e-6)

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.clip_losses import HeadOptions
-from cerberus_jax.heads import HEAD_OF_LOSS
+from cerberus_jax.heads import HEADS
 from cerberus_jax.model import relative_db
 from cerberus_jax.steps import eval_step, init_state, predict_step, train_step
 from cerberus_jax.stft import stft
@@ -37,7 +36,7 @@ def test_a_fixed_batch_is_learnt():
 
 def test_metrics_are_the_parts_and_their_sum():
     first = _train(tiny_task(), noise_batch(4), 1)[1][0]
-    parts = {name: first[name] for name in HEAD_OF_LOSS}
+    parts = {name: first[name] for name in HEADS}
     expected = sum(float(weights()[name]) * value for name, value in parts.items())
     np.testing.assert_allclose(first["loss"], expected, rtol=1e-5)
     assert first["gradient_norm"] > 0 and first["learning_rate"] == np.float32(1e-3)
@@ -56,7 +55,9 @@ def test_dropout_follows_the_step_and_the_key():
 def test_evaluation_looks_at_every_frame_and_gives_one_value_per_example():
     batch = noise_batch(4)
     plain = tiny_task()
-    strided = tiny_task(options=HeadOptions(deep_clustering_stride=4, mask_inference_stride=2))
+    strided = tiny_task(
+        loss_options={"deep_clustering": {"stride": 4}, "mask_inference": {"stride": 2}}
+    )
     params = init_state(plain, jax.random.key(0), batch).params
     found = [
         jax.jit(lambda p, task=task: eval_step(p, batch, weights(), task=task))(params)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.joint_loss import DEFAULT_HEADS
 from cerberus_jax.stft import stft
 from cerberus_jax.targets import (
     bin_weights,
@@ -96,9 +97,9 @@ def test_repeated_onsets_are_told_apart_and_short_notes_survive():
 def test_make_targets_puts_it_together():
     mixture, sources = _spectra()
     rows = jnp.asarray(_as_array([[(1, 3, 40)]] * 6).reshape(2, 3, NUM_NOTES, 3))
-    found = make_targets(sources, rows, grid=GRID, mask_target="phase_sensitive")
-    np.testing.assert_allclose(found.mixture_magnitude, np.abs(stft(mixture, GRID)), atol=1e-5)
-    assert found.target_magnitude.shape == (2, 3, 32, 33)
-    assert found.roll.shape == (2, 3, 32, 88) and int(found.roll.sum()) == 12
+    targets = make_targets(sources, rows, grid=GRID, heads=DEFAULT_HEADS.values())
+    np.testing.assert_allclose(targets["mixture_magnitude"], np.abs(stft(mixture, GRID)), atol=1e-5)
+    assert targets["mask_target"].shape == (2, 3, 32, 33)
+    assert targets["roll"].shape == (2, 3, 32, 88) and int(targets["roll"].sum()) == 12
     # The targets of coherent sources cannot exceed the mixture in any bin.
-    assert (found.target_magnitude <= found.mixture_magnitude[:, None] + 1e-6).all()
+    assert (targets["mask_target"] <= targets["mixture_magnitude"][:, None] + 1e-6).all()

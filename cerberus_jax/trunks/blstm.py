@@ -1,4 +1,6 @@
-"""The stacked bidirectional LSTM that the three heads share."""
+"""The stacked bidirectional LSTM, the paper's trunk."""
+
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -8,6 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from cerberus_jax.lstm import bidirectional_lstm
+from cerberus_jax.trunks.base import FEATURES, Trunk
 
 
 def _bias_init(key, shape, dtype=jnp.float32):
@@ -54,23 +57,27 @@ class Layer(nn.Module):
         )
 
 
-class Trunk(nn.Module):
-    """Layers of `hidden` units per direction, dropout between them (not after the last)."""
+class BLSTM(Trunk, kw_only=True):
+    """Layers of `hidden` units per direction, dropout between them (not after the last).
 
-    layers: int
-    hidden: int
+    Manilow et al. (2020): the stack of bidirectional LSTMs that the three heads share.
+    """
+
+    MODEL_FIELDS: ClassVar[tuple[str, ...]] = ("layers", "hidden", "dropout")
+
+    layers: int = 4
+    hidden: int = 300
     dropout: float = 0.0
-    precision: str = "float32"
-    recurrence: str = "auto"
-    mesh: Mesh | None = None
 
     @nn.compact
-    def __call__(self, inputs: Float[Array, "b t f"], *, train: bool) -> Float[Array, "b t k"]:
-        """Features [b t 2*hidden]; with `train` a 'dropout' key is needed."""
-        x = inputs.swapaxes(0, 1)
+    def __call__(
+        self, inputs: dict[str, Float[Array, "b t f"]], *, train: bool
+    ) -> dict[str, Float[Array, "b t k"]]:
+        """Features [b t 2*hidden]."""
+        x = inputs["scaled"].swapaxes(0, 1)
         drops = train and self.dropout > 0
         for k in range(self.layers):
             if k and drops:
                 x = dropout(self.make_rng("dropout"), x, self.dropout)
             x = Layer(self.hidden, self.precision, self.recurrence, self.mesh, name=f"layer_{k}")(x)
-        return x.swapaxes(0, 1)
+        return {FEATURES: x.swapaxes(0, 1)}

@@ -4,19 +4,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.trunk import Trunk, dropout
+from cerberus_jax.trunks.blstm import BLSTM, dropout
+from tests.tiny_network import GRID
 
-X = jnp.asarray(np.random.default_rng(0).standard_normal((3, 9, 6)), jnp.float32)
+X = {"scaled": jnp.asarray(np.random.default_rng(0).standard_normal((3, 9, 6)), jnp.float32)}
+
+
+def _features(trunk, params, inputs, **settings):
+    return trunk.apply(params, inputs, **settings)["features"]
 
 
 def _trunk(**changes):
-    trunk = Trunk(**{"layers": 3, "hidden": 4, "dropout": 0.5} | changes)
+    trunk = BLSTM(grid=GRID, **{"layers": 3, "hidden": 4, "dropout": 0.5} | changes)
     return trunk, trunk.init(jax.random.key(0), X, train=False)
 
 
 def test_shapes_and_initial_biases():
     trunk, params = _trunk()
-    assert trunk.apply(params, X, train=False).shape == (3, 9, 8)
+    assert _features(trunk, params, X, train=False).shape == (3, 9, 8)
     layer = params["params"]["layer_1"]
     assert layer["input_kernel"].shape == (2, 8, 16)
     assert layer["recurrent_kernel"].shape == (2, 4, 16)
@@ -25,10 +30,11 @@ def test_shapes_and_initial_biases():
 
 def test_dropout_acts_only_in_training_and_between_layers():
     trunk, params = _trunk()
-    calm = trunk.apply(params, X, train=False)
-    np.testing.assert_array_equal(calm, trunk.apply(params, X, train=False))
+    calm = _features(trunk, params, X, train=False)
+    np.testing.assert_array_equal(calm, _features(trunk, params, X, train=False))
     dropped = [
-        trunk.apply(params, X, train=True, rngs={"dropout": jax.random.key(k)}) for k in (0, 0, 1)
+        _features(trunk, params, X, train=True, rngs={"dropout": jax.random.key(k)})
+        for k in (0, 0, 1)
     ]
     np.testing.assert_array_equal(dropped[0], dropped[1])
     assert (dropped[0] != dropped[2]).any() and (dropped[0] != 0).all()
@@ -52,13 +58,14 @@ def test_dropout_in_float64():
 
 def test_one_layer_has_no_dropout():
     trunk, params = _trunk(layers=1)
-    trained = trunk.apply(params, X, train=True, rngs={"dropout": jax.random.key(0)})
-    np.testing.assert_array_equal(trained, trunk.apply(params, X, train=False))
+    trained = _features(trunk, params, X, train=True, rngs={"dropout": jax.random.key(0)})
+    np.testing.assert_array_equal(trained, _features(trunk, params, X, train=False))
 
 
 def test_reversing_time_swaps_the_directions():
     trunk, params = _trunk(layers=1)
+    mirrored = {"scaled": X["scaled"][:, ::-1]}
     swapped = jax.tree.map(lambda a: a[::-1], params)
-    forward = trunk.apply(params, X, train=False)
-    backward = trunk.apply(swapped, X[:, ::-1], train=False)[:, ::-1]
+    forward = _features(trunk, params, X, train=False)
+    backward = _features(trunk, swapped, mirrored, train=False)[:, ::-1]
     np.testing.assert_allclose(forward[..., :4], backward[..., 4:], atol=1e-6)

@@ -1,0 +1,6 @@
+"""The trunks a network may have, by name: to add one, write a file and a line here."""
+
+from cerberus_jax.trunks.base import Trunk
+from cerberus_jax.trunks.blstm import BLSTM
+
+TRUNKS: dict[str, type[Trunk]] = {"blstm": BLSTM}

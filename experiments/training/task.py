@@ -1,0 +1,45 @@
+"""From a config to the network and to what is trained."""
+
+from ml_collections import ConfigDict
+
+from cerberus_jax.heads import HEADS
+from cerberus_jax.joint_loss import choose_microbatch_size
+from cerberus_jax.model import Cerberus
+from cerberus_jax.steps import Task
+from cerberus_jax.train_state import OptimizerConfig
+from data_pipeline.instruments import INSTRUMENTS
+from experiments.config.loading import grid_of, heads_of
+
+
+def model_of(config: ConfigDict) -> Cerberus:
+    """The network of a config."""
+    fields = config.model.to_dict()
+    groups = {name: value for name, value in fields.items() if isinstance(value, dict)}
+    heads, trunk = heads_of(config), fields["trunk"]
+    instruments = tuple(config.instruments)
+    return Cerberus(
+        grid=grid_of(config),
+        instruments=instruments,
+        transcribed=tuple(name for name in instruments if INSTRUMENTS[name].is_transcribed),
+        heads=heads,
+        trunk_name=trunk,
+        options={name: value for name, value in groups.items() if name in (trunk, *heads)},
+        **{name: value for name, value in fields.items() if name not in (*groups, "trunk")},
+    )
+
+
+def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
+    """Model, losses and optimiser of a config."""
+    loss, model = config.loss, model_of(config)
+    num_frames = model.grid.num_frames(round(config.excerpt_seconds * config.audio.sample_rate_hz))
+    return Task(
+        model=model,
+        optimizer=OptimizerConfig(**config.optimizer.to_dict(), num_steps=config.train.num_steps),
+        loss_options={
+            name: {field: loss[f"{name}_{field}"] for field in HEADS[name].loss_options()}
+            for name in model.heads
+        },
+        microbatch_size=choose_microbatch_size(
+            config.batch_size // num_devices, num_frames, at_most=loss.microbatch_size
+        ),
+    )
