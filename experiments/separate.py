@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cerberus_jax.inference import LEVELS, WINDOW_SECONDS, Predictor
+from cerberus_jax.heads import separates, transcribes
+from cerberus_jax.inference import DB_REFERENCES, WINDOW_SECONDS, Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio_stream import SUBTYPES
 from data_pipeline.io.files import check_writable
@@ -83,7 +84,7 @@ def separate(
     check_writable(out)
     written, failed = [], []
     with SongProgress(folders) as progress:
-        if "transcription" not in predictor.model.heads:
+        if not transcribes(predictor.model.heads):
             progress.say(
                 f"Stems without {MIDI_FILE} and {NOTES_FILE}: this network does not transcribe, it "
                 "was trained with loss.transcription = 0"
@@ -190,7 +191,7 @@ def _flags() -> _Flags:
     flags.string("bpm", "120", "Tempo of the MIDI file; the notes stay where they sound.")
     flags.string(
         "level",
-        LEVELS[0],
+        DB_REFERENCES[0],
         "What the network hears as 0 dB: the loudest moment of the 'window' of "
         f"{WINDOW_SECONDS:g} s, or of the\n"
         "'song', which is then read twice.",
@@ -220,9 +221,9 @@ def _separate(flags: _Flags) -> None:
     predictor = Predictor.load(
         flags.workdir,
         step=flags.step,
-        level=flags.level,
+        db_reference=flags.level,
         exact=flags.exact,
-        highs=not flags.no_highs,
+        extend_masks=not flags.no_highs,
     )
     separate(
         flags.songs,
@@ -255,7 +256,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _check_network(predictor: Predictor) -> None:
-    if "mask_inference" not in predictor.model.heads:
+    if not separates(predictor.model.heads):
         raise ValueError(
             "this network cannot separate a song: it was trained with loss.mask_inference = 0, so "
             f"it has no mask head, only {', '.join(predictor.model.heads)}; what it clusters is of "

@@ -20,7 +20,7 @@ INSTRUMENTS = ("piano", "drums")
 SPLITS = ("train", "validation", "test", "test_unseen")
 
 
-def prepare_data(root, *, splits=SPLITS):
+def prepare_data(root, *, splits=SPLITS, instruments=INSTRUMENTS):
     """Two tracks per split; each stem is a tone per note, on for half a second, off for a half."""
     rng = np.random.default_rng(0)
     num_tracks, num_stems = 2 * len(splits), 2 * 2 * len(splits)
@@ -49,7 +49,7 @@ def prepare_data(root, *, splits=SPLITS):
         track_num_samples=np.full(num_tracks, num_samples),
         stem_tracks=np.repeat(np.arange(num_tracks, dtype=np.int32), 2),
         stem_ids=np.array(["S00", "S01"] * num_tracks),
-        stem_instruments=np.array(list(INSTRUMENTS) * num_tracks),
+        stem_instruments=np.array(list(instruments) * num_tracks),
         stem_programs=np.zeros(num_stems, np.int32),
         stem_is_drum=np.array([False, True] * num_tracks),
         stem_pcm_start=np.arange(num_stems) * num_samples,

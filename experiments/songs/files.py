@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.decoding import with_velocities
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from cerberus_jax.note_stream import EnvelopeStream, NoteStream
 from cerberus_jax.notes import Notes
@@ -195,28 +196,28 @@ class StemFiles:
 
 def _write_files(song, folder, info, predictor, options, reference, on_progress):
     rate = info.sample_rate_hz
-    by_song = predictor.level == "song" and not predictor.exact
+    by_song = predictor.db_reference == "song" and not predictor.exact
     reference_level = predictor.song_db_reference(_readable(song), rate) if by_song else None
     mixture = _Tee(_readable(song))
-    transcribes = "transcription" in predictor.model.heads
+    has_notes = transcribes(predictor.model.heads)
     notes = NoteStream(predictor.decode, predictor.grid)
     levels = EnvelopeStream(rate, predictor.grid)
     with StemFiles(folder, predictor.instruments, info, options) as stems:
         page = SongPage(folder, info, stems.files) if options.page else None
         with page or contextlib.nullcontext():
-            pieces = predictor.predict_stream(mixture, rate, reference=reference_level)
+            pieces = predictor.predict_stream(mixture, rate, db_reference=reference_level)
             for sources, rolls in pieces:
                 samples = mixture.take(sources.shape[-1])
                 sounds = stems.add(samples, sources)
                 if page:
                     page.add(samples, sounds)
-                if transcribes:
+                if has_notes:
                     notes.add(rolls)
                 levels.add(sources)
                 on_progress(samples.shape[1] / rate)
         written = stems.written
     found = {}
-    if transcribes:
+    if has_notes:
         loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
         whole = notes.finish()
         found = {

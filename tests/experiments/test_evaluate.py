@@ -9,6 +9,7 @@ import pytest
 
 from cerberus_jax.checkpoint import locate, store_decoding
 from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.heads import HEADS
 from data_pipeline.planning.excerpt_list import ExcerptList
 from experiments import evaluate as module
 from experiments import sweep
@@ -115,7 +116,7 @@ POINTS = dict(sweep.load_points("sweeps/loss_weights.py", "sets/set1.py"))
 
 @pytest.mark.parametrize("point", POINTS)
 def test_all_seven_combinations_of_heads(root, tmp_path, point):
-    weights = {f"loss.{name}": POINTS[point].loss[name] for name in sweep.LOSSES}
+    weights = {f"loss.{name}": POINTS[point].loss[name] for name in HEADS}
     config = tiny_config(root, **weights, **{"data.num_test_excerpts": 1})
     results = evaluate(write_run(tmp_path, config), split="validation")
     separates = point != "transcription"
@@ -211,7 +212,7 @@ def test_whole_songs(run, capsys):
 
 @pytest.mark.parametrize("head", ["mask_inference", "transcription"])
 def test_whole_songs_by_one_head(root, tmp_path, head):
-    weights = {f"loss.{name}": float(name == head) for name in sweep.LOSSES}
+    weights = {f"loss.{name}": float(name == head) for name in HEADS}
     run = write_run(tmp_path, tiny_config(root, **weights))
     results = evaluate(run, songs=True)
     for scores in (results["mean"], results["baselines"]["oracle_mask"]["mean"]):
@@ -221,7 +222,7 @@ def test_whole_songs_by_one_head(root, tmp_path, head):
 
 @pytest.mark.parametrize("point", ["deep_clustering", "deep_clustering_transcription"])
 def test_whole_songs_by_clusters_are_refused(root, tmp_path, point):
-    weights = {f"loss.{name}": POINTS[point].loss[name] for name in sweep.LOSSES}
+    weights = {f"loss.{name}": POINTS[point].loss[name] for name in HEADS}
     run = write_run(tmp_path, tiny_config(root, **weights))
     with pytest.raises(ValueError, match=r"no mask head, only deep_clustering.* score excerpts"):
         evaluate(run, songs=True)

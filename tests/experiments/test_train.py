@@ -240,11 +240,11 @@ def test_a_short_run_says_nothing(through, tmp_path, capsys):
     assert "sets/demo.py" not in capsys.readouterr().out
 
 
-def test_turns_divide_the_batch_of_a_device():
-    turns = lambda n, **c: train.task_of(_config(**c), num_devices=n).microbatch_size  # noqa: E731
-    assert turns(1, batch_size=12, loss__clips_per_turn=5) == 4
-    assert turns(4, batch_size=12, loss__clips_per_turn=5) == 3
-    assert turns(1, batch_size=7, loss__clips_per_turn=2) == 1
+def test_microbatches_divide_the_batch_of_a_device():
+    sizes = lambda n, **c: train.task_of(_config(**c), num_devices=n).microbatch_size  # noqa: E731
+    assert sizes(1, batch_size=12, loss__microbatch_size=5) == 4
+    assert sizes(4, batch_size=12, loss__microbatch_size=5) == 3
+    assert sizes(1, batch_size=7, loss__microbatch_size=2) == 1
 
 
 def test_training_loads_no_tensorflow_and_no_evaluation():

@@ -6,10 +6,14 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from cerberus_jax import heads, losses, lstm, model, parallel, products, targets, train_state
+from cerberus_jax import losses, lstm, model, parallel, products, targets, train_state
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.heads import HEADS
+from cerberus_jax.heads.deep_clustering import EMBEDDING_ACTIVATIONS
+from cerberus_jax.masks import MASK_KINDS
+from cerberus_jax.trunks import TRUNKS
 from experiments.config import loading as configs
-from experiments.config.rules import _RULES, LOSSES
+from experiments.config.rules import _RULES, registry_rules
 from experiments.sets import base
 
 SETS = configs.known_files("sets")
@@ -36,7 +40,7 @@ def test_the_paper_sets_differ_in_instruments_only():
 
 def test_every_field_but_names_and_paths_has_a_rule():
     free = {"instruments", "data.root", "data.corpora", "evaluation.excerpts"}
-    assert set(configs.flatten(base.get_config())) == set(_RULES) | free
+    assert set(configs.flatten(base.get_config())) == set(_RULES) | set(registry_rules()) | free
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_bad_values_are_refused_by_name(field, value, message):
 
 def test_all_weights_zero_is_refused():
     with pytest.raises(ValueError, match=r"at least one of loss.deep_clustering"):
-        configs.load_config("sets/set1.py", {f"loss.{name}": 0 for name in LOSSES})
+        configs.load_config("sets/set1.py", {f"loss.{name}": 0 for name in HEADS})
 
 
 def test_the_config_is_locked():
@@ -177,15 +181,16 @@ def test_resume_without_a_saved_config_is_free(tmp_path):
     configs.check_resume(configs.load_config("sets/set1.py"), tmp_path / "new")
 
 
-def test_a_field_of_another_version_is_named(tmp_path):
+def test_a_field_that_an_older_version_lacks_has_its_default(tmp_path):
     config = configs.load_config("sets/set1.py")
     values = json.loads(configs.to_json(config))
     del values["model"]["hidden"]
     (tmp_path / "config.json").write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"model.hidden: 'absent' there, 300 now"):
-        configs.check_resume(config, tmp_path)
-    with pytest.raises(ValueError, match=r"fields missing.*model.hidden"):
-        configs.load_run_config(tmp_path)
+    configs.check_resume(config, tmp_path)
+    assert configs.load_run_config(tmp_path) == config
+    other = configs.load_config("sets/set1.py", {"model.hidden": 8})
+    with pytest.raises(ValueError, match=r"model.hidden: 300 there, 8 now"):
+        configs.check_resume(other, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"seed": 0'])
@@ -208,17 +213,40 @@ def test_run_config_round_trip_and_missing_run(tmp_path):
 def test_the_choices_are_those_of_the_network_and_its_training():
     choices = {
         "parallel": parallel.PARALLEL,
-        "model.embedding_activation": heads.EMBEDDING_ACTIVATIONS,
-        "model.mask_activation": heads.MASK_ACTIVATIONS,
+        "model.embedding_activation": EMBEDDING_ACTIVATIONS,
+        "model.mask_activation": MASK_KINDS,
         "model.input_scaling": model.INPUT_SCALINGS,
         "model.precision": products.PRECISIONS,
         "model.recurrence": lstm.BACKENDS,
-        "loss.mask_target": targets.MASK_TARGETS,
+        "loss.mask_inference_target": targets.MASK_TARGETS,
+        "loss.deep_clustering_target": targets.REAL_MASK_TARGETS,
+        "model.trunk": TRUNKS,
         "loss.transcription_kind": losses.TRANSCRIPTION_KINDS,
         "loss.transcription_normaliser": losses.TRANSCRIPTION_NORMALISERS,
         "optimizer.schedule": train_state.SCHEDULES,
     }
     for field, names in choices.items():
-        expected, holds = _RULES[field]
+        expected, holds = (_RULES | registry_rules())[field]
         assert expected == "one of " + ", ".join(map(repr, names)), field
         assert all(map(holds, names))
+
+
+def test_a_run_of_the_first_version_still_loads(tmp_path):
+    """Fields that were renamed, values that were renamed, fields that did not exist."""
+    config = configs.load_config("sets/demo.py", {"loss.mask_inference_target": "magnitude",
+                                                  "loss.deep_clustering_target": "magnitude",
+                                                  "model.recurrence": "batched_scan"})  # fmt: skip
+    old = json.loads(configs.to_json(config))
+    del old["version"], old["model"]["trunk"], old["loss"]["transcription_stride"]
+    del old["loss"]["deep_clustering_target"]
+    old["loss"]["clips_per_turn"] = old["loss"].pop("microbatch_size")
+    old["loss"]["mask_target"] = old["loss"].pop("mask_inference_target")
+    old["model"]["input_scaling"] = "clip_db_affine"
+    old["model"]["recurrence"] = "scan_together"
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    assert configs.load_run_config(tmp_path) == config
+    configs.check_resume(config, tmp_path)
+    old["version"] = 99
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="version 1 or 2 expected, got 99"):
+        configs.load_run_config(tmp_path)

@@ -1,0 +1,175 @@
+"""What others add in one file and one line: registered here, trained, saved, restored, evaluated
+and separated by the project's own functions, without an edit of a module."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import mido
+import numpy as np
+import pytest
+import soundfile
+
+from cerberus_jax.heads import HEADS
+from cerberus_jax.heads.base import linear, strided
+from cerberus_jax.inference import Predictor
+from cerberus_jax.joint_loss import head_losses
+from cerberus_jax.masks import MASK_KINDS
+from cerberus_jax.steps import _targets
+from cerberus_jax.trunks import TRUNKS
+from data_pipeline.instruments import INSTRUMENTS
+from experiments.config.loading import load_config, load_run_config, save_config
+from experiments.evaluate import evaluate
+from experiments.separate import separate
+from experiments.songs.files import SongOptions
+from experiments.train import train
+from experiments.training import data
+from experiments.training.task import task_of
+from tests import seam_toys
+from tests.tiny_run import prepare_data, tiny_config
+
+TOYS = (
+    (TRUNKS, "toy", seam_toys.ToyTrunk),
+    (HEADS, "toy_onsets", seam_toys.ToyOnsets),
+    (MASK_KINDS, "toy_complex", seam_toys.TOY_MASKS),
+    (INSTRUMENTS, "theremin", seam_toys.THEREMIN),
+)
+FIELDS = {
+    "instruments": ("theremin", "drums"),
+    "model.trunk": "toy",
+    "model.toy.width": 3,
+    "model.toy_onsets.scale": 0.5,
+    "model.mask_activation": "toy_complex",
+    "loss.mask_inference_target": "spectrum",
+    "loss.toy_onsets": 0.4,
+    "loss.toy_onsets_stride": 2,
+    "loss.toy_onsets_power": 2.0,
+    "train.num_steps": 3,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    with pytest.MonkeyPatch.context() as patch:
+        for registry, name, entry in TOYS:
+            patch.setitem(registry, name, entry)
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(registered, tmp_path_factory):
+    """A run of three steps; its directory, config and data."""
+    folder = tmp_path_factory.mktemp("seams")
+    root = prepare_data(folder / "data", instruments=("theremin", "drums"))
+    config = tiny_config(root, **FIELDS)
+    batches = data.batches(config, "train", num_steps=3)
+    save_config(config, folder / "run")
+    train(
+        config,
+        batches,
+        workdir=folder / "run",
+        validation_batches=data.validation_batches(config),
+        progress=False,
+    )
+    return folder / "run", config
+
+
+def test_the_config_has_the_fields_of_all_that_is_registered(run):
+    workdir, config = run
+    assert load_run_config(workdir) == config
+    assert config.model.toy.width == 3 and config.loss.toy_onsets_power == 2.0
+    for fields, message in (
+        ({"model.trunk": "none"}, "model.trunk must be one of .*'toy'"),
+        ({"loss.toy_onsets_stride": 0}, "loss.toy_onsets_stride must be at least 1"),
+        ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for toy_complex"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_config("sets/set1.py", FIELDS | fields)
+
+
+def test_the_log_has_the_losses_of_all_heads(run):
+    last = json.loads((run[0] / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 3
+    for name in HEADS:
+        assert np.isfinite(last[name]) and np.isfinite(last[f"validation_{name}"])
+
+
+def test_a_restored_network_is_the_trained_one(run):
+    predictor = Predictor.load(run[0], step="last")
+    assert predictor.model.trunk_name == "toy" and "toy_onset_head" in predictor.params
+    assert predictor.model.head_objects()["toy_onsets"].scale == 0.5
+    magnitude = jnp.ones((2, 5, predictor.grid.num_bins))
+    output = predictor.model.apply({"params": predictor.params}, magnitude, train=False)
+    assert output.onset_logits.shape == (2, 2, 5, 88)
+    assert jnp.iscomplexobj(output.mask) and output.mask.shape == (2, 2, 5, predictor.grid.num_bins)
+
+
+def test_the_joint_loss_equals_the_composition(run):
+    """Value and gradient of a head that is not linear and of complex masks, in float64."""
+    _, config = run
+    with jax.enable_x64(True):
+        task = task_of(config)
+        batch = next(iter(data.batches(config, "train", num_steps=1)))
+        targets = jax.tree.map(
+            lambda a: (
+                a.astype(jnp.promote_types(a.dtype, jnp.float64))
+                if jnp.issubdtype(a.dtype, jnp.inexact)
+                else a
+            ),
+            _targets(task, batch),
+        )
+        magnitude = targets["mixture_magnitude"]
+        params = task.model.init(jax.random.key(0), magnitude, train=False)["params"]
+        params = jax.tree.map(lambda a: a.astype(jnp.float64), params)
+        features = task.model.apply({"params": params}, magnitude, train=False, method="features")
+        weights = {name: jnp.float64(config.loss[name]) for name in task.heads}
+        heads = {name: params[head.submodule] for name, head in task.heads.items()}
+
+        def joint(features, heads):
+            by_submodule = {HEADS[name].submodule: value for name, value in heads.items()}
+            settings = {"microbatch_size": 1, "heads": task.heads, "first_frame": 3}
+            return head_losses(features, by_submodule, targets, weights, **settings)[0].mean()
+
+        def composed(features, heads):
+            total = 0
+            for name, head in task.heads.items():
+                read = {key: strided(features[key], head.stride, 3, 1) for key in head.reads}
+                if head.is_linear:
+                    raw = linear(heads[name], read["features"])
+                else:
+                    raw = head.module().apply({"params": heads[name]}, read)
+                total += weights[name] * head.loss(raw, targets, 3)
+            return total.mean()
+
+        ours = jax.value_and_grad(joint, (0, 1))(features, heads)
+        theirs = jax.value_and_grad(composed, (0, 1))(features, heads)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), ours, theirs
+        )
+
+
+def test_evaluation_scores_the_new_instrument(run):
+    results = evaluate(run[0], step="last")
+    scores = results["per_instrument"]["theremin"]
+    assert np.isfinite(scores["si_sdr"]) and scores["onset_f1"] is not None
+    assert scores["onset_offset_f1"] is None  # it has no offsets
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_a_song_is_separated_by_complex_masks_at_any_rate(run, tmp_path, rate):
+    rng = np.random.default_rng(0)
+    song = tmp_path / "song.wav"
+    samples = rng.uniform(-0.2, 0.2, (rate, 2))
+    soundfile.write(song, samples, rate, subtype="PCM_16")
+    predictor = Predictor.load(run[0], step="last")
+    (folder,) = separate([song], predictor=predictor, out=tmp_path, options=SongOptions(other=True))
+    stems = [soundfile.read(folder / f"{name}.wav", dtype="int16")[0].astype(int)
+             for name in ("theremin", "drums", "other")]  # fmt: skip
+    mixture = soundfile.read(song, dtype="int16")[0]
+    np.testing.assert_array_equal(sum(stems), mixture)
+    assert np.abs(stems[0]).mean() > 1
+    tracks = mido.MidiFile(folder / "transcription.mid").tracks
+    programs = [message.program for track in tracks for message in track
+                if message.type == "program_change" and message.channel != 9]  # fmt: skip
+    assert programs == [80]
+    assert "#112233" in (folder / "index.html").read_text()
