@@ -1,6 +1,6 @@
 """The corpora: the one place that lists them. To add one, write its file and add a line here."""
 
-from data_pipeline.corpora import guitarset, maps, musdb, slakh
+from data_pipeline.corpora import guitarset, maestro, maps, musdb, slakh
 from data_pipeline.corpora.corpus import Corpus
 
 CORPORA: dict[str, Corpus] = {
@@ -10,5 +10,6 @@ CORPORA: dict[str, Corpus] = {
     "guitarset": guitarset.GUITARSET,
     "maps": maps.MAPS,
     "musdb18": musdb.MUSDB18,
+    "maestro": maestro.MAESTRO,
 }
 DEFAULT_CORPUS = "slakh2100"  # where none is named and nothing speaks for another
