@@ -76,4 +76,4 @@ def instrument_of(program: int, *, is_drum: bool) -> str:
     """The class of a General MIDI program (from 0), '' for none."""
     if is_drum:
         program = DRUM_PROGRAM
-    return next((name for name, one in INSTRUMENTS.items() if program in one.programs), "")
+    return next((name for name in INSTRUMENTS if program in INSTRUMENTS[name].programs), "")

@@ -1,6 +1,6 @@
 """Prepares a corpus once: python -m data_pipeline.prepare --corpus=slakh2100 --root=DIR --out=DIR
 
-Reads the raw tree, resamples all stems of the five instruments to 16 kHz, and writes
+Reads the raw tree, resamples every stem that has a class of instruments to one rate, and writes
 OUT/<corpus>/1.0.0 with the PCM, the TFDS records, their numpy twin and a report. Interrupted, the
 same command goes on; the folder appears only when it is whole.
 """
@@ -11,18 +11,23 @@ import json
 import logging
 import math
 import os
+import pickle
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import soundfile
 
 from data_pipeline.cli.flags import CommandFlags, run_command
-from data_pipeline.corpora import guitarset, maps, slakh, slakh_splits
 from data_pipeline.corpora.archive import need_space
+from data_pipeline.corpora.flags import add_option_flags, options_of_flags
+from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
+from data_pipeline.corpora.scan import scan_corpus
+from data_pipeline.corpora.track import Track
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.files import whole_file
 from data_pipeline.prepared.catalogue import SIDECAR, VERSION
 from data_pipeline.prepared.convert import Job, convert_all, read_converted
@@ -31,9 +36,7 @@ from data_pipeline.prepared.pack import pack, tables_of
 from data_pipeline.prepared.report import Report, make_report
 
 SAMPLE_RATE_HZ = 16000
-CORPORA = ("slakh2100", "babyslakh", "minislakh", "guitarset", "maps")
-SLAKH_OPTIONS = {"splits", "bass_octave_correction", "sustain_pedal"}
-OPTIONS = {"guitarset": set(), "maps": {"maps_sections"}}  # of the others: SLAKH_OPTIONS
+MIN_SAMPLE_RATE_HZ = 1000
 
 
 def prepare(
@@ -41,6 +44,8 @@ def prepare(
     root: str | os.PathLike,
     *,
     out: str | os.PathLike,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    instruments: Sequence[str] | None = None,
     num_workers: int = 0,
     progress: bool = True,
     check: bool = False,
@@ -52,39 +57,65 @@ def prepare(
     Args:
         corpus: one of CORPORA.
         root: the raw tree.
-        out: the prepared directory; it may hold other corpora already.
+        out: the prepared directory; it may hold other corpora of the same rate already.
+        sample_rate_hz: of the prepared audio.
+        instruments: classes to keep; None: every stem that has a class.
         num_workers: processes; 0: one per processor.
         progress: show a progress bar.
         check: read everything, write nothing.
         records: write the TFDS records too (training reads only their numpy twin).
-        options: what the index of the corpus takes: for Slakh-shaped trees splits,
-            bass_octave_correction and sustain_pedal, for MAPS maps_sections.
+        options: what the scan of the corpus takes: its `Corpus.options`.
 
     Returns:
         The report; of the earlier run if the corpus was already prepared.
 
     Raises:
         FileNotFoundError: if `root` is no folder.
-        ValueError: if the corpus or an option is unknown, the corpus holds no usable track, or
-            OUT/<corpus> was prepared from something else.
+        ValueError: if the corpus, an option or an instrument is unknown, the corpus holds no usable
+            track, OUT/<corpus> was prepared from something else, or OUT holds another rate.
         OSError: if the disk is too full, or another process is preparing OUT/<corpus>.
     """
-    tracks = _index(corpus, root, options)
-    fingerprint = fingerprint_of(tracks, SAMPLE_RATE_HZ)
+    if sample_rate_hz < MIN_SAMPLE_RATE_HZ:
+        raise ValueError(
+            f"--sample_rate_hz={sample_rate_hz}: must be at least {MIN_SAMPLE_RATE_HZ}"
+        )
+    tracks = scan_corpus(corpus, root, options=options, instruments=instruments)
+    fingerprint = fingerprint_of(tracks, sample_rate_hz)
+
+    def convert_into(folder: Path) -> list[Path]:
+        jobs = [
+            Job(track, _file_of(track, folder), sample_rate_hz, check, CORPORA[corpus].read_notes)
+            for track in tracks
+        ]
+        return _convert(jobs, num_workers, progress)
+
     if check:
         with tempfile.TemporaryDirectory() as folder:
-            files = _convert(tracks, Path(folder), num_workers, progress, check=True)
-            return make_report(corpus, [read_converted(path) for path in files], fingerprint)
+            converted = [read_converted(path) for path in convert_into(Path(folder))]
+            return make_report(corpus, converted, fingerprint)
     home = Path(out) / corpus
+    _check_rates(Path(out), sample_rate_hz)
     if report := _finished(home, root, fingerprint):
         return report
     part = home / f"part-{fingerprint}"
-    need_space(home, bytes_needed(tracks, part), f"preparing {corpus}")
+    size = bytes_needed(tracks, part, sample_rate_hz=sample_rate_hz)
+    need_space(home, size, f"preparing {corpus}")
     with _alone(home):
         if report := _finished(home, root, fingerprint):  # while we looked
             return report
-        files = _convert(tracks, part, num_workers, progress, check=False)
-        return _complete(home, files, fingerprint, records=records)
+        return _complete(home, convert_into(part), fingerprint, records=records)
+
+
+def _check_rates(out: Path, sample_rate_hz: int) -> None:
+    """Refuse a rate that is not the one of what the prepared directory holds already."""
+    for path in sorted(out.glob(f"*/{VERSION}/report.json")):
+        report = Report.load(path)
+        if report.sample_rate_hz != sample_rate_hz:
+            raise ValueError(
+                f"--sample_rate_hz={sample_rate_hz}: {path.parents[1]} was prepared at "
+                f"{report.sample_rate_hz} Hz, and a directory has one rate; choose another --out, "
+                "or delete that folder"
+            )
 
 
 def _finished(home: Path, root, fingerprint: str) -> Report | None:
@@ -92,7 +123,7 @@ def _finished(home: Path, root, fingerprint: str) -> Report | None:
     final = home / VERSION
     if not (final / SIDECAR).is_file():
         return None
-    report = Report(**json.loads((final / "report.json").read_text()))
+    report = Report.load(final / "report.json")
     if report.fingerprint != fingerprint:
         raise ValueError(
             f"{home} was prepared from another tree or with other settings than {root}; "
@@ -130,54 +161,54 @@ def _complete(home: Path, files: list[Path], fingerprint: str, *, records: bool)
     return report
 
 
-def _index(corpus: str, root, options: dict) -> list[slakh.Track]:
-    if corpus not in CORPORA:
-        raise ValueError(f"--corpus={corpus}: unknown; expected one of {', '.join(CORPORA)}")
-    unknown = sorted(options.keys() - OPTIONS.get(corpus, SLAKH_OPTIONS))
-    if unknown:
-        raise ValueError(f"--corpus={corpus} has no option --{unknown[0]}")
-    if corpus == "guitarset":
-        return guitarset.scan(root)
-    if corpus == "maps":
-        return maps.scan(root, sections=tuple(options.get("maps_sections", maps.SECTIONS)))
-    return slakh.scan(root, corpus=corpus, **options)
-
-
-def bytes_needed(tracks: list[slakh.Track], part: Path) -> int:
+def bytes_needed(tracks: list[Track], part: Path, *, sample_rate_hz: int) -> int:
     """Bytes that preparing these tracks still writes: each track on its own, then all together."""
     total = 0
     for track in tracks:
-        samples = [_num_samples(stem.audio_path) for stem in track.stems if stem.instrument]
+        samples = [
+            _num_samples(stem.audio_path, sample_rate_hz) for stem in track.stems if stem.instrument
+        ]
         done = _file_of(track, part).is_file()
         total += len(samples) * max(samples, default=0) * 2 * (1 if done else 2)
     return total
 
 
-def _num_samples(path: Path) -> int:
+def _num_samples(path: Path, sample_rate_hz: int) -> int:
     """The length at the rate of the prepared data, by the header; 0 if that cannot be read."""
     try:
         info = soundfile.info(path)
     except soundfile.SoundFileError:
         return 0
-    return math.ceil(info.frames * SAMPLE_RATE_HZ / info.samplerate)
+    return math.ceil(info.frames * sample_rate_hz / info.samplerate)
 
 
-def _file_of(track: slakh.Track, folder: Path) -> Path:
+def _file_of(track: Track, folder: Path) -> Path:
     return folder / track.split / f"{track.id}.npz"
 
 
-def _convert(tracks, folder: Path, num_workers: int, progress: bool, *, check: bool) -> list[Path]:
+def _convert(jobs: list[Job], num_workers: int, progress: bool) -> list[Path]:
     """The files of all tracks, sorted by split and track; those already there are kept."""
-    files = [_file_of(track, folder) for track in tracks]
-    jobs = [
-        Job(track, file, SAMPLE_RATE_HZ, check)
-        for track, file in zip(tracks, files, strict=True)
-        if not file.is_file()
-    ]
-    if len(jobs) < len(files):
-        logging.warning("%d of %d tracks are already done", len(files) - len(jobs), len(files))
-    convert_all(jobs, num_workers=num_workers, progress=progress)
-    return files
+    missing = [job for job in jobs if not job.target.is_file()]
+    if len(missing) < len(jobs):
+        logging.warning("%d of %d tracks are already done", len(jobs) - len(missing), len(jobs))
+    if num_workers != 1 and missing:
+        _check_importable(missing[0].read_notes)
+    convert_all(missing, num_workers=num_workers, progress=progress)
+    return [job.target for job in jobs]
+
+
+def _check_importable(read_notes: Callable) -> None:
+    """Refuse a function that other processes cannot import."""
+    try:
+        pickle.dumps(read_notes)
+        is_importable = getattr(read_notes, "__module__", "") != "__main__"
+    except (pickle.PicklingError, AttributeError, TypeError):
+        is_importable = False
+    if not is_importable:
+        raise ValueError(
+            f"the corpus's read_notes, {read_notes}, cannot be imported by other processes; write "
+            "it as a function of a module, or prepare with --num_workers=1"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -193,37 +224,28 @@ def main(argv: list[str] | None = None) -> int:
 def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m data_pipeline.prepare --corpus=NAME --root=DIR --out=DIR",
-        "Prepare a corpus once: its stems at 16 kHz, their notes and a report in OUT/CORPUS.\n"
+        "Prepare a corpus once: its stems at one rate, their notes and a report in OUT/CORPUS.\n"
         "Interrupted, the same command goes on. Training takes OUT as --config.data.root.",
     )
-    flags.choice("corpus", "slakh2100", CORPORA, "What --root holds.")
+    flags.choice("corpus", DEFAULT_CORPUS, list(CORPORA), "What --root holds.")
     flags.string("root", "", "Folder of the raw corpus.")
     flags.string("out", "", "Prepared directory to write; it may hold several corpora.")
+    flags.integer("sample_rate_hz", SAMPLE_RATE_HZ, "Rate of the prepared audio.")
+    flags.names(
+        "instruments",
+        None,
+        f"Classes to keep, of {', '.join(INSTRUMENTS)} (default: all that the corpus has).",
+    )
     flags.boolean("check", "Only read the corpus and report; --out is not needed.")
     flags.integer("num_workers", 0, "Processes; 0 means one per processor.", lowest=0)
     flags.boolean("download", "First download the corpus into --root, or what is missing of it.")
-    flags.choice(
-        "splits",
-        None,
-        [*slakh_splits.RULES, slakh.FOLDERS],
-        "Slakh: its published splits, or the folders as they are (default: redux for slakh2100, "
-        "folders for the others).",
-    )
-    flags.boolean(
-        "bass_octave_correction",
-        "Slakh: shift bass labels by -12, to what is heard (default: yes).",
-        default=None,
-    )
-    flags.boolean("sustain_pedal", "Slakh: lengthen notes by the pedal.", default=None)
-    flags.names("maps_sections", None, "MAPS: which of MUS,ISOL to use (default: both).")
+    add_option_flags(flags)
     return flags
 
 
 def _prepare(flags: CommandFlags) -> None:
     if not flags.root or not (flags.out or flags.check):
         raise ValueError("--root=DIR and --out=DIR (or --check) are needed, see --help")
-    names = ("splits", "bass_octave_correction", "sustain_pedal", "maps_sections")
-    options = {name: flags[name].value for name in names if flags[name].value is not None}
     if flags.download:
         from data_pipeline.corpora.download import download
 
@@ -232,9 +254,11 @@ def _prepare(flags: CommandFlags) -> None:
         flags.corpus,
         flags.root,
         out=flags.out,
+        sample_rate_hz=flags.sample_rate_hz,
+        instruments=flags.instruments,
         num_workers=flags.num_workers,
         check=flags.check,
-        **options,
+        **options_of_flags(flags),
     )
     print(report.text())
     if flags.check and report.num_unreadable:

@@ -14,7 +14,8 @@ from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.prepared.catalogue import Catalogue
 
 PROGRAM = {"piano": 0, "guitar": 25, "bass": 33, "drums": 128, "strings": 48, "organ": 17}
-LOWEST = {"piano": 60, "guitar": 50, "bass": 33, "drums": 36, "strings": 65, "organ": 60}
+PROGRAM["no_class"] = 200
+LOWEST = {"guitar": 50, "bass": 33, "drums": 36, "strings": 65}  # of the others: 60
 GRID = FrameGrid()
 FIRST_NUMBER = {"validation": 1501, "test": 1895}  # as in Slakh2100, redux
 FIVE = ("piano", "guitar", "bass", "drums", "strings")
@@ -32,7 +33,7 @@ def random_notes(rng: np.random.Generator, lowest: int, seconds: float) -> Notes
 
 
 def tones(notes: Notes, num_samples: int, rate: int) -> np.ndarray:
-    """A sine tone per note, level by velocity."""
+    """A sine tone per note, louder at higher velocities."""
     wave = np.zeros(num_samples)
     for (onset, offset), pitch, velocity in zip(
         notes.intervals, notes.pitches, notes.velocities, strict=True
@@ -61,11 +62,11 @@ def make_track(
     own = (extra or {}).get("renderer") == "minislakh"
     for number, name in enumerate(stems):
         key, program, is_drum = f"S{number:02d}", PROGRAM[name], name == "drums"
-        notes = random_notes(rng, LOWEST[name], seconds)
+        notes = random_notes(rng, LOWEST.get(name, 60), seconds)
         audio = tones(notes, round(seconds * rate), rate)
         write_audio(folder / "stems" / f"{key}{suffix}", audio, sample_rate_hz=rate)
         written = notes.transposed(12) if name == "bass" and not own else notes
-        part = Part(name, 0 if is_drum else program, is_drum, written)
+        part = Part(name, program if program < 128 else 0, is_drum, written)
         write_midi(folder / "MIDI" / f"{key}.mid", [part])
         entries[key] = {"inst_class": name, "is_drum": is_drum, "program_num": program}
         sounding[key] = notes

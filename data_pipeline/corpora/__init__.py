@@ -1,1 +1,1 @@
-"""What the corpora hold: one file a corpus, their splits, downloads."""
+"""The corpora: a file for each, their registry, splits and download."""

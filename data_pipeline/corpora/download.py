@@ -1,4 +1,4 @@
-"""Downloads the corpora whose archives are open, checked against the published md5 sums.
+"""Downloads the corpora whose archives are open, checked against the published sums.
 
 pooch checks and places the files; it cannot go on after an interruption, so the transfer is done
 here: what has arrived stays in a `.part` file, and the rest is asked for with an HTTP range. An
@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
@@ -20,76 +19,14 @@ import urllib3
 from tqdm import tqdm
 
 from data_pipeline.corpora.archive import need_space, unpack
+from data_pipeline.corpora.corpus import Archive
+from data_pipeline.corpora.registry import CORPORA
 
 _CHUNK = 1 << 20
 _ATTEMPTS = 5  # in a row without a new byte
 _PAUSE = 2.0  # seconds after the first of them, doubled each time
 _TIMEOUT = 60.0  # seconds without a byte
 _BUSY = (429, 500, 502, 503, 504)  # answers after which a server is asked again
-
-
-@dataclass(frozen=True)
-class Archive:
-    """An archive on the net.
-
-    Args:
-        url: where it is.
-        md5: its published sum.
-        folder: the folder below the root that it becomes.
-        growth: size unpacked over size packed, a guess to judge the free space by.
-    """
-
-    url: str
-    md5: str
-    folder: str
-    growth: float = 2.0
-
-    @property
-    def name(self) -> str:
-        """Its file name."""
-        return re.sub(r"[?#].*", "", self.url).rsplit("/", 1)[-1]
-
-
-_ZENODO = "https://zenodo.org/records/"
-ARCHIVES = {
-    "slakh2100": (
-        Archive(
-            f"{_ZENODO}4599666/files/slakh2100_flac_redux.tar.gz?download=1",
-            "f4b71b6c45ac9b506f59788456b3f0c4",
-            "slakh2100_flac_redux",
-            growth=1.1,
-        ),
-    ),
-    "babyslakh": (
-        Archive(
-            f"{_ZENODO}4603870/files/babyslakh_16k.tar.gz?download=1",
-            "311096dc2bde7d61c97e930edbfc7f78",
-            "babyslakh_16k",
-        ),
-    ),
-    "guitarset": (
-        Archive(
-            f"{_ZENODO}3371780/files/annotation.zip?download=1",
-            "b39b78e63d3446f2e54ddb7a54df9b10",
-            "annotation",
-            growth=10.0,
-        ),
-        Archive(
-            f"{_ZENODO}3371780/files/audio_mono-mic.zip?download=1",
-            "275966d6610ac34999b58426beb119c3",
-            "audio_mono-mic",
-        ),
-    ),
-}
-_ELSEWHERE = {
-    "maps": (
-        "MAPS is given out on request only: register at the address in its description, "
-        "https://hal.inria.fr/inria-00544155, unpack the archives of the nine pianos (AkPnBcht, "
-        "AkPnBsdf, AkPnCGdD, AkPnStgb, ENSTDkAm, ENSTDkCl, SptkBGAm, SptkBGCl, StbgTGd2) into one "
-        "folder and name it with --root"
-    ),
-    "minislakh": "MiniSlakh is rendered here: python -m data_pipeline.minislakh --out=DIR",
-}
 
 
 def download(
@@ -107,7 +44,7 @@ def download(
     Args:
         corpus: its name.
         root: the folder for the raw tree.
-        archives: what to download instead of ARCHIVES[corpus].
+        archives: what to download instead of the archives of the corpus.
         progress: show progress bars.
 
     Raises:
@@ -115,16 +52,13 @@ def download(
             damaged or unsafe.
         OSError: if the transfer fails or the disk is too full.
     """
-    if archives is None and corpus not in ARCHIVES:
-        known = f"--download knows {', '.join(ARCHIVES)}"
-        raise ValueError(f"--corpus={corpus}: {_ELSEWHERE.get(corpus, 'unknown')} ({known})")
-    archives = ARCHIVES[corpus] if archives is None else archives
+    archives = _archives_of(corpus) if archives is None else archives
     root = Path(root)
-    others = {path.name for path in root.iterdir()} if root.is_dir() else set()
-    others -= {archive.folder for archive in archives}
-    if others:
+    strange = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    strange -= {archive.folder for archive in archives}
+    if strange:
         raise ValueError(
-            f"--root={root} holds other files already ({min(others)}, ...); leave --download out "
+            f"--root={root} holds other files already ({min(strange)}, ...); leave --download out "
             "if they are the corpus, or choose a new folder"
         )
     work = root.absolute().with_name(f"{root.absolute().name}.download")
@@ -143,6 +77,14 @@ def download(
         work.rmdir()
 
 
+def _archives_of(corpus: str) -> tuple[Archive, ...]:
+    if corpus in CORPORA and CORPORA[corpus].archives:
+        return CORPORA[corpus].archives
+    known = ", ".join(name for name in CORPORA if CORPORA[name].archives)
+    elsewhere = CORPORA[corpus].elsewhere if corpus in CORPORA else ""
+    raise ValueError(f"--corpus={corpus}: {elsewhere or 'unknown'} (--download knows {known})")
+
+
 def fetch(archive: Archive, folder: str | os.PathLike, *, progress: bool = True) -> Path:
     """The archive in `folder`, checked; what has arrived of it earlier is not asked for again.
 
@@ -157,11 +99,12 @@ def fetch(archive: Archive, folder: str | os.PathLike, *, progress: bool = True)
         return whole
     _complete(archive.url, part, archive.growth, progress)
     # The name says that the sum is right; a stop while it is taken costs nothing but that.
-    if (found := pooch.file_hash(str(part), alg="md5")) != archive.md5:
+    algorithm, _, expected = archive.checksum.partition(":")
+    if (actual := pooch.file_hash(str(part), alg=algorithm)) != expected:
         part.unlink()
         raise ValueError(
-            f"{archive.url}: its md5 sum {found} does not match the known hash {archive.md5}; "
-            "deleted. The same command downloads it anew."
+            f"{archive.url}: its {algorithm} sum {actual} does not match the known hash "
+            f"{expected}; deleted. The same command downloads it anew."
         )
     os.replace(part, whole)
     return whole

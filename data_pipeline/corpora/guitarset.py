@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.corpora.track import AUDIO_SUFFIXES, Stem, Track, existing_root
+from data_pipeline.corpora.corpus import Archive, Corpus
+from data_pipeline.corpora.track import AUDIO_SUFFIXES, Stem, Track, existing_root, in_order
 
 LATE_SECONDS = {"04_BN3-154-E_comp": 0.409, "04_Jazz1-200-B_comp": 0.309}  # GuitarSet issue 5
 STEEL_GUITAR = 25
@@ -53,10 +54,15 @@ def scan(root: str | os.PathLike) -> list[Track]:
             f"--root={root}: no .jams file found; expected GuitarSet's annotation/ and "
             "audio_mono-mic/ folders"
         )
-    return sorted(tracks, key=lambda track: (track.split, track.id))
+    return in_order(tracks)
 
 
-def read_notes(path: str | os.PathLike) -> Notes:
+def read_notes(stem: Stem) -> Notes:
+    """The notes of a recording."""
+    return read_jams(stem.notes_path)
+
+
+def read_jams(path: str | os.PathLike) -> Notes:
     """The notes of all strings, rounded to semitones; exact repetitions on one string are dropped.
 
     Raises:
@@ -81,3 +87,28 @@ def read_notes(path: str | os.PathLike) -> Notes:
         return Notes(table[:, :2], table[:, 2].astype(np.int64), velocities)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _looks_like_guitarset(root: Path) -> bool:
+    return any(root.glob("*.jams")) or any(root.glob("*/*.jams"))
+
+
+_FILES = "https://zenodo.org/records/3371780/files"
+GUITARSET = Corpus(
+    scan,
+    read_notes,
+    archives=(
+        Archive(
+            f"{_FILES}/annotation.zip?download=1",
+            "md5:b39b78e63d3446f2e54ddb7a54df9b10",
+            "annotation",
+            growth=10.0,
+        ),
+        Archive(
+            f"{_FILES}/audio_mono-mic.zip?download=1",
+            "md5:275966d6610ac34999b58426beb119c3",
+            "audio_mono-mic",
+        ),
+    ),
+    looks_like=_looks_like_guitarset,
+)

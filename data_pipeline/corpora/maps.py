@@ -8,12 +8,22 @@ played by other pianos: those recordings, and the isolated notes of the test pia
 import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cerberus_jax.notes import Notes
-from data_pipeline.corpora.track import AUDIO_SUFFIXES, Stem, Track, existing_root
+from data_pipeline.corpora.corpus import Corpus, Option
+from data_pipeline.corpora.track import (
+    AUDIO_SUFFIXES,
+    Stem,
+    Track,
+    existing_root,
+    first_file,
+    in_order,
+    read_midi_notes,
+)
 
 SECTIONS = ("MUS", "ISOL")
 TEST_PIANOS = "ENSTDk"
@@ -21,7 +31,12 @@ VALIDATION_EVERY = 10  # each tenth training piece, in the order of their names,
 VELOCITY = 100  # the text labels have none
 
 
-def scan(root: str | os.PathLike, *, sections: tuple[str, ...] = SECTIONS) -> list[Track]:
+def scan(
+    root: str | os.PathLike,
+    *,
+    maps_sections: Sequence[str] = SECTIONS,
+    sustain_pedal: bool = True,
+) -> list[Track]:
     """The recordings below `root`, wherever their folders lie.
 
     Pieces are called `MAPS_MUS-<piece>_<piano>`, isolated notes `MAPS_ISOL_<kind>_..._<piano>`.
@@ -29,45 +44,46 @@ def scan(root: str | os.PathLike, *, sections: tuple[str, ...] = SECTIONS) -> li
 
     Args:
         root: folder of the unpacked archives.
-        sections: which of SECTIONS to use.
+        maps_sections: which of SECTIONS to use.
+        sustain_pedal: lengthen notes by the pedal.
 
     Raises:
         FileNotFoundError: if `root` is no folder.
         ValueError: if it holds no such recording, or a section is unknown.
     """
-    if not sections or set(sections) - set(SECTIONS):
-        given = ",".join(sections)
+    if not maps_sections or set(maps_sections) - set(SECTIONS):
+        given = ",".join(maps_sections)
         raise ValueError(f"--maps_sections={given}: expected some of {', '.join(SECTIONS)}")
     root = existing_root(root)
-    found = {}
+    recordings = {}
     for path in sorted(root.rglob("MAPS_*")):
         match = re.fullmatch(r"MAPS_(MUS|ISOL)[-_](.+)_([^_]+)", path.stem)
         is_audio = path.suffix.lower() in AUDIO_SUFFIXES
-        if match and is_audio and match.group(1) in sections:
-            found[path.stem] = (path, *match.groups())
-    if not found:
+        if match and is_audio and match.group(1) in maps_sections:
+            recordings[path.stem] = (path, *match.groups())
+    if not recordings:
         raise ValueError(
-            f"--root={root}: no recording of {' or '.join(sections)} found; expected "
+            f"--root={root}: no recording of {' or '.join(maps_sections)} found; expected "
             "<piano>/MUS/MAPS_MUS-<piece>_<piano>.wav (MAPS is given out on request: "
             "https://hal.inria.fr/inria-00544155)"
         )
-    splits = _splits({name: rest for name, (_, *rest) in found.items()})
+    splits = _splits({name: rest for name, (_, *rest) in recordings.items()})
     tracks = []
-    for name, (path, *_) in found.items():
+    for name, (path, *_) in recordings.items():
         split = splits[name]
-        labels = [path.with_suffix(suffix) for suffix in (".mid", ".txt")]
-        label = next((file for file in labels if file.is_file()), None)
-        if label is None:
+        labels = first_file(path.with_suffix(suffix) for suffix in (".mid", ".txt"))
+        if labels is None:
             tracks.append(Track(name, split, path.parent, (), (("piano", "no MIDI or text file"),)))
             continue
-        stem = Stem("piano", "piano", 0, False, path, label, sustain_pedal=True)
+        pedal = sustain_pedal and labels.suffix == ".mid"
+        stem = Stem("piano", "piano", 0, False, path, labels, sustain_pedal=pedal)
         tracks.append(Track(name, split, path.parent, (stem,)))
-    return sorted(tracks, key=lambda track: (track.split, track.id))
+    return in_order(tracks)
 
 
-def _splits(found: dict[str, list[str]]) -> dict[str, str]:
+def _splits(recordings: dict[str, list[str]]) -> dict[str, str]:
     """The split of each recording, given its section, piece and piano."""
-    pieces = {name: rest for name, rest in found.items() if rest[0] == "MUS"}
+    pieces = {name: rest for name, rest in recordings.items() if rest[0] == "MUS"}
     tested = {piece for _, piece, piano in pieces.values() if piano.startswith(TEST_PIANOS)}
     if pieces and not tested:
         logging.warning(
@@ -75,10 +91,10 @@ def _splits(found: dict[str, list[str]]) -> dict[str, str]:
             "training",
             TEST_PIANOS,
         )
-    others = sorted({piece for _, piece, _ in pieces.values()} - tested)
-    validation = set(others[VALIDATION_EVERY - 1 :: VALIDATION_EVERY])
+    untested = sorted({piece for _, piece, _ in pieces.values()} - tested)
+    validation = set(untested[VALIDATION_EVERY - 1 :: VALIDATION_EVERY])
     splits = {}
-    for name, (section, piece, piano) in found.items():
+    for name, (section, piece, piano) in recordings.items():
         if piano.startswith(TEST_PIANOS):
             splits[name] = "test" if section == "MUS" else "omitted"
         elif section == "MUS" and piece in tested:
@@ -88,7 +104,14 @@ def _splits(found: dict[str, list[str]]) -> dict[str, str]:
     return splits
 
 
-def read_notes(path: str | os.PathLike) -> Notes:
+def read_notes(stem: Stem) -> Notes:
+    """The notes of a recording, from its MIDI or text file."""
+    if stem.notes_path.suffix == ".mid":
+        return read_midi_notes(stem)
+    return read_text(stem.notes_path)
+
+
+def read_text(path: str | os.PathLike) -> Notes:
     """The notes of a MAPS text file: OnsetTime, OffsetTime, MidiPitch under one header line.
 
     Raises:
@@ -105,3 +128,24 @@ def read_notes(path: str | os.PathLike) -> Notes:
         return Notes(table[:, :2], table[:, 2].astype(np.int64), np.full(len(table), VELOCITY))
     except ValueError as error:
         raise ValueError(f"{path}: not a MAPS label file ({error})") from error
+
+
+def _looks_like_maps(root: Path) -> bool:
+    return any(root.glob("*/MUS")) or any(root.glob("MUS"))
+
+
+MAPS = Corpus(
+    scan,
+    read_notes,
+    (
+        Option("maps_sections", "use MUS or ISOL alone (default: both).", SECTIONS, several=True),
+        Option("sustain_pedal", "lengthen notes by the sustain pedal (default: yes)."),
+    ),
+    elsewhere=(
+        "MAPS is given out on request only: register at the address in its description, "
+        "https://hal.inria.fr/inria-00544155, unpack the archives of the nine pianos (AkPnBcht, "
+        "AkPnBsdf, AkPnCGdD, AkPnStgb, ENSTDkAm, ENSTDkCl, SptkBGAm, SptkBGCl, StbgTGd2) into one "
+        "folder and name it with --root"
+    ),
+    looks_like=_looks_like_maps,
+)

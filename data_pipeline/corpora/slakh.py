@@ -5,22 +5,25 @@ from program numbers, because the class name "Strings (continued)" holds choirs 
 sound one octave below their MIDI.
 """
 
-import itertools
 import logging
 import os
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from data_pipeline.corpora import slakh_splits
+from data_pipeline.corpora.corpus import Archive, Corpus, Option
 from data_pipeline.corpora.track import (
     AUDIO_SUFFIXES,
     OTHER_INSTRUMENT,
     Stem,
     Track,
     existing_root,
+    first_file,
+    in_order,
 )
 from data_pipeline.instruments import instrument_of
 
@@ -101,23 +104,19 @@ def scan(
             f"--root={root}: no track found; expected folders such as TrackXXXXX/ or "
             "train/TrackXXXXX/ that hold metadata.yaml, stems/ and MIDI/"
         )
-    tracks = _with_splits(tracks, root, corpus, splits)
-    for one, other in itertools.pairwise(tracks):
-        if (one.split, one.id) == (other.split, other.id):
-            raise ValueError(f"{one.path} and {other.path}: two tracks of one name and split")
-    return tracks
+    return in_order(_with_splits(tracks, root, corpus, splits))
 
 
 def _with_splits(tracks: list[Track], root: Path, corpus: str, splits: str) -> list[Track]:
-    """The tracks sorted by split and name; those of MiniSlakh come with FOLDERS as split."""
-    found, elsewhere = [], []
+    """The tracks with their splits; those of MiniSlakh come with FOLDERS as split."""
+    result, elsewhere = [], []
     for track in tracks:
         folder = _split_folder(track.path, root)
         rule = FOLDERS if track.split == FOLDERS else splits
         split = _split(track.id, folder, corpus, rule)
         if folder and folder != split:
             elsewhere.append(f"{folder}/{track.id} is {split}")
-        found.append(replace(track, split=split))
+        result.append(replace(track, split=split))
     if elsewhere:
         logging.warning(
             "--splits=%s moves %d tracks out of their folders (%s, ...); "
@@ -126,7 +125,7 @@ def _with_splits(tracks: list[Track], root: Path, corpus: str, splits: str) -> l
             len(elsewhere),
             elsewhere[0],
         )
-    return sorted(found, key=lambda track: (track.split, track.id))
+    return result
 
 
 def _split_folder(folder: Path, root: Path) -> str:
@@ -138,8 +137,8 @@ def _split_folder(folder: Path, root: Path) -> str:
 
 
 def _split(name: str, folder: str, corpus: str, splits: str) -> str:
-    found = re.search(r"\d+", name)
-    number = int(found.group()) if found else 0
+    digits = re.search(r"\d+", name)
+    number = int(digits.group()) if digits else 0
     published = folder in ("", *slakh_splits.SPLITS) and 1 <= number <= slakh_splits.NUM_TRACKS
     if splits != FOLDERS and published:
         return slakh_splits.RULES[splits](number)
@@ -183,11 +182,78 @@ def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
         return None, "metadata.yaml gives no program_num and is_drum"
     if not re.fullmatch(r"[\w-]+", key):
         return None, f"not a name for a file: {key!r}"
-    names = [folder / "stems" / f"{key}{suffix}" for suffix in AUDIO_SUFFIXES]
-    audio = next((name for name in names if name.is_file()), None)
+    audio = first_file(folder / "stems" / f"{key}{suffix}" for suffix in AUDIO_SUFFIXES)
     midi = folder / "MIDI" / f"{key}.mid"
     instrument = instrument_of(program, is_drum=is_drum)
     if audio is None or not midi.is_file():
         missing = "no audio file" if audio is None else "no MIDI file"
         return None, f"{missing} ({instrument})" if instrument else OTHER_INSTRUMENT
     return Stem(key, instrument, program, is_drum, audio, midi), ""
+
+
+def _a_metadata_file(root: Path) -> Path | None:
+    patterns = ("metadata.yaml", "*/metadata.yaml", "*/*/metadata.yaml", "*/*/*/metadata.yaml")
+    return next((path for pattern in patterns for path in root.glob(pattern)), None)
+
+
+def _looks_like_slakh(root: Path) -> bool:
+    return _a_metadata_file(root) is not None and not (
+        _looks_like_babyslakh(root) or _looks_like_minislakh(root)
+    )
+
+
+def _looks_like_babyslakh(root: Path) -> bool:
+    return "baby" in root.name.lower()
+
+
+def _looks_like_minislakh(root: Path) -> bool:
+    file = _a_metadata_file(root)
+    return (
+        file is not None and f"renderer: {RENDERER_WITHOUT_DEFECTS}".encode() in file.read_bytes()
+    )
+
+
+_OPTIONS = (
+    Option(
+        "splits",
+        "its published splits, or the folders as they are (default: redux for slakh2100, folders "
+        "for the others).",
+        (*slakh_splits.RULES, FOLDERS),
+    ),
+    Option(
+        "bass_octave_correction",
+        "shift bass labels by -12, to what is heard (default: yes).",
+    ),
+    Option("sustain_pedal", "lengthen notes by the sustain pedal (default: no)."),
+)
+SLAKH2100 = Corpus(
+    partial(scan, corpus="slakh2100"),
+    options=_OPTIONS,
+    archives=(
+        Archive(
+            "https://zenodo.org/records/4599666/files/slakh2100_flac_redux.tar.gz?download=1",
+            "md5:f4b71b6c45ac9b506f59788456b3f0c4",
+            "slakh2100_flac_redux",
+            growth=1.1,
+        ),
+    ),
+    looks_like=_looks_like_slakh,
+)
+BABYSLAKH = Corpus(
+    partial(scan, corpus="babyslakh"),
+    options=_OPTIONS,
+    archives=(
+        Archive(
+            "https://zenodo.org/records/4603870/files/babyslakh_16k.tar.gz?download=1",
+            "md5:311096dc2bde7d61c97e930edbfc7f78",
+            "babyslakh_16k",
+        ),
+    ),
+    looks_like=_looks_like_babyslakh,
+)
+MINISLAKH = Corpus(
+    partial(scan, corpus="minislakh"),
+    options=_OPTIONS,
+    elsewhere="MiniSlakh is rendered here: python -m data_pipeline.minislakh --out=DIR",
+    looks_like=_looks_like_minislakh,
+)

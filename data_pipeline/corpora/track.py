@@ -1,13 +1,16 @@
 """What every corpus is scanned into: tracks of stems."""
 
+import itertools
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cerberus_jax.notes import Notes
+from data_pipeline.io import midi
+
 AUDIO_SUFFIXES = (".flac", ".wav")
-
-
-OTHER_INSTRUMENT = "other instrument"  # the reason why most stems are left out
+OTHER_INSTRUMENT = "other instrument"  # of no class, or of one that was not asked for
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Stem:
         program: program number as the corpus gives it (drums: 128 in Slakh).
         is_drum: whether it is a drum kit.
         audio_path: the audio file.
-        midi_path: the file of its notes (MIDI, JAMS or MAPS text).
+        notes_path: the file of its notes, of any kind; None: the corpus has none for it. Such a
+            stem is unlabelled, which is not silence.
         pitch_shift: semitones to add to the labels.
         time_shift: seconds to add to the labels.
         sustain_pedal: lengthen the notes by the pedal.
@@ -31,10 +35,15 @@ class Stem:
     program: int
     is_drum: bool
     audio_path: Path
-    midi_path: Path
+    notes_path: Path | None
     pitch_shift: int = 0
     time_shift: float = 0.0
     sustain_pedal: bool = False
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether its notes are known."""
+        return self.notes_path is not None
 
 
 @dataclass(frozen=True)
@@ -58,3 +67,26 @@ def existing_root(root: str | os.PathLike) -> Path:
     if not root.is_dir():
         raise FileNotFoundError(f"--root={root}: no such folder")
     return root
+
+
+def first_file(paths: Iterable[Path]) -> Path | None:
+    """The first of these files that is there."""
+    return next((path for path in paths if path.is_file()), None)
+
+
+def in_order(tracks: Iterable[Track]) -> list[Track]:
+    """The tracks sorted by split and name.
+
+    Raises:
+        ValueError: if two of one split have one name.
+    """
+    tracks = sorted(tracks, key=lambda track: (track.split, track.id))
+    for track, following in itertools.pairwise(tracks):
+        if (track.split, track.id) == (following.split, following.id):
+            raise ValueError(f"{track.path} and {following.path}: two tracks of one name and split")
+    return tracks
+
+
+def read_midi_notes(stem: Stem) -> Notes:
+    """The notes of a stem whose labels are a MIDI file."""
+    return midi.read_notes(stem.notes_path, sustain_pedal=stem.sustain_pedal)

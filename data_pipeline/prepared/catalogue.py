@@ -144,7 +144,7 @@ class Catalogue:
         """
         root = Path(root)
         if not root.is_dir():
-            raise FileNotFoundError(f"data.root={root}: no such folder; {prepare_hint(None, root)}")
+            raise FileNotFoundError(f"data.root={root}: no such folder; {_hint(None, root)}")
         folders = [root] if (root / VERSION / SIDECAR).is_file() else sorted(root.iterdir())
         folders = [folder for folder in folders if (folder / VERSION / SIDECAR).is_file()]
         unfinished = sorted(root.glob("*/part-*"))
@@ -163,7 +163,7 @@ class Catalogue:
         if not folders:
             raise ValueError(
                 f"data.root={root}: not a prepared directory (no <corpus>/{VERSION}/{SIDECAR}); "
-                f"{prepare_hint(root, root.with_name(root.name + '_prepared'))}"
+                f"{_hint(root, root.with_name(root.name + '_prepared'))}"
             )
         found = [Tables.load(folder / VERSION / SIDECAR) for folder in folders]
         paths = tuple(folder / VERSION / PCM for folder in folders)
@@ -205,20 +205,8 @@ def _map(path: Path) -> Int16[np.ndarray, " n"]:
     return np.frombuffer(mapped, np.int16)
 
 
-def guess_corpus(root: str | os.PathLike) -> str:
-    """The corpus that a raw folder looks like; 'slakh2100' if nothing speaks for another."""
-    root = Path(root)
-    if any(root.glob("*.jams")) or any(root.glob("*/*.jams")):
-        return "guitarset"
-    if any(root.glob("*/MUS")) or any(root.glob("MUS")):
-        return "maps"
-    return "babyslakh" if "baby" in root.name.lower() else "slakh2100"
+def _hint(root: Path | None, out: Path) -> str:
+    # Imported where it is needed: the corpora's readers are no part of training.
+    from data_pipeline.corpora.guess import prepare_hint
 
-
-def prepare_hint(root: Path | None, out: Path) -> str:
-    """The command that prepares `root`, as text."""
-    corpus, root = (guess_corpus(root), str(root)) if root else ("slakh2100", "RAW_FOLDER")
-    return (
-        "prepare a corpus with\n  python -m data_pipeline.prepare "
-        f"--corpus={corpus} --root={root} --out={out}"
-    )
+    return prepare_hint(root, out)

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 import zipfile
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,9 +25,7 @@ from jaxtyping import Float16, Int16
 from tqdm import tqdm
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
-from data_pipeline.corpora import guitarset, maps
-from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track
-from data_pipeline.io import midi
+from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
 from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
@@ -39,12 +39,21 @@ _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_"
 
 @dataclass(frozen=True)
 class Job:
-    """A track to convert, the file to write, the rate; with `check` PCM is read but not kept."""
+    """A track to convert.
+
+    Args:
+        track: the track.
+        target: the file to write.
+        sample_rate_hz: of the audio in it.
+        check: the PCM is read but not written.
+        read_notes: `Corpus.read_notes`; the processes of the pool get its name and import it.
+    """
 
     track: Track
     target: Path
     sample_rate_hz: int
     check: bool = False
+    read_notes: Callable[[Stem], Notes] = read_midi_notes
 
 
 def levels_db(pcm: Int16[np.ndarray, "s n"], cell: int) -> Float16[np.ndarray, "s c"]:
@@ -58,15 +67,11 @@ def levels_db(pcm: Int16[np.ndarray, "s n"], cell: int) -> Float16[np.ndarray, "
     return (10 * np.log10(np.maximum(power, floor))).astype(np.float16)
 
 
-def read_labels(stem: Stem) -> Notes:
-    """The notes of a stem, shifted in pitch and time as the index says."""
-    if stem.midi_path.suffix == ".jams":
-        notes = guitarset.read_notes(stem.midi_path)
-    elif stem.midi_path.suffix == ".txt":
-        notes = maps.read_notes(stem.midi_path)
-    else:
-        notes = midi.read_notes(stem.midi_path, sustain_pedal=stem.sustain_pedal)
-    notes = notes.transposed(stem.pitch_shift)
+def read_labels(stem: Stem, read_notes: Callable[[Stem], Notes]) -> Notes:
+    """The notes of a stem, shifted in pitch and time as its scan says; none if it is unlabelled."""
+    if not stem.is_labelled:
+        return Notes.empty()
+    notes = read_notes(stem).transposed(stem.pitch_shift)
     if stem.time_shift:
         moved = notes.intervals + stem.time_shift
         notes = Notes(np.maximum(moved, 0.0), notes.pitches, notes.velocities)
@@ -76,50 +81,60 @@ def read_labels(stem: Stem) -> Notes:
 
 def convert(job: Job) -> None:
     """Read one track and write its file; a stem that cannot be read is left out, with reason."""
-    track = job.track
-    skipped, unreadable = [list(pair) for pair in track.skipped], []
-    kept, audio, labels, outside, corrections = [], [], [], 0, {}
-    for stem in track.stems:
-        if not stem.instrument:
-            skipped.append([stem.id, OTHER_INSTRUMENT])
-            continue
+    track, rate = job.track, job.sample_rate_hz
+    skipped = [list(pair) for pair in track.skipped]
+    skipped += [[stem.id, OTHER_INSTRUMENT] for stem in track.stems if not stem.instrument]
+    stems, audio, labels, num_outside, unreadable = [], [], [], 0, []
+    for stem in (stem for stem in track.stems if stem.instrument):
         try:
-            pcm, notes = read_mono_pcm16(stem.audio_path, job.sample_rate_hz), read_labels(stem)
+            samples, notes = _read(stem, job)
         except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
             unreadable.append([stem.id, str(error)])
             continue
-        if not len(pcm):
-            unreadable.append([stem.id, f"{stem.audio_path}: no samples"])
-            continue
         inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
-        outside += int((~inside).sum())
-        kept.append(stem)
-        audio.append(pcm)
-        labels.append(notes.select(inside))
-        for name in ("pitch_shift", "time_shift"):
-            if value := getattr(stem, name):
-                key = f"{stem.instrument} {name} {value:+g}"
-                corrections[key] = corrections.get(key, 0) + 1
-        if stem.sustain_pedal and stem.midi_path.suffix == ".mid":
-            key = f"{stem.instrument} sustain_pedal"
-            corrections[key] = corrections.get(key, 0) + 1
-    num_samples = max((len(pcm) for pcm in audio), default=0)
-    pcm = np.zeros((len(kept), num_samples), np.int16)
+        num_outside += int((~inside).sum())
+        stems.append(stem)
+        audio.append(samples)
+        labels.append(_until(len(samples) / rate, notes.select(inside)))
+    num_samples = max((len(samples) for samples in audio), default=0)
+    pcm = np.zeros((len(stems), num_samples), np.int16)
     for row, samples in zip(pcm, audio, strict=True):
         row[: len(samples)] = samples
-    meta = {"id": track.id, "split": track.split, "num_samples": num_samples}
-    meta["sample_rate_hz"] = job.sample_rate_hz
-    meta |= {
+    meta = {
+        "id": track.id,
+        "split": track.split,
+        "num_samples": num_samples,
+        "sample_rate_hz": rate,
         "skipped": skipped,
         "unreadable": unreadable,
-        "notes_out_of_range": outside,
-        "corrections": corrections,
+        "notes_out_of_range": num_outside,
+        "corrections": _corrections(stems),
+        "stems": [_entry(stem) for stem in stems],
     }
-    meta["stems"] = [
-        {k: getattr(s, k) for k in ("id", "instrument", "program", "is_drum")} for s in kept
-    ]
-    ends = [len(samples) / job.sample_rate_hz for samples in audio]
-    _write(job, meta, pcm, [_until(end, notes) for end, notes in zip(ends, labels, strict=True)])
+    _write(job, meta, pcm, labels)
+
+
+def _read(stem: Stem, job: Job) -> tuple[Int16[np.ndarray, " n"], Notes]:
+    pcm = read_mono_pcm16(stem.audio_path, job.sample_rate_hz)
+    notes = read_labels(stem, job.read_notes)
+    if not len(pcm):
+        raise ValueError(f"{stem.audio_path}: no samples")
+    return pcm, notes
+
+
+def _entry(stem: Stem) -> dict:
+    entry = {name: getattr(stem, name) for name in ("id", "instrument", "program", "is_drum")}
+    return entry | {"labelled": stem.is_labelled}
+
+
+def _corrections(stems: list[Stem]) -> dict[str, int]:
+    """How many stems had their labels corrected, per instrument and kind of correction."""
+    kinds = []
+    for stem in stems:
+        shifts = {name: getattr(stem, name) for name in ("pitch_shift", "time_shift")}
+        kinds += [f"{stem.instrument} {name} {shift:+g}" for name, shift in shifts.items() if shift]
+        kinds += [f"{stem.instrument} sustain_pedal"] if stem.sustain_pedal else []
+    return dict(Counter(kinds))
 
 
 def _until(end: float, notes: Notes) -> Notes:

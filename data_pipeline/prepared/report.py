@@ -1,9 +1,14 @@
 """What a preparation found: numbers, and what was left out or corrected, with the reason."""
 
+import json
 import logging
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from data_pipeline.corpora import slakh
+from data_pipeline.corpora.track import OTHER_INSTRUMENT
+
+_MAX_SHOWN = 5  # stems left out for the same reason
 
 
 @dataclass(frozen=True)
@@ -14,12 +19,14 @@ class Report:
         corpus: its name.
         num_tracks: usable tracks per split.
         minutes: minutes of stems per split and instrument.
-        skipped: (track, stem, reason) of every stem of a wanted instrument that is left out.
-        num_other_stems: stems of other instruments.
+        skipped: (track, stem, reason) of every stem that should be there and is left out.
+        num_other_stems: stems of no class, or of one that was not asked for.
         corrections: stems per kind of label correction.
         notes_out_of_range: notes outside the 88 keys, left out.
         fingerprint: of the tree and the settings it was prepared from.
         num_unreadable: stems among the skipped ones that could not be read.
+        unlabelled: stems without notes per instrument, of which only the audio is known.
+        sample_rate_hz: of the prepared audio.
     """
 
     corpus: str
@@ -31,22 +38,49 @@ class Report:
     notes_out_of_range: int
     fingerprint: str
     num_unreadable: int = 0
+    unlabelled: dict[str, int] = field(default_factory=dict)
+    sample_rate_hz: int = 16000  # of reports that do not say it
+
+    @classmethod
+    def load(cls, path: Path) -> "Report":
+        """A report from its file."""
+        return cls(**json.loads(path.read_text()))
 
     def text(self) -> str:
         """The report for people."""
+        splits = list(self.num_tracks)
         names = sorted({name for row in self.minutes.values() for name in row})
-        lines = [f"{self.corpus}: hours of stems per split and instrument"]
-        lines.append(f"  {'split':<14}{'tracks':>8}" + "".join(f"{name:>10}" for name in names))
-        for split, count in self.num_tracks.items():
-            cells = "".join(f"{self.minutes[split].get(name, 0.0) / 60:>10.2f}" for name in names)
-            lines.append(f"  {split:<14}{count:>8}{cells}")
+        width = max(len("tracks"), *map(len, names))
+        rows = [("", splits), ("tracks", [str(self.num_tracks[split]) for split in splits])]
+        for name in names:
+            hours = [self.minutes[split].get(name, 0.0) / 60 for split in splits]
+            rows.append((name, [f"{value:.2f}" for value in hours]))
+        lines = [
+            f"{self.corpus}, {self.sample_rate_hz} Hz: hours of stems per instrument and split"
+        ]
+        for name, cells in rows:
+            lines.append(f"  {name:<{width}}" + "".join(f"{cell:>14}" for cell in cells))
         for kind, count in sorted(self.corrections.items()):
             lines.append(f"  labels corrected: {kind}: {count} stems")
+        for name, count in sorted(self.unlabelled.items()):
+            lines.append(f"  unlabelled, audio without notes: {name}: {count} stems")
         lines.append(f"  stems of other instruments left out: {self.num_other_stems}")
         lines.append(f"  notes outside the 88 keys left out: {self.notes_out_of_range}")
         lines.append(f"  stems skipped: {len(self.skipped)}")
-        lines += [f"    {track} {stem}: {reason}" for track, stem, reason in self.skipped]
-        return "\n".join(lines)
+        return "\n".join(lines + self._skipped_lines())
+
+    def _skipped_lines(self) -> list[str]:
+        """The skipped stems, by reason where many share one."""
+        stems_of = {}
+        for track, stem, reason in self.skipped:
+            stems_of.setdefault(reason, []).append(f"{track} {stem}")
+        lines = []
+        for reason, stems in stems_of.items():
+            if len(stems) > _MAX_SHOWN:
+                lines.append(f"    {len(stems)} stems, {stems[0]} the first: {reason}")
+            else:
+                lines += [f"    {stem}: {reason}" for stem in stems]
+        return lines
 
 
 def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
@@ -55,19 +89,16 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
     Raises:
         ValueError: if no track has a usable stem.
     """
-    num_tracks, minutes, skipped, corrections, others, unreadable = {}, {}, [], {}, 0, 0
-    for meta in (one["meta"] for one in converted):
-        for stem, reason in meta["skipped"]:
-            if reason == slakh.OTHER_INSTRUMENT:
-                others += 1
-            else:
-                skipped.append([meta["id"], stem, reason])
-        unreadable += len(meta["unreadable"])
+    metas = [track["meta"] for track in converted]
+    num_tracks, minutes, skipped, num_others = {}, {}, [], 0
+    unlabelled, corrections = Counter(), Counter()
+    for meta in metas:
+        reasons = meta["skipped"] + meta["unreadable"]
+        skipped += [[meta["id"], *pair] for pair in reasons if pair[1] != OTHER_INSTRUMENT]
+        num_others += sum(reason == OTHER_INSTRUMENT for _, reason in reasons)
         for stem, reason in meta["unreadable"]:
-            skipped.append([meta["id"], stem, reason])
             logging.warning("%s %s left out: %s", meta["id"], stem, reason)
-        for kind, count in meta["corrections"].items():
-            corrections[kind] = corrections.get(kind, 0) + count
+        corrections.update(meta["corrections"])
         if not meta["stems"]:
             continue
         num_tracks[meta["split"]] = num_tracks.get(meta["split"], 0) + 1
@@ -75,21 +106,23 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         for stem in meta["stems"]:
             length = meta["num_samples"] / meta["sample_rate_hz"] / 60
             row[stem["instrument"]] = row.get(stem["instrument"], 0.0) + length
+            unlabelled[stem["instrument"]] += not stem.get("labelled", True)
     if not num_tracks:
         reasons = "".join(f"; {' '.join(row)}" for row in skipped[:5])
         raise ValueError(
             f"{corpus}: no usable track: none of {len(converted)} has a stem of "
-            f"a known instrument with audio and notes{reasons}"
+            f"a known instrument with audio that can be read{reasons}"
         )
-    outside = sum(one["meta"]["notes_out_of_range"] for one in converted)
     return Report(
         corpus,
         num_tracks,
         minutes,
         skipped,
-        others,
-        corrections,
-        outside,
+        num_others,
+        dict(corrections),
+        sum(meta["notes_out_of_range"] for meta in metas),
         fingerprint,
-        unreadable,
+        sum(len(meta["unreadable"]) for meta in metas),
+        dict(+unlabelled),
+        metas[0]["sample_rate_hz"],
     )

@@ -86,7 +86,7 @@ def make_corpus(samples: Path, root: Path, seconds: float) -> dict:
         for number, (name, program) in enumerate(PROGRAM.items()):
             stem, key = next(supply), f"S{number:02d}"
             _link(stem.audio_path, folder / "stems" / f"{key}{stem.audio_path.suffix}")
-            _link(stem.midi_path, folder / "MIDI" / f"{key}.mid")
+            _link(stem.notes_path, folder / "MIDI" / f"{key}.mid")
             entries[key] = {"program_num": program, "is_drum": name == "drums"}
             length += soundfile.info(stem.audio_path).duration / len(PROGRAM)
         (folder / "metadata.yaml").write_text(yaml.safe_dump({"stems": entries}))

@@ -7,7 +7,7 @@ from data_pipeline.instruments import DRUM_PROGRAM, INSTRUMENTS, instrument_of
 
 def test_every_program_is_of_one_class():
     for program in range(128):
-        names = [name for name, one in INSTRUMENTS.items() if program in one.programs]
+        names = [name for name in INSTRUMENTS if program in INSTRUMENTS[name].programs]
         assert len(names) == 1, (program, names)
         assert instrument_of(program, is_drum=False) == names[0]
     assert instrument_of(0, is_drum=True) == instrument_of(DRUM_PROGRAM, is_drum=False) == "drums"

@@ -37,10 +37,10 @@ def _unpack(path, target):
 
 @pytest.mark.parametrize("make", [make_tar, make_zip])
 def test_content_and_top_folder(tmp_path, make):
-    one = make(tmp_path / "one", [("top/a/x.txt", b"x" * 5000), ("top/y.txt", b"y")])
-    found = _unpack(one, tmp_path / "t1")
-    assert found == tmp_path / "t1/top"
-    assert (found / "a/x.txt").read_bytes() == b"x" * 5000
+    with_top = make(tmp_path / "one", [("top/a/x.txt", b"x" * 5000), ("top/y.txt", b"y")])
+    folder = _unpack(with_top, tmp_path / "t1")
+    assert folder == tmp_path / "t1/top"
+    assert (folder / "a/x.txt").read_bytes() == b"x" * 5000
     two = make(tmp_path / "two", [("x.txt", b"x"), ("y.txt", b"y")])
     (tmp_path / "t2").mkdir()
     (tmp_path / "t2/left over").touch()

@@ -8,6 +8,8 @@ import threading
 import pytest
 
 from data_pipeline.corpora import archive, download
+from data_pipeline.corpora.corpus import Archive, Corpus
+from data_pipeline.corpora.registry import CORPORA
 from tests.data_pipeline.corpora.test_archive import make_tar, make_zip
 
 FILES = [(f"top/{name}.bin", bytes(range(256)) * 800) for name in "abc"]
@@ -70,8 +72,8 @@ def server(monkeypatch, tmp_path):
 
 
 def _archive(server, **kwargs):
-    md5 = hashlib.md5(server.content).hexdigest()
-    return download.Archive(server.url, **({"md5": md5, "folder": "tree"} | kwargs))
+    checksum = f"md5:{hashlib.md5(server.content).hexdigest()}"
+    return Archive(server.url, **({"checksum": checksum, "folder": "tree"} | kwargs))
 
 
 def _download(server, root, **kwargs):
@@ -79,8 +81,8 @@ def _download(server, root, **kwargs):
 
 
 def _is_whole(root):
-    found = {path.name: path.read_bytes() for path in (root / "tree").iterdir()}
-    assert found == {name[4:]: content for name, content in FILES}
+    content = {path.name: path.read_bytes() for path in (root / "tree").iterdir()}
+    assert content == {name[4:]: served for name, served in FILES}
     assert not root.with_name(f"{root.name}.download").exists()
 
 
@@ -142,7 +144,7 @@ def test_a_server_without_ranges(server, tmp_path):
 
 def test_a_wrong_sum(server, tmp_path):
     with pytest.raises(ValueError, match=r"x\.tar\.gz.*does not match the known hash"):
-        _download(server, tmp_path / "root", md5="0" * 32)
+        _download(server, tmp_path / "root", checksum=f"md5:{32 * '0'}")
     assert not (tmp_path / "root").exists()
     assert list((tmp_path / "root.download").iterdir()) == []
     part = tmp_path / "root.download/x.tar.gz.part"
@@ -153,11 +155,19 @@ def test_a_wrong_sum(server, tmp_path):
     _is_whole(tmp_path / "root")
 
 
+def test_the_other_kind_of_sum(server, tmp_path):
+    checksum = f"sha256:{hashlib.sha256(server.content).hexdigest()}"
+    _download(server, tmp_path / "root", checksum=checksum)
+    _is_whole(tmp_path / "root")
+    with pytest.raises(ValueError, match=r"its sha256 sum .* does not match"):
+        _download(server, tmp_path / "other", checksum=f"sha256:{64 * '0'}")
+
+
 def test_no_such_file_and_no_server(server, tmp_path):
     server.refusals = [404]
     with pytest.raises(OSError, match=r"404.*x\.tar\.gz"):
         _download(server, tmp_path / "root")
-    gone = download.Archive("http://127.0.0.1:9/x.zip", "0" * 32, "tree")
+    gone = Archive("http://127.0.0.1:9/x.zip", f"md5:{32 * '0'}", "tree")
     with pytest.raises(OSError, match=r"x\.zip: broke off after 0 bytes"):
         download.download("test", tmp_path / "root", archives=(gone,), progress=False)
 
@@ -229,9 +239,18 @@ def test_what_cannot_be_downloaded(tmp_path):
         download.download("slakh2100", tmp_path / "root")
 
 
+def test_a_corpus_without_archives(tmp_path, monkeypatch):
+    monkeypatch.setitem(CORPORA, "toy", Corpus(lambda root: []))
+    for name in ("toy", "jazz"):
+        with pytest.raises(ValueError, match=rf"{name}: unknown .*--download knows .*slakh2100"):
+            download.download(name, tmp_path / "root")
+
+
 def test_the_published_archives():
-    for archives in download.ARCHIVES.values():
-        for one in archives:
-            assert len(one.md5) == 32
-            assert one.name.endswith((".zip", ".tar.gz"))
-            assert one.url.startswith("https://zenodo.org/records/")
+    for corpus in CORPORA.values():
+        assert corpus.archives or corpus.elsewhere
+        for published in corpus.archives:
+            algorithm, _, value = published.checksum.partition(":")
+            assert len(value) == {"md5": 32, "sha256": 64}[algorithm]
+            assert published.name.endswith((".zip", ".tar.gz"))
+            assert published.url.startswith("https://")

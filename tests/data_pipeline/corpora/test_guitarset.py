@@ -7,7 +7,7 @@ import pytest
 
 from data_pipeline.corpora import guitarset
 from data_pipeline.io.audio import write_audio
-from data_pipeline.prepared import convert
+from data_pipeline.prepared.convert import read_labels
 
 
 def _jams(*strings):
@@ -22,7 +22,7 @@ def test_strings_are_merged_and_rounded(tmp_path):
     path = tmp_path / "x.jams"
     first = [(1.0, 0.5, 60.4), (2.0, 0.5, 60.6), (2.0, 0.5, 60.6)]
     path.write_text(_jams(first, [(0.5, 1.0, 44.9)]))
-    notes = guitarset.read_notes(path)
+    notes = guitarset.read_jams(path)
     np.testing.assert_array_equal(notes.pitches, [45, 60, 61])
     np.testing.assert_allclose(notes.intervals, [[0.5, 1.5], [1.0, 1.5], [2.0, 2.5]])
 
@@ -41,7 +41,7 @@ def test_strings_are_merged_and_rounded(tmp_path):
 def test_bad_files(tmp_path, content):
     (tmp_path / "x.jams").write_text(content)
     with pytest.raises(ValueError, match=r"x\.jams"):
-        guitarset.read_notes(tmp_path / "x.jams")
+        guitarset.read_jams(tmp_path / "x.jams")
 
 
 def test_index(tmp_path):
@@ -58,7 +58,8 @@ def test_index(tmp_path):
     assert [tracks[name].split for name in names] == ["train", "validation", "test", "train"]
     assert tracks[names[3]].skipped == (("mic", "no audio file"),)
     (late,) = tracks["04_BN3-154-E_comp"].stems
-    np.testing.assert_allclose(convert.read_labels(late).intervals, [[1.0 - 0.409, 1.5 - 0.409]])
+    notes = read_labels(late, guitarset.read_notes)
+    np.testing.assert_allclose(notes.intervals, [[1.0 - 0.409, 1.5 - 0.409]])
 
 
 def test_bad_roots(tmp_path):
@@ -79,7 +80,7 @@ def test_two_copies_of_a_recording(tmp_path):
 def test_genuine_recording(samples):
     (track,) = guitarset.scan(samples / "guitarset")
     (stem,) = track.stems
-    notes = convert.read_labels(stem)
+    notes = read_labels(stem, guitarset.read_notes)
     assert track.split == "train"
     assert stem.instrument == "guitar"
     assert 130 <= len(notes) <= 133

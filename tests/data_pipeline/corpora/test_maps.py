@@ -6,7 +6,7 @@ import pytest
 
 from data_pipeline.corpora import maps
 from data_pipeline.io.audio import write_audio
-from data_pipeline.prepared import convert
+from data_pipeline.prepared.convert import read_labels
 
 _TEXT = "OnsetTime\tOffsetTime\tMidiPitch\n0.5\t1.0\t60\n\n0.25\t0.75\t72\n"
 
@@ -66,10 +66,10 @@ def test_isolated_notes_train_and_those_of_the_test_pianos_are_left_out(tmp_path
         "MAPS_MUS-alb_se3_A_AkPnBcht": "train",
         "MAPS_MUS-alb_se3_E_ENSTDkCl": "test",
     }
-    assert len(maps.scan(tmp_path, sections=("MUS",))) == 2
-    assert len(maps.scan(tmp_path, sections=("ISOL",))) == 2
+    assert len(maps.scan(tmp_path, maps_sections=("MUS",))) == 2
+    assert len(maps.scan(tmp_path, maps_sections=("ISOL",))) == 2
     with pytest.raises(ValueError, match="--maps_sections=RAND: expected some of MUS, ISOL"):
-        maps.scan(tmp_path, sections=("RAND",))
+        maps.scan(tmp_path, maps_sections=("RAND",))
 
 
 def test_missing_test_pianos_are_a_warning(tmp_path, caplog):
@@ -83,18 +83,21 @@ def test_labels(tmp_path):
     _piece(tmp_path, "AkPnBcht", "b", label=".mid")
     _piece(tmp_path, "AkPnBcht", "c", label="")
     tracks = {track.id: track for track in maps.scan(tmp_path)}
-    text = convert.read_labels(tracks["MAPS_MUS-a_AkPnBcht"].stems[0])
+    text = read_labels(tracks["MAPS_MUS-a_AkPnBcht"].stems[0], maps.read_notes)
     np.testing.assert_allclose(text.intervals, [[0.25, 0.75], [0.5, 1.0]])
     np.testing.assert_array_equal(text.pitches, [72, 60])
-    midi = convert.read_labels(tracks["MAPS_MUS-b_AkPnBcht"].stems[0])
+    midi = read_labels(tracks["MAPS_MUS-b_AkPnBcht"].stems[0], maps.read_notes)
     np.testing.assert_allclose(midi.intervals, [[0.0, 1.0]])
+    by_id = {track.id: track for track in maps.scan(tmp_path, sustain_pedal=False)}
+    as_held = read_labels(by_id["MAPS_MUS-b_AkPnBcht"].stems[0], maps.read_notes)
+    np.testing.assert_allclose(as_held.intervals, [[0.0, 0.5]])
     assert tracks["MAPS_MUS-c_AkPnBcht"].skipped == (("piano", "no MIDI or text file"),)
 
 
 def test_bad_files_and_roots(tmp_path):
     (tmp_path / "x.txt").write_text("OnsetTime\n1 2\n")
     with pytest.raises(ValueError, match=r"x\.txt: not a MAPS label file"):
-        maps.read_notes(tmp_path / "x.txt")
+        maps.read_text(tmp_path / "x.txt")
     with pytest.raises(ValueError, match="no recording of MUS or ISOL found"):
         maps.scan(tmp_path)
     with pytest.raises(FileNotFoundError, match="no such folder"):

@@ -6,17 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.corpora import slakh
-from data_pipeline.instruments import instrument_of
 from tests.tiny_slakh import FIVE, make_track, make_tree
 
 
-def test_classes_are_those_of_the_programs():
-    expected = {0: "piano", 7: "piano", 8: "", 24: "guitar", 31: "guitar", 32: "bass", 39: "bass"}
-    expected |= {40: "strings", 45: "strings", 46: "", 47: "", 48: "strings", 51: "strings"}
-    expected |= {52: "", 55: "", 128: "", 23: ""}
-    for program, name in expected.items():
-        assert instrument_of(program, is_drum=False) == name
-    assert instrument_of(128, is_drum=True) == "drums"
+def test_classes_are_those_of_the_programs(tmp_path):
+    entries = {"S00": (0, False), "S01": (46, False), "S02": (52, False), "S03": (128, True)}
+    entries |= {"S04": (19, False), "S05": (200, False), "S06": (25, True)}
+    _touch_track(tmp_path / "Track00001", tuple(entries))
+    stems = {
+        key: {"program_num": program, "is_drum": is_drum, "inst_class": "Strings (continued)"}
+        for key, (program, is_drum) in entries.items()
+    }
+    path = tmp_path / "Track00001/metadata.yaml"
+    path.write_text(yaml.safe_dump({"stems": stems}))
+    (track,) = slakh.scan(tmp_path)
+    classes = [stem.instrument for stem in track.stems]
+    assert classes == ["piano", "harp", "choir", "drums", "organ", "", "drums"]
 
 
 def test_split_folders_of_any_name(tmp_path):
@@ -89,33 +94,33 @@ def _touch_track(folder, stems, **metadata):
 
 def test_every_stem_of_the_published_problem_list_is_left_out_with_its_reason(tmp_path):
     rows = [
-        (f"Track{one[:5]}", one[6:], reason)
+        (f"Track{name[:5]}", name[6:], reason)
         for reason, text in PROBLEM_STEMS.items()
-        for one in text.split()
+        for name in text.split()
     ]
     assert len(rows) == len(set(rows)) == 24
     stems = [f"S{number:02d}" for number in range(14)]
     for name in {name for name, _, _ in rows}:
         _touch_track(tmp_path / "train" / name, stems)
-    found = set()
+    left_out = set()
     for track in slakh.scan(tmp_path):
-        found |= {(track.id, *one) for one in track.skipped}
+        left_out |= {(track.id, *pair) for pair in track.skipped}
         skipped = {stem for stem, _ in track.skipped}
         assert [stem.id for stem in track.stems] == [key for key in stems if key not in skipped]
-    assert found == set(rows)
+    assert left_out == set(rows)
 
 
 def test_foreign_paths_in_the_metadata_of_track00616_lead_nowhere(tmp_path):
     """Its audio_dir and midi_dir name folders of the authors' machine; here these even exist."""
-    other, folder = tmp_path / "other/Track00616", tmp_path / "slakh/train/Track00616"
-    _touch_track(other, ("S00", "S01"))
-    dirs = {"audio_dir": str(other / "stems"), "midi_dir": str(other / "MIDI")}
+    elsewhere, folder = tmp_path / "other/Track00616", tmp_path / "slakh/train/Track00616"
+    _touch_track(elsewhere, ("S00", "S01"))
+    dirs = {"audio_dir": str(elsewhere / "stems"), "midi_dir": str(elsewhere / "MIDI")}
     _touch_track(folder, ("S00", "S01"), **dirs)
     (folder / "stems/S01.flac").unlink()
     (track,) = slakh.scan(tmp_path / "slakh")
     (stem,) = track.stems
     assert stem.audio_path == folder / "stems/S00.flac"
-    assert stem.midi_path == folder / "MIDI/S00.mid"
+    assert stem.notes_path == folder / "MIDI/S00.mid"
     assert track.skipped == (("S01", "no audio file (piano)"),)
 
 
@@ -135,7 +140,7 @@ def test_files_count_not_flags(tmp_path):
     assert [(stem.id, stem.instrument) for stem in track.stems] == [
         ("S00", "piano"),
         ("S02", "bass"),
-        ("S03", ""),
+        ("S03", "organ"),
     ]
     skipped = dict(track.skipped)
     assert skipped["S01"] == "no MIDI file (guitar)"
@@ -187,7 +192,7 @@ def test_random_bytes_as_metadata(tmp_path):
 
 def test_genuine_samples(samples):
     tracks = {track.id: track for track in slakh.scan(samples / "slakh_16k_120s")}
-    found = {
+    stems = {
         name: {stem.id: (stem.instrument, stem.pitch_shift) for stem in track.stems}
         for name, track in tracks.items()
     }
@@ -196,19 +201,19 @@ def test_genuine_samples(samples):
         "Track00001": "train",
         "Track01501": "validation",
     }
-    assert found["Track00049"] == {
+    assert stems["Track00049"] == {
         "S00": ("bass", -12),
         "S02": ("guitar", 0),
         "S05": ("piano", 0),
     }
-    assert found["Track00001"] == {
+    assert stems["Track00001"] == {
         "S00": ("guitar", 0),
         "S02": ("piano", 0),
         "S03": ("bass", -12),
         "S07": ("guitar", 0),
         "S08": ("guitar", 0),
     }
-    assert {name for name, _ in found["Track01501"].values()} == {
+    assert {name for name, _ in stems["Track01501"].values()} == {
         "piano",
         "guitar",
         "bass",

@@ -16,8 +16,8 @@ def test_sizes_are_those_of_the_publication():
 
     whole = {"train": 1500, "validation": 375, "test": 225}
     assert sizes(slakh_splits.orig) == sizes(slakh_splits.split2) == whole
-    kept = {"train": 1289, "validation": 270, "test": 151}
-    assert sizes(slakh_splits.redux) == {**kept, "omitted": 390}
+    published = {"train": 1289, "validation": 270, "test": 151}
+    assert sizes(slakh_splits.redux) == {**published, "omitted": 390}
 
 
 def test_moves():
@@ -58,8 +58,8 @@ def test_a_tree_in_folders(tmp_path, splits, expected, caplog):
     places = ("train/Track00003", "omitted/Track00049", "test/Track00004", "mine/Track00005")
     for place in places:
         make_track(tmp_path / place, ("piano",), seconds=0.2)
-    found = {track.path: track.split for track in slakh.scan(tmp_path, splits=splits)}
-    assert [found[tmp_path / place] for place in places] == expected
+    split_of = {track.path: track.split for track in slakh.scan(tmp_path, splits=splits)}
+    assert [split_of[tmp_path / place] for place in places] == expected
     assert ("--splits=folders keeps the folders" in caplog.text) == (splits != "folders")
 
 

@@ -51,6 +51,6 @@ def test_damaged_files_are_named_and_the_other_stems_kept(prepared):
 
 def test_a_stereo_stem_is_the_mean_of_its_channels(prepared):
     _, catalogue, bass = prepared
-    found = _stem_of(catalogue, "bass").astype(int)
-    assert np.abs(found - bass[: len(found)] / 2).max() <= 1
-    assert np.abs(found).max() > 100
+    mono = _stem_of(catalogue, "bass").astype(int)
+    assert np.abs(mono - bass[: len(mono)] / 2).max() <= 1
+    assert np.abs(mono).max() > 100

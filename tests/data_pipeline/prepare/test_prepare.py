@@ -10,7 +10,7 @@ import pytest
 
 from cerberus_jax.notes import Notes
 from data_pipeline import prepare
-from data_pipeline.corpora import archive
+from data_pipeline.corpora import archive, slakh
 from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.midi import Part, write_midi
 from data_pipeline.prepared.catalogue import Catalogue
@@ -33,17 +33,18 @@ def content(folder):
 
 def test_audio_and_notes_arrive(tmp_path):
     sounding = make_tree(
-        tmp_path / "raw", {"train": 2, "test": 1}, stems=(*FIVE, "organ"), seconds=3
+        tmp_path / "raw", {"train": 2, "test": 1}, stems=(*FIVE, "organ", "no_class"), seconds=3
     )
     report = prepare_quietly(tmp_path / "raw", tmp_path / "out")
     assert report.num_tracks == {"test": 1, "train": 2}
-    assert report.minutes["train"] == pytest.approx(dict.fromkeys(FIVE, 0.1))
+    assert report.minutes["train"] == pytest.approx(dict.fromkeys((*FIVE, "organ"), 0.1))
     assert report.num_other_stems == 3
     assert report.corrections == {"bass pitch_shift -12": 3}
+    assert report.unlabelled == {}
     catalogue = Catalogue.load(tmp_path / "out")
     (pcm,), t = catalogue.pcm(), catalogue.tables
-    assert len(t.stem_ids) == 15
-    for stem in range(15):
+    assert len(t.stem_ids) == 18
+    for stem in range(18):
         track, key = str(t.track_ids[t.stem_tracks[stem]]), str(t.stem_ids[stem])
         (path,) = (tmp_path / "raw").glob(f"*/{track}/stems/{key}.flac")
         start = t.stem_pcm_start[stem]
@@ -80,7 +81,7 @@ def test_another_tree_is_refused(tmp_path):
 
 
 def test_nothing_usable(tmp_path):
-    make_tree(tmp_path / "raw", {"train": 1}, stems=("organ",), seconds=1)
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("no_class",), seconds=1)
     with pytest.raises(ValueError, match="no usable track"):
         prepare_quietly(tmp_path / "raw", tmp_path / "out")
     make_tree(tmp_path / "empty", {"train": 1}, stems=("piano",), seconds=1)
@@ -163,9 +164,11 @@ def test_command_line(tmp_path):
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
-    make_tree(tmp_path / "raw", {"train": 2}, stems=("piano", "organ"), seconds=1, rate=44100)
-    tracks = prepare.slakh.scan(tmp_path / "raw")
-    assert prepare.bytes_needed(tracks, tmp_path / "part") == 2 * 16000 * 2 * 2
+    make_tree(tmp_path / "raw", {"train": 2}, stems=("piano", "no_class"), seconds=1, rate=44100)
+    tracks = slakh.scan(tmp_path / "raw")
+    for rate in (16000, 8000):
+        needed = prepare.bytes_needed(tracks, tmp_path / "part", sample_rate_hz=rate)
+        assert needed == 2 * rate * 2 * 2
     usage = collections.namedtuple("usage", "free")
     free = archive.RESERVE + 2 * 16000 * 2 * 2 - 1
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage(free))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import prepare
-from data_pipeline.prepared.catalogue import Catalogue, Tables, guess_corpus
+from data_pipeline.prepared.catalogue import Catalogue, Tables
 from tests.tiny_slakh import make_tree
 
 
@@ -71,17 +71,6 @@ def test_an_unfinished_corpus_beside_a_finished_one_is_named(prepared, tmp_path,
     (tmp_path / "out/guitarset/part-abc").mkdir(parents=True)
     assert Catalogue.load(tmp_path / "out").corpora == ("slakh2100",)
     assert "preparing guitarset has not been finished; it is left out" in caplog.text
-
-
-def test_guesses(tmp_path):
-    assert guess_corpus(tmp_path) == "slakh2100"
-    (tmp_path / "babyslakh_16k").mkdir()
-    assert guess_corpus(tmp_path / "babyslakh_16k") == "babyslakh"
-    (tmp_path / "AkPnBcht/MUS").mkdir(parents=True)
-    assert guess_corpus(tmp_path) == "maps"
-    (tmp_path / "annotation").mkdir()
-    (tmp_path / "annotation/x.jams").touch()
-    assert guess_corpus(tmp_path) == "guitarset"
 
 
 def test_damaged_files(prepared, tmp_path):

@@ -15,7 +15,7 @@ from tests.tiny_slakh import make_track
 
 @pytest.fixture(params=[".flac", ".wav"])
 def tree(request, tmp_path):
-    stems = ("piano", "bass", "organ")
+    stems = ("piano", "bass", "no_class")
     make_track(tmp_path / "raw/train/Track00001", stems, seconds=8, suffix=request.param)
     return tmp_path / "raw", request.param
 
@@ -58,7 +58,7 @@ def test_copies_and_stems_of_other_instruments_make_no_difference(tree, tmp_path
     shutil.copytree(root, copy)
     for path in copy.rglob("*.*"):
         os.utime(path, (1, 1))
-    _change_one_sample(copy / f"train/Track00001/stems/S02{suffix}")  # organ: never read
+    _change_one_sample(copy / f"train/Track00001/stems/S02{suffix}")  # of no class: never read
     assert _code(copy) == _code(root) != without
 
 

@@ -1,10 +1,13 @@
 """The report: damaged files named, nothing usable refused, readable text."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from data_pipeline import prepare
 from data_pipeline.prepared.catalogue import Catalogue
-from data_pipeline.prepared.report import make_report
+from data_pipeline.prepared.report import Report, make_report
 from tests.tiny_slakh import make_tree
 
 
@@ -29,7 +32,11 @@ def test_damaged_stems_are_left_out_with_the_reason(tmp_path, caplog):
 def _converted(stems, **kwargs):
     meta = {"id": "Track1", "split": "train", "num_samples": 960000, "sample_rate_hz": 16000}
     meta |= {"skipped": [], "unreadable": [], "corrections": {}, "notes_out_of_range": 1}
-    return {"meta": meta | {"stems": [{"instrument": name} for name in stems]} | kwargs}
+    return {
+        "meta": meta
+        | {"stems": [{"instrument": name, "labelled": name != "rest"} for name in stems]}
+        | kwargs
+    }
 
 
 def test_minutes_and_counts():
@@ -45,6 +52,31 @@ def test_minutes_and_counts():
     assert (report.num_other_stems, report.notes_out_of_range) == (1, 3)
     for line in ("bass pitch_shift -12: 1 stems", "Track1 S02: white noise", "0.05"):
         assert line in report.text()
+
+
+def test_stems_without_notes_are_counted():
+    tracks = [_converted(["rest", "bass"]), _converted(["rest", "rest"])]
+    report = make_report("musdb18", tracks, "abc")
+    assert report.unlabelled == {"rest": 3}
+    assert "rest: 3 stems" in report.text()
+    assert make_report("maps", [_converted(["piano"])], "abc").unlabelled == {}
+
+
+def test_stems_left_out_for_one_reason_are_shown_together():
+    skipped = [[f"S{number:02d}", "white noise"] for number in range(20)] + [["S20", "no file"]]
+    text = make_report("slakh2100", [_converted(["piano"], skipped=skipped)], "abc").text()
+    assert "20 stems, Track1 S00 the first: white noise" in text
+    assert text.count("white noise") == 1
+    assert "Track1 S20: no file" in text
+
+
+def test_reports_of_earlier_versions_are_read(tmp_path):
+    report = make_report("slakh2100", [_converted(["piano"])], "abc")
+    fields = asdict(report)
+    for name in ("unlabelled", "sample_rate_hz"):
+        del fields[name]
+    (tmp_path / "report.json").write_text(json.dumps(fields))
+    assert Report.load(tmp_path / "report.json") == report
 
 
 def test_nothing_usable():

@@ -40,7 +40,7 @@ def test_pictures_of_all_kinds(tmp_path):
         path = tmp_path / f"{number}.png"
         draw_excerpt(
             excerpt,
-            ("piano", "flute", "drums"),
+            ("piano", "pipe", "drums"),
             path=path,
             title="one",
             sample_rate_hz=RATE,
