@@ -1,5 +1,5 @@
-"""What others add in one file and one line: registered here, trained, saved, restored, evaluated
-and separated by the project's own functions, without an edit of a module."""
+"""What others add in one file and one line: the examples of docs/extending go through preparation,
+training, saving, restoring, evaluation and separation without an edit of a module."""
 
 import json
 
@@ -17,7 +17,9 @@ from cerberus_jax.joint_loss import head_losses
 from cerberus_jax.masks import MASK_KINDS
 from cerberus_jax.steps import _targets
 from cerberus_jax.trunks import TRUNKS
+from data_pipeline.corpora.registry import CORPORA
 from data_pipeline.instruments import INSTRUMENTS
+from data_pipeline.prepare import prepare
 from experiments.config.loading import load_config, load_run_config, save_config
 from experiments.evaluate import evaluate
 from experiments.separate import separate
@@ -25,63 +27,83 @@ from experiments.songs.files import SongOptions
 from experiments.train import train
 from experiments.training import data
 from experiments.training.task import task_of
-from tests import seam_toys
-from tests.tiny_run import prepare_data, tiny_config
+from tests.extensions import INSTRUMENTS as SLOTS
+from tests.extensions import import_examples, make_raw_tree
+from tests.tiny_run import tiny_config
 
-TOYS = (
-    (TRUNKS, "toy", seam_toys.ToyTrunk),
-    (HEADS, "toy_onsets", seam_toys.ToyOnsets),
-    (MASK_KINDS, "toy_complex", seam_toys.TOY_MASKS),
-    (INSTRUMENTS, "theremin", seam_toys.THEREMIN),
-)
 FIELDS = {
-    "instruments": ("theremin", "drums"),
-    "model.trunk": "toy",
-    "model.toy.width": 3,
-    "model.toy_onsets.scale": 0.5,
-    "model.mask_activation": "toy_complex",
+    "instruments": SLOTS,
+    "data.coherent_probability": 0.0,
+    "model.trunk": "pitchwise",
+    "model.pitchwise.channels": 3,
+    "model.onsets.gain": 0.5,
+    "model.mask_activation": "complex",
     "loss.mask_inference_target": "spectrum",
-    "loss.toy_onsets": 0.4,
-    "loss.toy_onsets_stride": 2,
-    "loss.toy_onsets_power": 2.0,
+    "loss.onsets": 0.4,
+    "loss.onsets_stride": 2,
+    "loss.onsets_power": 2.0,
     "train.num_steps": 3,
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
-def registered():
+def registered(tmp_path_factory):
+    """The examples of the pages, registered by the line that each page names."""
+    folder = tmp_path_factory.mktemp("examples")
     with pytest.MonkeyPatch.context() as patch:
-        for registry, name, entry in TOYS:
-            patch.setitem(registry, name, entry)
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", str(folder))  # the processes that prepare
+        examples = import_examples(folder)
+        patch.setitem(TRUNKS, "pitchwise", examples["trunk"].Pitchwise)
+        patch.setitem(HEADS, "onsets", examples["head"].Onsets)
+        patch.setitem(MASK_KINDS, "complex", examples["mask"].COMPLEX)
+        patch.setitem(INSTRUMENTS, "theremin", examples["instrument"].THEREMIN)
+        patch.setitem(CORPORA, "plain_folders", examples["corpus"].PLAIN_FOLDERS)
         yield
 
 
 @pytest.fixture(scope="module")
-def run(registered, tmp_path_factory):
-    """A run of three steps; its directory, config and data."""
-    folder = tmp_path_factory.mktemp("seams")
-    root = prepare_data(folder / "data", instruments=("theremin", "drums"))
-    config = tiny_config(root, **FIELDS)
-    batches = data.batches(config, "train", num_steps=3)
-    save_config(config, folder / "run")
+def prepared(registered, tmp_path_factory):
+    """The example's corpus, prepared by the real command's function; its folder and report."""
+    folder = tmp_path_factory.mktemp("corpus")
+    raw = make_raw_tree(folder / "raw")
+    report = prepare("plain_folders", raw, out=folder / "prepared", num_workers=2, progress=False)
+    return folder / "prepared", report
+
+
+@pytest.fixture(scope="module")
+def run(prepared, tmp_path_factory):
+    """A run of three steps: its directory and config."""
+    workdir = tmp_path_factory.mktemp("seams") / "run"
+    config = tiny_config(prepared[0], **FIELDS)
+    save_config(config, workdir)
     train(
         config,
-        batches,
-        workdir=folder / "run",
+        data.batches(config, "train", num_steps=3),
+        workdir=workdir,
         validation_batches=data.validation_batches(config),
         progress=False,
     )
-    return folder / "run", config
+    return workdir, config
+
+
+def test_the_corpus_is_prepared(prepared):
+    _, report = prepared
+    assert report.num_tracks == {"test": 2, "train": 2, "validation": 2}
+    assert [row[1:] for row in report.skipped] == [["kazoo", "not the name of a class"]] * 6
+    (prepared[0].parent / "empty").mkdir()
+    with pytest.raises(ValueError, match="no song found"):
+        prepare("plain_folders", prepared[0].parent / "empty", out=prepared[0])
 
 
 def test_the_config_has_the_fields_of_all_that_is_registered(run):
     workdir, config = run
     assert load_run_config(workdir) == config
-    assert config.model.toy.width == 3 and config.loss.toy_onsets_power == 2.0
+    assert config.model.pitchwise.channels == 3 and config.loss.onsets_power == 2.0
     for fields, message in (
-        ({"model.trunk": "none"}, "model.trunk must be one of .*'toy'"),
-        ({"loss.toy_onsets_stride": 0}, "loss.toy_onsets_stride must be at least 1"),
-        ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for toy_complex"),
+        ({"model.trunk": "none"}, "model.trunk must be one of .*'pitchwise'"),
+        ({"loss.onsets_stride": 0}, "loss.onsets_stride must be at least 1"),
+        ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for complex"),
     ):
         with pytest.raises(ValueError, match=message):
             load_config("sets/set1.py", FIELDS | fields)
@@ -96,11 +118,11 @@ def test_the_log_has_the_losses_of_all_heads(run):
 
 def test_a_restored_network_is_the_trained_one(run):
     predictor = Predictor.load(run[0], step="last")
-    assert predictor.model.trunk_name == "toy" and "toy_onset_head" in predictor.params
-    assert predictor.model.head_objects()["toy_onsets"].scale == 0.5
+    assert predictor.model.trunk_name == "pitchwise" and "onset_head" in predictor.params
+    assert predictor.model.head_objects()["onsets"].gain == 0.5
     magnitude = jnp.ones((2, 5, predictor.grid.num_bins))
     output = predictor.model.apply({"params": predictor.params}, magnitude, train=False)
-    assert output.onset_logits.shape == (2, 2, 5, 88)
+    assert output.onsets.shape == (2, 2, 5, 88)
     assert jnp.iscomplexobj(output.mask) and output.mask.shape == (2, 2, 5, predictor.grid.num_bins)
 
 

@@ -25,13 +25,15 @@ from experiments.config.loading import grid_of
 from experiments.runtime.cache_folder import cache_folder
 
 MINISLAKH_SONGS = 480  # training songs of 20 s each
+USUAL_RATE_HZ = 16000  # prepared in a folder without the rate in its name
 
 
 def data_root(config: ConfigDict) -> Path:
     """The prepared data of the config; the embedded MiniSlakh is made on first use."""
     if config.data.root:
         return Path(config.data.root).expanduser()
-    return _embedded_root(config.data.minislakh_songs or MINISLAKH_SONGS)
+    num_songs = config.data.minislakh_songs or MINISLAKH_SONGS
+    return _embedded_root(num_songs, config.audio.sample_rate_hz)
 
 
 def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> Planner:
@@ -157,12 +159,13 @@ def _catalogue(root: Path) -> Catalogue:
     return Catalogue.load(root)
 
 
-def _embedded_root(num_songs: int) -> Path:
+def _embedded_root(num_songs: int, sample_rate_hz: int) -> Path:
     """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe."""
     from data_pipeline.minislakh.composer import VERSION as songs_version
 
     folder = cache_folder() / f"minislakh-{songs_version}-{num_songs}"
-    prepared = folder / "prepared"
+    rate = "" if sample_rate_hz == USUAL_RATE_HZ else f"-{sample_rate_hz}"
+    prepared = folder / f"prepared{rate}"
     last_file = prepared / "minislakh" / VERSION / SIDECAR
     if last_file.exists():
         return prepared
@@ -174,5 +177,5 @@ def _embedded_root(num_songs: int) -> Path:
 
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
             tree = minislakh.build(folder / "tree", num_songs=num_songs)
-            prepare.prepare("minislakh", tree, out=prepared)
+            prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)
     return prepared
