@@ -7,7 +7,13 @@ import pytest
 
 from cerberus_jax.heads.base import Linear, linear
 from cerberus_jax.heads.deep_clustering import DeepClustering
+from cerberus_jax.heads.mask_inference import MaskInference
+from cerberus_jax.heads.transcription import Transcription
 from cerberus_jax.masks import MASK_KINDS
+from cerberus_jax.masks.kind import MaskKind
+from cerberus_jax.targets import Mixture
+from cerberus_jax.trunks.base import Trunk
+from cerberus_jax.trunks.blstm import BLSTM
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((2, 5, 6)).astype(np.float32)
@@ -58,3 +64,59 @@ def test_head_gives_its_parameters():
     # Glorot: the variance is 2 / (fan in + fan out).
     wide = Linear((20, 30)).init(jax.random.key(0), 400)["params"]["kernel"]
     assert abs(float(wide.std()) / (2 / 1000) ** 0.5 - 1) < 0.02
+
+
+def _mixture(labelled=None):
+    spectra = RNG.standard_normal((2, 3, 5, 7)) + 1j * RNG.standard_normal((2, 3, 5, 7))
+    spectra = jnp.asarray(spectra.astype(np.complex64))
+    notes = np.zeros((2, 3, 2, 3), np.int16)
+    notes[:, :, 0] = (1, 3, 60)
+    return Mixture(spectra.sum(1), spectra, jnp.asarray(notes), labelled)
+
+
+def test_masks_have_targets_of_their_kind():
+    assert set(MaskInference().targets(_mixture())) == {"mask_target"}
+    with pytest.raises(ValueError, match="'softmax' masks are trained towards one of phase_sens"):
+        MaskInference(target="spectrum").targets(_mixture())
+
+
+def test_the_loss_of_complex_masks(monkeypatch):
+    """Against numpy: mean |M X - S| over the mean of |X|."""
+    kind = MaskKind(lambda raw: raw[..., :3, :] + 1j * raw[..., 3:, :], ("spectrum",), 2)
+    monkeypatch.setitem(MASK_KINDS, "plain_complex", kind)
+    head = MaskInference(mask_activation="plain_complex", target="spectrum")
+    mixture = _mixture()
+    raw = RNG.standard_normal((2, 5, 6, 7)).astype(np.float32)
+    masks = (raw[:, :, :3] + 1j * raw[:, :, 3:]).swapaxes(1, 2)
+    spectrum = np.asarray(mixture.spectrum)
+    distance = np.abs(masks * spectrum[:, None] - np.asarray(mixture.source_spectra))
+    expected = distance.mean((1, 2, 3)) / np.abs(spectrum).mean((1, 2))
+    values = head.loss(jnp.asarray(raw), head.targets(mixture), 0)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("normaliser", ["cells", "active"])
+@pytest.mark.parametrize("kind", ["mse", "bce"])
+def test_a_source_without_labels_is_left_out_of_transcription(kind, normaliser):
+    """As if the network had no roll for it; none labelled: no loss and no gradient."""
+    head = Transcription(kind=kind, normaliser=normaliser)
+    raw = jnp.asarray(RNG.standard_normal((2, 5, 3, 88)), jnp.float32)
+    labelled = jnp.asarray([[True, False, True], [False, False, False]])
+    targets = head.targets(_mixture(labelled))
+    values, grad = jax.value_and_grad(lambda x: head.loss(x, targets, 0).sum())(raw)
+    known = np.array([0, 2])
+    fewer = {"roll": targets["roll"][:1, known]}
+    np.testing.assert_allclose(values, head.loss(raw[:1, :, known], fewer, 0)[0], rtol=1e-5)
+    assert np.isfinite(grad).all() and not grad[1].any() and not grad[0, :, 1].any()
+    all_known = head.targets(_mixture(jnp.ones((2, 3), bool)))
+    without = {"roll": all_known["roll"]}
+    np.testing.assert_array_equal(head.loss(raw, all_known, 0), head.loss(raw, without, 0))
+
+
+def test_fields_of_heads_and_trunks_go_where_they_belong():
+    assert Transcription.loss_options() == {"stride": 1, "kind": "mse", "normaliser": "cells"}
+    assert DeepClustering.loss_options() == {"stride": 1, "target": "phase_sensitive"}
+    assert not DeepClustering.options() and not Transcription.options()
+    assert MaskInference.choices()["mask_activation"] == tuple(MASK_KINDS)
+    assert not BLSTM.options()
+    assert issubclass(BLSTM, Trunk)

@@ -37,8 +37,8 @@ def made(tmp_path, monkeypatch):
         calls.append(("build", num_songs))
         return out
 
-    def prepared(corpus, tree, *, out):
-        calls.append((corpus, tree.name))
+    def prepared(corpus, tree, *, out, sample_rate_hz):
+        calls.append((corpus, tree.name, sample_rate_hz))
         last_file = out / corpus / data.VERSION / data.SIDECAR
         last_file.parent.mkdir(parents=True)
         last_file.touch()
@@ -57,7 +57,7 @@ def test_the_embedded_data_are_made_once(made, tmp_path):
     config = load_config("sets/set4.py")
     first = data.data_root(config)
     assert data.data_root(config) == first
-    assert made == [("build", data.MINISLAKH_SONGS), ("minislakh", "tree")]
+    assert made == [("build", data.MINISLAKH_SONGS), ("minislakh", "tree", 16000)]
     assert first.is_relative_to(tmp_path / "cache")
     assert first.name == "prepared"
 
@@ -79,7 +79,7 @@ def test_an_interrupted_preparation_is_taken_up_again(made, monkeypatch):
         data.data_root(load_config("sets/set4.py"))
     monkeypatch.setattr(prepare, "prepare", whole)
     assert data.data_root(load_config("sets/set4.py")).is_dir()
-    assert [name for name, _ in made] == ["build", "build", "minislakh"]
+    assert [call[0] for call in made] == ["build", "build", "minislakh"]
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):
