@@ -1,8 +1,8 @@
 """Prepares a corpus once: python -m data_pipeline.prepare --corpus=slakh2100 --root=DIR --out=DIR
 
 Reads the raw tree, resamples every stem that has a class of instruments to one rate, and writes
-OUT/<corpus>/1.0.0 with the PCM, the TFDS records, their numpy twin and a report. Interrupted, the
-same command goes on; the folder appears only when it is whole.
+OUT/<corpus>/<version> with the PCM, the TFDS records, their tables for numpy and a report.
+Interrupted, the same command goes on; the folder appears only when it is whole.
 """
 
 import contextlib
@@ -28,11 +28,10 @@ from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
 from data_pipeline.corpora.scan import scan_corpus
 from data_pipeline.corpora.track import Track
 from data_pipeline.instruments import INSTRUMENTS
-from data_pipeline.io.files import whole_file
-from data_pipeline.prepared.catalogue import SIDECAR, VERSION
 from data_pipeline.prepared.convert import Job, convert_all, read_converted
 from data_pipeline.prepared.fingerprint import fingerprint_of
-from data_pipeline.prepared.pack import pack, tables_of
+from data_pipeline.prepared.layout import FIRST_VERSION, REPORT, VERSION, prepared_folder
+from data_pipeline.prepared.pack import need_records_writer, pack
 from data_pipeline.prepared.report import Report, make_report
 
 SAMPLE_RATE_HZ = 16000
@@ -49,7 +48,6 @@ def prepare(
     num_workers: int = 0,
     progress: bool = True,
     check: bool = False,
-    records: bool = True,
     **options,
 ) -> Report:
     """Prepare a corpus, or only go through it.
@@ -63,7 +61,6 @@ def prepare(
         num_workers: processes; 0: one per processor.
         progress: show a progress bar.
         check: read everything, write nothing.
-        records: write the TFDS records too (training reads only their numpy twin).
         options: what the scan of the corpus takes: its `Corpus.options`.
 
     Returns:
@@ -72,7 +69,8 @@ def prepare(
     Raises:
         FileNotFoundError: if `root` is no folder.
         ValueError: if the corpus, an option or an instrument is unknown, the corpus holds no usable
-            track, OUT/<corpus> was prepared from something else, or OUT holds another rate.
+            track, OUT/<corpus> was prepared from something else, OUT holds another rate, or TFDS
+            is not installed.
         OSError: if the disk is too full, or another process is preparing OUT/<corpus>.
     """
     if sample_rate_hz < MIN_SAMPLE_RATE_HZ:
@@ -97,22 +95,26 @@ def prepare(
     _check_rates(Path(out), sample_rate_hz)
     if report := _finished(home, root, fingerprint):
         return report
+    need_records_writer()
     part = home / f"part-{fingerprint}"
     size = bytes_needed(tracks, part, sample_rate_hz=sample_rate_hz)
     need_space(home, size, f"preparing {corpus}")
     with _alone(home):
         if report := _finished(home, root, fingerprint):  # while we looked
             return report
-        return _complete(home, convert_into(part), fingerprint, records=records)
+        return _complete(home, convert_into(part), fingerprint)
 
 
 def _check_rates(out: Path, sample_rate_hz: int) -> None:
     """Refuse a rate that is not the one of what the prepared directory holds already."""
-    for path in sorted(out.glob(f"*/{VERSION}/report.json")):
-        report = Report.load(path)
+    for home in sorted(out.glob("*")):
+        folder = prepared_folder(home)
+        if folder is None or not (folder / REPORT).is_file():
+            continue
+        report = Report.load(folder / REPORT)
         if report.sample_rate_hz != sample_rate_hz:
             raise ValueError(
-                f"--sample_rate_hz={sample_rate_hz}: {path.parents[1]} was prepared at "
+                f"--sample_rate_hz={sample_rate_hz}: {home} was prepared at "
                 f"{report.sample_rate_hz} Hz, and a directory has one rate; choose another --out, "
                 "or delete that folder"
             )
@@ -120,10 +122,10 @@ def _check_rates(out: Path, sample_rate_hz: int) -> None:
 
 def _finished(home: Path, root, fingerprint: str) -> Report | None:
     """The report of an earlier run, None where there is none."""
-    final = home / VERSION
-    if not (final / SIDECAR).is_file():
+    folder = prepared_folder(home)
+    if folder is None or folder.name != VERSION:
         return None
-    report = Report.load(final / "report.json")
+    report = Report.load(folder / REPORT)
     if report.fingerprint != fingerprint:
         raise ValueError(
             f"{home} was prepared from another tree or with other settings than {root}; "
@@ -147,17 +149,15 @@ def _alone(home: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _complete(home: Path, files: list[Path], fingerprint: str, *, records: bool) -> Report:
-    """Puts the converted tracks together; what is written last says that all is there."""
-    final = home / VERSION
+def _complete(home: Path, files: list[Path], fingerprint: str) -> Report:
+    """Puts the converted tracks together, and removes what that takes the place of."""
     converted = [read_converted(path) for path in files]
     report = make_report(home.name, converted, fingerprint)
-    pack(converted, files, home.name, home.parent, records=records)
-    with whole_file(final / "report.json") as temporary:
-        temporary.write_text(json.dumps(asdict(report), indent=1))
-    tables_of(converted).save(final / SIDECAR)
+    pack(converted, files, json.dumps(asdict(report), indent=1), home)
     for folder in home.glob("part-*"):  # those of unfinished runs with other settings too
         shutil.rmtree(folder)
+    if (home / FIRST_VERSION).is_dir():
+        logging.warning("%s is no longer read; it can be deleted", home / FIRST_VERSION)
     return report
 
 

@@ -9,58 +9,65 @@ from cerberus_jax.architecture import metadata_of
 from cerberus_jax.checkpoint import CheckpointWriter
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.steps import init_state
-from data_pipeline.prepared.catalogue import PCM, SIDECAR, VERSION, Tables
+from data_pipeline.prepared.layout import PCM
+from data_pipeline.prepared.records import write_records
 from experiments.config.loading import load_config, save_config
 from experiments.training.task import task_of
 
 RATE = 16000
-CELL = 1600
+RMS_HOP = 1600
 SECONDS = 6
+NUM_SAMPLES = SECONDS * RATE
 INSTRUMENTS = ("piano", "drums")
 SPLITS = ("train", "validation", "test", "test_unseen")
 
 
 def prepare_data(root, *, splits=SPLITS, instruments=INSTRUMENTS):
-    """Two tracks per split; each stem is a tone per note, on for half a second, off for a half."""
+    """Two tracks per split; each stem is a tone per note, on for half a second, off for a half.
+
+    Args:
+        root: where.
+        splits: names of the splits.
+        instruments: the classes of the stems, two per track; fewer are repeated.
+    """
     rng = np.random.default_rng(0)
-    num_tracks, num_stems = 2 * len(splits), 2 * 2 * len(splits)
-    num_samples = SECONDS * RATE
-    onsets = np.arange(SECONDS)
-    pitches = np.stack([rng.integers(*(40, 80), (num_stems // 2, SECONDS)) for _ in INSTRUMENTS], 1)
+    num_tracks = 2 * len(splits)
+    names = np.resize(instruments, (num_tracks, 2))
+    pitches = np.stack([rng.integers(*(40, 80), (num_tracks, SECONDS)) for _ in INSTRUMENTS], 1)
     pitches[:, 1] = 38
-    pitches = pitches.reshape(num_stems, SECONDS)
-    time = np.arange(num_samples) / RATE
-    on = time % 1 < 0.5
-    pcm = []
-    for row in pitches:
-        hz = 440 * 2 ** ((np.repeat(row, RATE) - 69) / 12)
-        pcm.append(np.rint(8000 * on * np.sin(2 * np.pi * hz * time)).astype(np.int16))
-    folder = root / "tiny" / VERSION
-    folder.mkdir(parents=True)
-    np.concatenate(pcm).tofile(folder / PCM)
-    cells = num_samples // CELL
-    notes = num_stems * SECONDS
-    Tables(
-        sample_rate_hz=RATE,
-        cell=CELL,
-        track_ids=np.array([f"Track{i:05d}" for i in range(num_tracks)]),
-        track_splits=np.array([split for split in splits for _ in range(2)]),
-        track_corpora=np.zeros(num_tracks, np.int32),
-        track_num_samples=np.full(num_tracks, num_samples),
-        stem_tracks=np.repeat(np.arange(num_tracks, dtype=np.int32), 2),
-        stem_ids=np.array(["S00", "S01"] * num_tracks),
-        stem_instruments=np.array(list(instruments) * num_tracks),
-        stem_programs=np.zeros(num_stems, np.int32),
-        stem_is_drum=np.array([False, True] * num_tracks),
-        stem_pcm_start=np.arange(num_stems) * num_samples,
-        level_start=np.arange(num_stems + 1) * cells,
-        levels=np.full(num_stems * cells, -15, np.float16),
-        note_start=np.arange(num_stems + 1) * SECONDS,
-        onsets=np.tile(onsets.astype(float), num_stems),
-        offsets=np.tile(onsets + 0.5, num_stems),
-        pitches=pitches.reshape(notes).astype(np.int16),
-        velocities=np.full(notes, 90, np.int16),
-    ).save(folder / SIDECAR)
+    onsets = np.tile(np.arange(SECONDS, dtype=float), 2)
+    records = {split: [] for split in splits}
+    for track in range(num_tracks):
+        first = 2 * track * NUM_SAMPLES
+        records[splits[track // 2]].append(
+            {
+                "track_id": f"Track{track:05d}",
+                "num_samples": NUM_SAMPLES,
+                "sample_rate_hz": RATE,
+                "stems": {
+                    "id": ["S00", "S01"],
+                    "instrument": names[track].tolist(),
+                    "program": [0, 0],
+                    "is_drum": [False, True],
+                    "is_labelled": [True, True],
+                    "pcm_start": [first, first + NUM_SAMPLES],
+                },
+                "rms_hop": RMS_HOP,
+                "rms_db": np.full(2 * (NUM_SAMPLES // RMS_HOP), -15, np.float16),
+                "note_stems": np.repeat(np.arange(2, dtype=np.int16), SECONDS),
+                "onsets": onsets,
+                "offsets": onsets + 0.5,
+                "pitches": pitches[track].ravel().astype(np.int16),
+                "velocities": np.full(2 * SECONDS, 90, np.int16),
+            }
+        )
+    folder = write_records(records, "tiny", root)
+    time = np.arange(NUM_SAMPLES) / RATE
+    with (folder / PCM).open("wb") as file:
+        for row in pitches.reshape(-1, SECONDS):
+            hz = 440 * 2 ** ((np.repeat(row, RATE) - 69) / 12)
+            tone = 8000 * (time % 1 < 0.5) * np.sin(2 * np.pi * hz * time)
+            np.rint(tone).astype(np.int16).tofile(file)
     return root
 
 

@@ -112,7 +112,7 @@ def tiny_catalogue(root: Path) -> Catalogue:
     make_tree(root / "raw", {"train": 3, "validation": 2}, stems=stems, seconds=6)
     make_track(root / "raw/train/Track00009", ("piano",), seconds=4, seed=9)
     make_track(root / "raw/short/Track00010", ("piano",), seconds=1, seed=9)
-    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False, records=False)
+    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False)
     return Catalogue.load(root / "out")
 
 

@@ -22,7 +22,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
     except OSError as error:
         if error.filename is not None:
@@ -33,8 +33,11 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    """Wait for the disk: a name may else reach it before the content, which a power loss drops."""
+def flush(path: str | os.PathLike) -> None:
+    """Wait until the content of a file is on the disk, before the file gets its final name.
+
+    The name may else be there first, and the content be lost with the power.
+    """
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

@@ -14,8 +14,9 @@ from jaxtyping import Bool, Float, Float32, Int, Int16, Int64
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline.instruments import INSTRUMENTS
+from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.notes import NoteTable, speed_of
-from data_pipeline.prepared.catalogue import Tables
+from data_pipeline.prepared.tables import Tables
 
 MARGIN = 256  # samples read on both sides, so that the resampler meets no edge
 
@@ -35,10 +36,10 @@ class Augmenter:
     Args:
         tables: the catalogue's tables.
         note_table: finds their notes.
-        config: the PlanConfig.
+        config: what is drawn.
     """
 
-    def __init__(self, tables: Tables, note_table: NoteTable, config):
+    def __init__(self, tables: Tables, note_table: NoteTable, config: PlanConfig):
         self._tables, self._note_table, self._config = tables, note_table, config
         self._can_shift = np.array(
             [INSTRUMENTS[name].may_be_shifted for name in config.instruments]
@@ -82,8 +83,8 @@ class Augmenter:
         return Augmented(final, signs, moved, notes)
 
     def _shifts_of(self, draws: np.ndarray) -> np.ndarray:
-        most = self._config.augment_semitones
-        return (draws * (2 * most + 1)).astype(np.int64) - most
+        semitones = self._config.augment_semitones
+        return (draws * (2 * semitones + 1)).astype(np.int64) - semitones
 
     def _room(self, stems, offsets, shifts) -> tuple[np.ndarray, np.ndarray]:
         """Offsets at which the window with its margins lies in the track; whether there are any."""
@@ -97,12 +98,12 @@ class Augmenter:
         """The rule of `activity`, for the window that is read."""
         t = self._tables
         length = read_length(shifts, self._config.num_samples, t.sample_rate_hz)
-        span = np.maximum(length // t.cell, 1)[..., None]
-        cells = np.arange(span.max())
-        end = t.level_start[stems + 1][..., None]
-        index = (t.level_start[stems] + offsets // t.cell)[..., None] + cells
-        inside = (cells < span) & (index < end)
-        power = 10.0 ** (t.levels[np.minimum(index, end - 1)] / np.float64(10))
+        span = np.maximum(length // t.rms_hop, 1)[..., None]
+        step = np.arange(span.max())
+        end = t.rms_start[stems + 1][..., None]
+        index = (t.rms_start[stems] + offsets // t.rms_hop)[..., None] + step
+        inside = (step < span) & (index < end)
+        power = 10.0 ** (t.rms_db[np.minimum(index, end - 1)] / np.float64(10))
         mean = (power * inside).sum(-1) / span[..., 0]
         return (shifts == 0) | (mean > 10.0 ** (self._config.active_rms_db / 10))
 

@@ -17,11 +17,8 @@ from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
 from data_pipeline.planning.batch import PlannedBatch
 from data_pipeline.planning.planner import Planner
-from data_pipeline.prepared.catalogue import VERSION
 
 FORMAT = "cerberus_jax excerpts"
-
-
 FORMAT_VERSION = 1
 
 
@@ -35,7 +32,7 @@ class Source:
         stem: the stem's name in it.
         start: first sample, counted from the start of the track.
         gain: linear.
-        rms_db: level before the gain, re full scale.
+        rms_db: before the gain, re full scale.
         num_notes: notes that sound in the excerpt.
         mean_pitch: of these notes; 0 if there are none, or where an older list does not say.
     """
@@ -73,7 +70,7 @@ class ExcerptList:
         planned = (planner.batch(k) for k in range(-(-count // size)))
         excerpts = [row for batch in planned for row in sources_of(batch, planner)]
         return cls(
-            data_version=VERSION,
+            data_version=planner.catalogue.version,
             split=planner.config.split,
             instruments=tuple(planner.config.instruments),
             sample_rate_hz=t.sample_rate_hz,
@@ -104,13 +101,13 @@ class ExcerptList:
                 f"{path}: no such list of excerpts; write one with python -m data_pipeline.excerpts"
             )
         try:
-            found = json.loads(path.read_text())
-            if (found.pop("format"), found.pop("version")) != (FORMAT, FORMAT_VERSION):
+            head = json.loads(path.read_text())
+            if (head.pop("format"), head.pop("version")) != (FORMAT, FORMAT_VERSION):
                 raise ValueError(f"'format' is not {FORMAT!r} of version {FORMAT_VERSION}")
-            rows = tuple(tuple(_source(one) for one in row) for row in found.pop("excerpts"))
-            _check_head(found, rows)
-            found["instruments"] = tuple(found["instruments"])
-            result = cls(**found, excerpts=rows)
+            rows = tuple(tuple(_source(values) for values in row) for row in head.pop("excerpts"))
+            _check_head(head, rows)
+            head["instruments"] = tuple(head["instruments"])
+            result = cls(**head, excerpts=rows)
         except (ValueError, KeyError, TypeError, AttributeError, UnicodeError) as error:
             raise ValueError(f"{path}: not a list of excerpts ({error})") from error
         for number, row in enumerate(rows):

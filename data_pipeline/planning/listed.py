@@ -11,7 +11,7 @@ from data_pipeline.planning.notes import NoteTable
 from data_pipeline.planning.planner import Planner
 from data_pipeline.prepared.catalogue import Catalogue
 
-LEVEL_TOLERANCE_DB = 0.1  # far above what another resampler changes, far below another song
+RMS_TOLERANCE_DB = 0.1  # far above what another resampler changes, far below another song
 PITCH_TOLERANCE = 0.02  # semitones; means are rounded to 0.01
 
 
@@ -32,12 +32,12 @@ class ListedPlanner(Planner):
         self, catalogue: Catalogue, excerpts: ExcerptList, grid: FrameGrid, *, name: str = "list"
     ):
         t = catalogue.tables
-        for what, wanted, found in (
-            ("at", excerpts.sample_rate_hz, t.sample_rate_hz),
-            ("for a grid at", excerpts.sample_rate_hz, grid.sample_rate_hz),
-        ):
-            if wanted != found:
-                raise ValueError(f"{name}: the excerpts are at {wanted} Hz, used {what} {found} Hz")
+        for what, rate in (("at", t.sample_rate_hz), ("for a grid at", grid.sample_rate_hz)):
+            if rate != excerpts.sample_rate_hz:
+                raise ValueError(
+                    f"{name}: the excerpts are at {excerpts.sample_rate_hz} Hz, "
+                    f"used {what} {rate} Hz"
+                )
         self.catalogue, self.excerpt_list = catalogue, excerpts
         self.config = PlanConfig(
             instruments=excerpts.instruments,
@@ -50,8 +50,8 @@ class ListedPlanner(Planner):
         )
         rows = excerpts.excerpts
         shape = (len(rows), len(excerpts.instruments))
-        self._offsets = np.array([[one.start for one in row] for row in rows]).reshape(shape)
-        self._gains = np.array([[one.gain for one in row] for row in rows], np.float32)
+        self._offsets = np.array([[source.start for source in row] for row in rows]).reshape(shape)
+        self._gains = np.array([[source.gain for source in row] for row in rows], np.float32)
         self._stems = _find_stems(catalogue, excerpts, name)
         length = t.track_num_samples[t.stem_tracks[self._stems]]
         late = (self._offsets < 0) | (self._offsets + excerpts.num_samples > length)
@@ -59,7 +59,7 @@ class ListedPlanner(Planner):
             number = int(np.flatnonzero(late.any(axis=1))[0])
             raise ValueError(f"{name}: excerpt {number} lies outside its track {rows[number]}")
         self._table = NoteTable(t, grid, excerpts.num_samples)
-        self._num_notes = max(1, self._table.most_notes(np.unique(self._stems)))
+        self._num_notes = max(1, self._table.max_notes(np.unique(self._stems)))
         self._check_contents(name)
 
     def __len__(self) -> int:
@@ -84,27 +84,29 @@ class ListedPlanner(Planner):
         )
 
     def _check_contents(self, name: str) -> None:
-        for number, expected in enumerate(self.excerpt_list.excerpts):
-            (found,) = sources_of(self.batch(number), self)
-            for one, other in zip(found, expected, strict=True):
-                if not _same_content(one, other):
+        root = self.catalogue.root
+        for number, row in enumerate(self.excerpt_list.excerpts):
+            (sources,) = sources_of(self.batch(number), self)
+            for source, listed in zip(sources, row, strict=True):
+                if not _same_content(source, listed):
                     raise ValueError(
                         f"{name}: excerpt {number} was made from other data than "
-                        f"{self.catalogue.root}: {other.track} {other.stem} has "
-                        f"{_content(one)} there, and {_content(other)} in the list"
+                        f"{root}: {listed.track} {listed.stem} has "
+                        f"{_content(source)} there, and {_content(listed)} in the list"
                     )
-                if other.mean_pitch and abs(one.mean_pitch - other.mean_pitch) > PITCH_TOLERANCE:
+                difference = abs(source.mean_pitch - listed.mean_pitch)
+                if listed.mean_pitch and difference > PITCH_TOLERANCE:
                     raise ValueError(
                         f"{name}: excerpt {number} was made from other labels than "
-                        f"{self.catalogue.root}: the mean pitch of {other.track} {other.stem} is "
-                        f"{one.mean_pitch} there, and {other.mean_pitch} in the list; prepare with "
-                        "the settings of the list's data (--bass_octave_correction)"
+                        f"{root}: the mean pitch of {listed.track} {listed.stem} is "
+                        f"{source.mean_pitch} there, and {listed.mean_pitch} in the list; prepare "
+                        "with the settings of the list's data (--bass_octave_correction)"
                     )
 
 
-def _same_content(one: Source, other: Source) -> bool:
-    same_level = abs(one.rms_db - other.rms_db) <= LEVEL_TOLERANCE_DB
-    return same_level and one.num_notes == other.num_notes
+def _same_content(source: Source, listed: Source) -> bool:
+    same_rms = abs(source.rms_db - listed.rms_db) <= RMS_TOLERANCE_DB
+    return same_rms and source.num_notes == listed.num_notes
 
 
 def _content(source: Source) -> str:
@@ -120,20 +122,20 @@ def _find_stems(catalogue: Catalogue, excerpts: ExcerptList, name: str) -> np.nd
         (*key, stem): row
         for row, (*key, stem) in enumerate(zip(*columns, t.stem_ids.tolist(), strict=True))
     }
-    found = np.zeros((len(excerpts.excerpts), len(excerpts.instruments)), np.int64)
+    stems = np.zeros((len(excerpts.excerpts), len(excerpts.instruments)), np.int64)
     for number, row in enumerate(excerpts.excerpts):
-        for slot, one in enumerate(row):
-            key = (one.corpus, excerpts.split, one.track, one.stem)
+        for slot, source in enumerate(row):
+            key = (source.corpus, excerpts.split, source.track, source.stem)
             if key not in stem_of:
                 raise ValueError(
                     f"{name}: excerpt {number} needs {' / '.join(key)}, which {catalogue.root} "
                     "lacks; prepare the corpus and splits that the list was made of"
                 )
-            found[number, slot] = stem_of[key]
+            stems[number, slot] = stem_of[key]
             instrument = str(t.stem_instruments[stem_of[key]])
             if instrument != excerpts.instruments[slot]:
                 raise ValueError(
                     f"{name}: excerpt {number} has {' / '.join(key)} for "
                     f"{excerpts.instruments[slot]}; {catalogue.root} says {instrument}"
                 )
-    return found
+    return stems

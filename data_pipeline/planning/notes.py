@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Int16
 
 from cerberus_jax.frames import FrameGrid
 from data_pipeline.planning.rolls import note_frames
-from data_pipeline.prepared.catalogue import Tables
+from data_pipeline.prepared.tables import Tables
 
 _TIME_BITS = 44  # microseconds: half a year
 
@@ -74,24 +74,24 @@ class NoteTable:
         table[window, row] = np.stack([first, end, t.pitches[index] + shifts[window]], axis=1)
         return table.reshape(*stems.shape, num_notes, 3)
 
-    def most_notes(self, stems: Int[np.ndarray, " u"], *, most_semitones: int = 0) -> int:
-        """A bound on the notes in any window of these stems, exact up to a frame.
+    def max_notes(self, stems: Int[np.ndarray, " u"], *, max_semitones: int = 0) -> int:
+        """A bound on the notes in any window of these stems, exact up to a frame; 0 without notes.
 
         Args:
             stems: rows of the catalogue.
-            most_semitones: windows are shifted by up to this.
+            max_semitones: windows are shifted by up to this.
         """
         t = self._tables
-        speed = float(speed_of(np.array(most_semitones), t.sample_rate_hz))
+        speed = float(speed_of(np.array(max_semitones), t.sample_rate_hz))
         span = (self._num_frames + 1) / self._grid.frame_rate_hz * speed
-        most = 0
+        bound = 0
         for stem in stems.tolist():
             rows = slice(t.note_start[stem], t.note_start[stem + 1])
             onsets, ends = t.onsets[rows], np.sort(t.offsets[rows])
             begun = np.searchsorted(onsets, onsets, side="right")
             over = np.searchsorted(ends, onsets - span)
-            most = max(most, int((begun - over).max(initial=0)))
-        return most
+            bound = max(bound, int((begun - over).max(initial=0)))
+        return bound
 
 
 def stretched_rate(

@@ -18,7 +18,8 @@ from data_pipeline.planning.augment import Augmenter
 from data_pipeline.planning.batch import PlanConfig, PlannedBatch
 from data_pipeline.planning.notes import NoteTable
 from data_pipeline.planning.unusable import explain_unusable
-from data_pipeline.prepared.catalogue import ALIGNED_SAMPLES, Catalogue
+from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.layout import ALIGNED_SAMPLES
 
 _NOTES_MULTIPLE = 32
 
@@ -59,9 +60,10 @@ class Planner:
             raise ValueError(message)
         self._table = NoteTable(catalogue.tables, config.grid, config.num_samples)
         all_splits = [usable_stems(catalogue, name, corpus, None) for name, corpus in slots]
-        every = np.unique(np.concatenate(all_splits))
-        most = self._table.most_notes(every, most_semitones=config.augment_semitones)
-        self._num_notes = max(1, math.ceil(most / _NOTES_MULTIPLE)) * _NOTES_MULTIPLE
+        bound = self._table.max_notes(
+            np.unique(np.concatenate(all_splits)), max_semitones=config.augment_semitones
+        )
+        self._num_notes = max(1, math.ceil(bound / _NOTES_MULTIPLE)) * _NOTES_MULTIPLE
 
     @property
     def num_notes(self) -> int:
@@ -79,15 +81,15 @@ class Planner:
             raise ValueError(f"Planner.batch: k must not be negative, got {min(steps)}")
         config, t = self.config, self.catalogue.tables
         draws = self._draws(steps, rows, b"plan", 2 + 5 * len(config.instruments))
-        stems, cells = self._pick(draws)
+        stems, positions = self._pick(draws)
         num_slots = len(config.instruments)
         within, gain = draws[:, 2 + 3 * num_slots :], draws[:, 2 + 4 * num_slots :]
         within = np.where(self._coherent(draws)[:, None], within[:, :1], within[:, :num_slots])
         tracks = t.stem_tracks[stems]
-        grain = math.gcd(t.cell, ALIGNED_SAMPLES)
+        grain = math.gcd(t.rms_hop, ALIGNED_SAMPLES)
         latest = (t.track_num_samples[tracks] - config.num_samples) // grain * grain
-        inside = (within * (t.cell // grain)).astype(np.int64) * grain
-        offsets = np.minimum(cells * t.cell + inside, latest)
+        inside = (within * (t.rms_hop // grain)).astype(np.int64) * grain
+        offsets = np.minimum(positions * t.rms_hop + inside, latest)
         decibels = (2 * gain[:, :num_slots] - 1) * config.gain_db
         gains, shifts = gain_of_db(decibels), None
         if config.augment_polarity or config.augment_semitones:
@@ -112,7 +114,8 @@ class Planner:
     def _draws(self, steps: Sequence[int], rows: slice, purpose: bytes, columns: int) -> np.ndarray:
         """Uniforms in [0, 1), one row per excerpt.
 
-        Columns of a plan: coherent or not, joint track; per slot cell, track, stem; offsets; gains.
+        Columns of a plan: coherent or not, joint track; per slot position, track, stem; offsets;
+        gains.
         """
         config = self.config
         key = (config.seed, zlib.crc32(config.split.encode()), zlib.crc32(purpose))
@@ -127,26 +130,26 @@ class Planner:
         return draws[:, 0] < self.config.coherent_probability
 
     def _pick(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Stems and start cells [b s]."""
+        """Stems and start positions [b s]."""
         coherent = self._coherent(draws)
         shape = (len(draws), len(self.config.instruments))
-        stems, cells = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        stems, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         if coherent.any():
-            joint_track, joint_cell = self.activity.joint.pick(
+            joint_track, joint_position = self.activity.joint.pick(
                 draws[coherent, 1], draws[coherent, 2]
             )
         for slot in range(shape[1]):
-            cell_draw, track_draw, stem_draw = draws[:, 2 + 3 * slot : 5 + 3 * slot].T
-            track, cell = np.zeros(len(draws), np.int64), np.zeros(len(draws), np.int64)
+            position_draw, track_draw, stem_draw = draws[:, 2 + 3 * slot : 5 + 3 * slot].T
+            track, position = np.zeros(len(draws), np.int64), np.zeros(len(draws), np.int64)
             if coherent.any():
-                track[coherent], cell[coherent] = joint_track, joint_cell
+                track[coherent], position[coherent] = joint_track, joint_position
             if not coherent.all():
-                track[~coherent], cell[~coherent] = self.activity.slots[slot].pick(
-                    track_draw[~coherent], cell_draw[~coherent]
+                track[~coherent], position[~coherent] = self.activity.slots[slot].pick(
+                    track_draw[~coherent], position_draw[~coherent]
                 )
-            stems[:, slot] = self.activity.choose(slot, track, cell, stem_draw)
-            cells[:, slot] = cell
-        return stems, cells
+            stems[:, slot] = self.activity.choose(slot, track, position, stem_draw)
+            positions[:, slot] = position
+        return stems, positions
 
 
 def _generator(seed: int, split: int, purpose: int, k: int) -> np.random.Generator:

@@ -32,13 +32,13 @@ def draw_rolls(
     rows = notes.reshape(-1, 3).astype(np.int64)
     first, end = np.clip(rows[:, 0], 0, num_frames), np.clip(rows[:, 1], 0, num_frames)
     key = rows[:, 2] - LOWEST_PITCH
-    kept = np.flatnonzero((end > first) & (key >= 0) & (key < NUM_PITCHES))
-    first, length = first[kept], (end - first)[kept]
+    drawn = np.flatnonzero((end > first) & (key >= 0) & (key < NUM_PITCHES))
+    first, length = first[drawn], (end - first)[drawn]
     rolls = np.zeros((*notes.shape[:-2], num_frames, NUM_PITCHES), np.bool_)
-    cells = rolls.reshape(-1)
-    onset = (kept // max(1, notes.shape[-2]) * num_frames + first) * NUM_PITCHES + key[kept]
+    flat = rolls.reshape(-1)
+    onset = (drawn // max(1, notes.shape[-2]) * num_frames + first) * NUM_PITCHES + key[drawn]
     within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    cells[np.repeat(onset, length) + within * NUM_PITCHES] = True
-    cells[onset[first > 0] - NUM_PITCHES] = False  # the frame before a repeat ...
-    cells[onset] = True  # ... unless a note begins there
+    flat[np.repeat(onset, length) + within * NUM_PITCHES] = True
+    flat[onset[first > 0] - NUM_PITCHES] = False  # the frame before a repeat ...
+    flat[onset] = True  # ... unless a note begins there
     return rolls

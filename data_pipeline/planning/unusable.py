@@ -1,28 +1,35 @@
 """Why a split cannot be used: what is missing, in which track, and what to do about it."""
 
 import numpy as np
+from jaxtyping import Int
 
 from data_pipeline.planning.activity import Activity
+from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.prepared.catalogue import Catalogue
 
 
-def explain_unusable(catalogue: Catalogue, config, stems: list, activity: Activity) -> str:
+def explain_unusable(
+    catalogue: Catalogue,
+    config: PlanConfig,
+    stems: list[Int[np.ndarray, " _"]],
+    activity: Activity,
+) -> str:
     """The reason why no excerpt can be drawn as a sentence, '' if excerpts can be drawn.
 
     Args:
         catalogue: the prepared data.
-        config: the PlanConfig.
-        stems: the stems of each slot in the wanted split.
+        config: what is drawn.
+        stems: the stems of each slot in the split of the config.
         activity: where these are active.
     """
     t, split = catalogue.tables, config.split
     if split not in catalogue.splits:
         return f"{split}: {catalogue.root} has no such split; it has {', '.join(catalogue.splits)}"
-    for name, found in zip(config.instruments, stems, strict=True):
-        if not len(found):
+    for name, of_slot in zip(config.instruments, stems, strict=True):
+        if not len(of_slot):
             return f"{split}: no track has {name}; {_example(catalogue, config)}"
     together = config.coherent_probability > 0
-    tracks = [set(t.stem_tracks[s].tolist()) for s in stems]
+    tracks = [set(t.stem_tracks[of_slot].tolist()) for of_slot in stems]
     common = set.intersection(*tracks) if together else set.union(*tracks)
     if not common:
         return (
@@ -40,8 +47,8 @@ def explain_unusable(catalogue: Catalogue, config, stems: list, activity: Activi
         )
     silent = [
         name
-        for name, cells in zip(config.instruments, activity.slots, strict=True)
-        if not len(cells.tracks)
+        for name, starts in zip(config.instruments, activity.slots, strict=True)
+        if not len(starts.tracks)
     ]
     if silent or (together and not len(activity.joint.tracks)):
         what = ", ".join(silent or config.instruments)
@@ -53,18 +60,17 @@ def explain_unusable(catalogue: Catalogue, config, stems: list, activity: Activi
     return ""
 
 
-def _example(catalogue: Catalogue, config) -> str:
-    """The track of the split that has most of the instruments: what it has and lacks."""
+def _example(catalogue: Catalogue, config: PlanConfig) -> str:
+    """The track of the split that has the largest number of the instruments: its, and missing."""
     t = catalogue.tables
-    best, best_found = 0, None
-    for track in np.flatnonzero(t.track_splits == config.split).tolist():
-        found = set(t.stem_instruments[t.stem_tracks == track].tolist())
-        if best_found is None or len(found & set(config.instruments)) > len(
-            best_found & set(config.instruments)
-        ):
-            best, best_found = track, found
-    missing = [name for name in config.instruments if name not in best_found]
+    instruments_of = {
+        track: set(t.stem_instruments[t.stem_tracks == track].tolist())
+        for track in np.flatnonzero(t.track_splits == config.split).tolist()
+    }
+    track = max(instruments_of, key=lambda k: len(instruments_of[k] & set(config.instruments)))
+    missing = [name for name in config.instruments if name not in instruments_of[track]]
     return (
-        f"{t.track_ids[best]} has {', '.join(sorted(best_found))}, but no {', '.join(missing)}; "
+        f"{t.track_ids[track]} has {', '.join(sorted(instruments_of[track]))}, but no "
+        f"{', '.join(missing)}; "
         "choose instruments that the data has, or prepare a corpus that has them all"
     )

@@ -30,7 +30,7 @@ from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
 
-CELL_SECONDS = 0.1
+RMS_HOP_SECONDS = 0.1
 SILENCE_DB = -200.0
 # Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
 # by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
@@ -56,13 +56,13 @@ class Job:
     read_notes: Callable[[Stem], Notes] = read_midi_notes
 
 
-def levels_db(pcm: Int16[np.ndarray, "s n"], cell: int) -> Float16[np.ndarray, "s c"]:
-    """RMS in dB (full scale = 0) of each whole cell of `cell` samples."""
-    count = pcm.shape[1] // cell
+def rms_db_of(pcm: Int16[np.ndarray, "s n"], rms_hop: int) -> Float16[np.ndarray, "s r"]:
+    """RMS in dB re full scale of each whole piece of `rms_hop` samples."""
+    count = pcm.shape[1] // rms_hop
     power = np.zeros((len(pcm), count), np.float32)
     for row, stem in zip(power, pcm, strict=True):  # stem by stem: floats of all take much memory
-        cells = stem[: count * cell].reshape(count, cell).astype(np.float32)
-        row[:] = np.einsum("cn,cn->c", cells, cells) / (cell * PCM_SCALE**2)
+        pieces = stem[: count * rms_hop].reshape(count, rms_hop).astype(np.float32)
+        row[:] = np.einsum("rn,rn->r", pieces, pieces) / (rms_hop * PCM_SCALE**2)
     floor = 10.0 ** (SILENCE_DB / 10)
     return (10 * np.log10(np.maximum(power, floor))).astype(np.float16)
 
@@ -146,7 +146,7 @@ def _until(end: float, notes: Notes) -> Notes:
 def _write(job: Job, meta: dict, pcm: np.ndarray, labels: list[Notes]) -> None:
     arrays = {
         "meta": np.array(json.dumps(meta)),
-        "levels": levels_db(pcm, round(CELL_SECONDS * job.sample_rate_hz)),
+        "rms_db": rms_db_of(pcm, round(RMS_HOP_SECONDS * job.sample_rate_hz)),
         "note_stems": np.repeat(np.arange(len(labels)), [len(n) for n in labels]).astype(np.int16),
         "intervals": _joined(labels, "intervals", (0, 2)),
         "pitches": _joined(labels, "pitches", (0,)).astype(np.int16),
@@ -160,8 +160,8 @@ def _write(job: Job, meta: dict, pcm: np.ndarray, labels: list[Notes]) -> None:
 
 
 def _joined(labels: list[Notes], name: str, empty_shape: tuple) -> np.ndarray:
-    parts = [getattr(notes, name) for notes in labels]
-    return np.concatenate(parts) if parts else np.zeros(empty_shape)
+    arrays = [getattr(notes, name) for notes in labels]
+    return np.concatenate(arrays) if arrays else np.zeros(empty_shape)
 
 
 def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
@@ -169,11 +169,11 @@ def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
     try:
         with np.load(path) as file:
             names = [name for name in file.files if with_pcm or name != "pcm"]
-            found = {name: file[name] for name in names}
-        found["meta"] = json.loads(str(found["meta"]))
+            track = {name: file[name] for name in names}
+        track["meta"] = json.loads(str(track["meta"]))
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not a converted track; delete it and prepare again") from error
-    return found
+    return track
 
 
 def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True) -> None:

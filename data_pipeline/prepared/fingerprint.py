@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 
 from data_pipeline.corpora.track import Track
-from data_pipeline.prepared.catalogue import VERSION
-from data_pipeline.prepared.convert import CELL_SECONDS
+from data_pipeline.prepared.convert import RMS_HOP_SECONDS
+from data_pipeline.prepared.layout import VERSION
 
 _CHUNK = 1 << 20
 _FLAC_MAGIC = b"fLaC"
@@ -18,7 +18,7 @@ _FLAC_MD5 = slice(26, 42)  # in STREAMINFO, always the first block; zeros where 
 
 def fingerprint_of(tracks: list[Track], sample_rate_hz: int) -> str:
     """The code of what preparing these tracks at this rate will write."""
-    code = zlib.crc32(f"{VERSION} {sample_rate_hz} {CELL_SECONDS}".encode())
+    code = zlib.crc32(f"{VERSION} {sample_rate_hz} {RMS_HOP_SECONDS}".encode())
     for track in tracks:
         code = zlib.crc32(repr((track.split, track.id, track.skipped)).encode(), code)
         for s in track.stems:

@@ -1,76 +1,96 @@
-"""Converted tracks -> the files of a prepared corpus: one flat PCM file, TFDS records, tables."""
+"""Converted tracks -> the folder of a prepared corpus: TFDS records, one PCM file, a report."""
 
 import importlib.util
-import logging
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from data_pipeline.io.files import flush
+from data_pipeline.prepared.convert import RMS_HOP_SECONDS, read_converted
+from data_pipeline.prepared.layout import ALIGNED_SAMPLES, PCM, REPORT, VERSION
+from data_pipeline.prepared.tables import Tables
+from data_pipeline.prepared.tables_cache import load_tables
 
-from data_pipeline.io.files import whole_file
-from data_pipeline.prepared.catalogue import ALIGNED_SAMPLES, PCM, VERSION, Tables
-from data_pipeline.prepared.convert import CELL_SECONDS, read_converted
+
+def need_records_writer() -> None:
+    """Meet a missing package before hours are spent on what it should write.
+
+    Raises:
+        ValueError: if TFDS cannot write records here.
+    """
+    for name in ("tensorflow_datasets", "array_record"):
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(
+                f"preparing writes TFDS records, and {name} is not installed; "
+                "pip install tensorflow-datasets array-record"
+            )
 
 
-def tables_of(converted: list[dict]) -> Tables:
+def records_of(converted: Sequence[dict]) -> dict[str, list[dict]]:
+    """For every split the records of its tracks, whose PCM is to lie in the order of `converted`.
+
+    Tracks without stems are left out.
+    """
+    records, end = {}, 0
+    for track in converted:
+        meta = track["meta"]
+        stems, num_samples = meta["stems"], meta["num_samples"]
+        if not stems:
+            continue
+        num_aligned = num_samples + -num_samples % ALIGNED_SAMPLES
+        record = {
+            "track_id": meta["id"],
+            "num_samples": num_samples,
+            "sample_rate_hz": meta["sample_rate_hz"],
+            "stems": {
+                "id": [stem["id"] for stem in stems],
+                "instrument": [stem["instrument"] for stem in stems],
+                "program": [stem["program"] for stem in stems],
+                "is_drum": [stem["is_drum"] for stem in stems],
+                "is_labelled": [stem.get("labelled", True) for stem in stems],
+                "pcm_start": [end + i * num_aligned for i in range(len(stems))],
+            },
+            "rms_hop": round(RMS_HOP_SECONDS * meta["sample_rate_hz"]),
+            "rms_db": track["rms_db"].ravel(),
+            "note_stems": track["note_stems"],
+            "onsets": track["intervals"][:, 0],
+            "offsets": track["intervals"][:, 1],
+            "pitches": track["pitches"],
+            "velocities": track["velocities"],
+        }
+        end += len(stems) * num_aligned
+        records.setdefault(meta["split"], []).append(record)
+    return records
+
+
+def tables_of(converted: Sequence[dict]) -> Tables:
     """The tables over converted tracks, whose PCM is to lie in their order."""
-    converted = [one for one in converted if one["meta"]["stems"]]
-    metas = [one["meta"] for one in converted]
-    rate = metas[0]["sample_rate_hz"]
-    stems = [stem for meta in metas for stem in meta["stems"]]
-    counts = [len(meta["stems"]) for meta in metas]
-    lengths = np.repeat([meta["num_samples"] for meta in metas], counts).astype(np.int64)
-    cells = np.repeat([one["levels"].shape[1] for one in converted], counts)
-    notes = [
-        np.bincount(one["note_stems"], minlength=count)
-        for one, count in zip(converted, counts, strict=True)
-    ]
-
-    def flat(name):
-        return np.concatenate([one[name] for one in converted])
-
-    def starts(lengths):
-        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-    return Tables(
-        sample_rate_hz=rate,
-        cell=round(CELL_SECONDS * rate),
-        track_ids=np.array([meta["id"] for meta in metas]),
-        track_splits=np.array([meta["split"] for meta in metas]),
-        track_corpora=np.zeros(len(metas), np.int32),
-        track_num_samples=np.array([meta["num_samples"] for meta in metas], np.int64),
-        stem_tracks=np.repeat(np.arange(len(metas)), counts).astype(np.int32),
-        stem_ids=np.array([stem["id"] for stem in stems]),
-        stem_instruments=np.array([stem["instrument"] for stem in stems]),
-        stem_programs=np.array([stem["program"] for stem in stems], np.int32),
-        stem_is_drum=np.array([stem["is_drum"] for stem in stems], np.bool_),
-        stem_pcm_start=starts(lengths + -lengths % ALIGNED_SAMPLES)[:-1],
-        level_start=starts(cells),
-        levels=np.concatenate([one["levels"].ravel() for one in converted]),
-        note_start=starts(np.concatenate(notes)),
-        onsets=flat("intervals")[:, 0].copy(),
-        offsets=flat("intervals")[:, 1].copy(),
-        pitches=flat("pitches"),
-        velocities=flat("velocities"),
-    )
+    return Tables.of_records(records_of(converted))
 
 
-def pack(converted: list[dict], files: list[Path], corpus: str, out, *, records: bool) -> None:
-    """Write records and PCM into OUT/<corpus>/<version>, anew."""
-    final = Path(out) / corpus / VERSION
-    for leftover in [final, *final.parent.glob("incomplete.*")]:
-        shutil.rmtree(leftover, ignore_errors=True)  # of a run that ended while packing
-    if records and importlib.util.find_spec("tensorflow_datasets") is None:
-        logging.warning(
-            "tensorflow_datasets is not installed: no TFDS records (nothing needs them)"
-        )
-    elif records:
-        from data_pipeline.prepared.records import write_records
+def pack(converted: Sequence[dict], files: Sequence[Path], report: str, home: Path) -> None:
+    """Write HOME/<version> anew; it appears when it is whole.
 
-        write_records(tables_of(converted), corpus, out)
-    final.mkdir(parents=True, exist_ok=True)
-    with whole_file(final / PCM) as temporary, temporary.open("wb") as file:
+    Args:
+        converted: what the converted tracks hold, without their PCM.
+        files: the files of these tracks, from which their PCM is read.
+        report: text of the report file.
+        home: OUT/<corpus>.
+    """
+    from data_pipeline.prepared.records import write_records
+
+    unfinished = home / "part-packing"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that ended while packing
+    folder = write_records(records_of(converted), home.name, unfinished)
+    load_tables(folder)  # leaves their file beside the records
+    with (folder / PCM).open("wb") as file:
         for path in files:
             for stem in read_converted(path, with_pcm=True)["pcm"]:
                 file.write(bytes(-file.tell() % (2 * ALIGNED_SAMPLES)))
                 stem.tofile(file)
+    (folder / REPORT).write_text(report)
+    for path in folder.iterdir():
+        flush(path)
+    shutil.rmtree(home / VERSION, ignore_errors=True)
+    os.replace(folder, home / VERSION)

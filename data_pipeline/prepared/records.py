@@ -1,38 +1,51 @@
-"""The TFDS records of a prepared corpus: per track its notes, levels and where its PCM lies.
+"""The TFDS records of a prepared corpus: per track its notes, its loudness, where its PCM lies.
 
-The audio itself is not in the records: random access to a flat memory-mapped file is three times as
-fast. Integer tensors carry encoding='bytes', without which TFDS stores each int16 as a varint,
-three times the size and 40 times slower.
+They are what a prepared corpus is: everything else is derived from them, and
+`tfds.builder_from_directory(OUT/<corpus>/<version>).as_data_source(SPLIT)` reads them without this
+code and without TensorFlow. The audio itself is not in them: random access to a flat memory-mapped
+file is three times as fast.
+
+Of the forms of TFDS some do not work for this. Integer tensors carry encoding='bytes', without
+which each int16 becomes a varint, three times the size and 40 times slower. All tensors have one
+axis: an empty one of two axes cannot be read back. The fields of a record are sorted: unsorted,
+their order differs from process to process.
 """
 
 import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from google.protobuf.json_format import ParseError
+from tensorflow_datasets.proto import tf_example_pb2
 
 from data_pipeline.io.files import whole_file
-from data_pipeline.prepared.catalogue import VERSION, Tables
-from data_pipeline.reading.cpu_tensorflow import tf
+from data_pipeline.prepared.layout import RECORDS, VERSION
 
 _DESCRIPTION = (
-    "Stems, notes and levels of the tracks of a corpus; the PCM lies in pcm.int16 beside."
+    "Stems, notes and loudness of the tracks of a corpus; the PCM lies in pcm.int16 beside."
 )
+_WRITER_OPTIONS = "group_size:1"  # those of TFDS: every record can be read on its own
 
 
-def _features() -> tfds.features.FeaturesDict:
-    def tensor(shape, dtype):
-        return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="bytes")
+def features() -> tfds.features.FeaturesDict:
+    """The fields of a record, which is one track with its stems."""
+
+    def array(dtype):
+        return tfds.features.Tensor(shape=(None,), dtype=dtype, encoding="bytes")
 
     stem = {
         "id": tfds.features.Text(),
         "instrument": tfds.features.Text(),
         "program": np.int32,
         "is_drum": np.bool_,
-        "pcm_start": np.int64,
+        "is_labelled": np.bool_,  # whether its notes are known
+        "pcm_start": np.int64,  # its first sample in the PCM file
     }
     return tfds.features.FeaturesDict(
         {
@@ -40,86 +53,92 @@ def _features() -> tfds.features.FeaturesDict:
             "num_samples": np.int64,
             "sample_rate_hz": np.int64,
             "stems": tfds.features.Sequence(stem),
-            "levels": tensor((None, None), np.float16),  # stem, cell
-            "note_stems": tensor((None,), np.int16),
-            "intervals": tensor((None, 2), np.float64),
-            "pitches": tensor((None,), np.int16),
-            "velocities": tensor((None,), np.int16),
+            "rms_hop": np.int64,  # samples per value of rms_db
+            "rms_db": array(np.float16),  # of the first stem, then of the second, ...
+            "note_stems": array(np.int16),  # ascending
+            "onsets": array(np.float64),  # seconds
+            "offsets": array(np.float64),
+            "pitches": array(np.int16),
+            "velocities": array(np.int16),
         }
     )
 
 
-def records(tables: Tables, split: str):
-    """(key, record) of each track of a split, as the features above want them."""
-    t = tables
-    for track in np.flatnonzero(t.track_splits == split).tolist():
-        stems = np.flatnonzero(t.stem_tracks == track)
-        first, last = stems[0], stems[-1] + 1
-        notes = slice(t.note_start[first], t.note_start[last])
-        counts = np.diff(t.note_start[first : last + 1])
-        levels = t.levels[t.level_start[first] : t.level_start[last]]
-        yield (
-            str(t.track_ids[track]),
-            {
-                "track_id": str(t.track_ids[track]),
-                "num_samples": int(t.track_num_samples[track]),
-                "sample_rate_hz": t.sample_rate_hz,
-                "stems": [
-                    {
-                        "id": str(t.stem_ids[stem]),
-                        "instrument": str(t.stem_instruments[stem]),
-                        "program": int(t.stem_programs[stem]),
-                        "is_drum": bool(t.stem_is_drum[stem]),
-                        "pcm_start": int(t.stem_pcm_start[stem]),
-                    }
-                    for stem in stems
-                ],
-                "levels": levels.reshape(len(stems), -1),
-                "note_stems": np.repeat(np.arange(len(stems)), counts).astype(np.int16),
-                "intervals": np.stack([t.onsets[notes], t.offsets[notes]], axis=1),
-                "pitches": t.pitches[notes],
-                "velocities": t.velocities[notes],
-            },
-        )
-
-
 class TrackRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Builds the records of one corpus from its tables."""
+    """Writes the records of one corpus.
+
+    Args:
+        records: for every split the records of its tracks.
+    """
 
     VERSION = tfds.core.Version(VERSION)
 
-    def __init__(self, tables: Tables, **kwargs):
-        self._tables = tables
+    def __init__(self, records: Mapping[str, Sequence[dict]], **kwargs):
+        self._records = records
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(builder=self, description=_DESCRIPTION, features=_features())
+        return tfds.core.DatasetInfo(builder=self, description=_DESCRIPTION, features=features())
 
     def _split_generators(self, dl_manager):
         del dl_manager
-        splits = sorted(set(self._tables.track_splits.tolist()))
-        return {split: self._generate_examples(split) for split in splits}
+        return {split: self._generate_examples(split) for split in sorted(self._records)}
 
     def _generate_examples(self, split: str):
-        return records(self._tables, split)
+        return ((record["track_id"], record) for record in self._records[split])
 
 
-def write_records(tables: Tables, corpus: str, out: str | os.PathLike) -> Path:
-    """Write the records to OUT/<corpus>/<version> and return that folder."""
+def write_records(
+    records: Mapping[str, Sequence[dict]], corpus: str, out: str | os.PathLike
+) -> Path:
+    """Write the records to OUT/<corpus>/<version> and return that folder.
+
+    Args:
+        records: for every split the records of its tracks, of the form of `features`.
+        corpus: the name of the data set.
+        out: where; the folder of the version must not be there yet.
+    """
     kind = type("Records", (TrackRecords,), {"name": corpus}, skip_registration=True)
-    builder = kind(tables, data_dir=os.fspath(out))
+    builder = kind(records, data_dir=os.fspath(out), file_format="array_record")
     tfds.disable_progress_bar()
     with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
         builder.download_and_prepare(download_dir=downloads)  # it downloads nothing
-    for path in Path(builder.data_dir).glob("*.tfrecord*"):
-        _in_fixed_order(path)
-    return Path(builder.data_dir)
+    folder = Path(builder.data_dir)
+    for path in folder.glob(RECORDS):
+        _sort_fields(path)
+    return folder
 
 
-def _in_fixed_order(path: Path) -> None:
-    """Sort the features of each record: unsorted, their order differs from process to process."""
-    records = [record.numpy() for record in tf.data.TFRecordDataset(os.fspath(path))]
-    with whole_file(path) as temporary, tf.io.TFRecordWriter(os.fspath(temporary)) as writer:
-        for record in records:
-            example = tf.train.Example.FromString(record)
+def read_records(folder: str | os.PathLike) -> dict[str, list[dict]]:
+    """What `write_records` wrote: for every split the records of its tracks, with text as str.
+
+    Raises:
+        ValueError, RuntimeError, OSError: if a file is damaged or missing.
+    """
+    try:
+        splits = tfds.builder_from_directory(os.fspath(folder)).as_data_source()
+    except ParseError as error:
+        raise ValueError(f"{folder}: a damaged file of JSON ({error})") from error
+    return {
+        split: [_with_text(record) for record in data_source]
+        for split, data_source in splits.items()
+    }
+
+
+def _with_text(record: dict) -> dict:
+    stems = dict(record["stems"])
+    for name in ("id", "instrument"):
+        stems[name] = [text.decode() for text in stems[name]]
+    return record | {"track_id": record["track_id"].decode(), "stems": stems}
+
+
+def _sort_fields(path: Path) -> None:
+    """Write each record of a file anew, its fields in the order of their names."""
+    reader = ArrayRecordReader(os.fspath(path))
+    with whole_file(path) as temporary:
+        writer = ArrayRecordWriter(os.fspath(temporary), _WRITER_OPTIONS)
+        for _ in range(reader.num_records()):
+            example = tf_example_pb2.Example.FromString(reader.read())
             writer.write(example.SerializeToString(deterministic=True))
+        writer.close()
+    reader.close()

@@ -101,7 +101,7 @@ def _data(folder: Path, *, small: bool) -> tuple[Path, Path]:
     tree, prepared = folder / "tree", folder / "prepared"
     seconds = 12.0 if small else SONG_SECONDS
     minislakh.build(tree, num_songs=2 if small else SONGS, song_seconds=seconds, progress=not small)
-    prepare.prepare("minislakh", tree, out=prepared, records=False, progress=not small)
+    prepare.prepare("minislakh", tree, out=prepared, progress=not small)
     if not small and _size_gb(tree) < MIN_GB:
         raise ValueError(f"{tree} holds {_size_gb(tree):.2f} GB, at least {MIN_GB} are wanted")
     return tree, prepared

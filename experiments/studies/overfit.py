@@ -28,6 +28,7 @@ from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.planner import Planner
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.layout import prepared_folder
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import grid_of, heads_of, load_config
@@ -86,8 +87,8 @@ def _overfit(flags: CommandFlags, overrides: Overrides) -> None:
 def fixed_batch(root: Path, config: ConfigDict) -> tuple[dict, list[str]]:
     """One batch drawn evenly from all splits of `root` that have every instrument, and its ids."""
     with tempfile.TemporaryDirectory() as folder:
-        if not list(root.glob("*/*/catalogue.npz")):
-            prepare("slakh2100", root, out=folder, records=False, progress=False)
+        if not any(prepared_folder(home) for home in root.glob("*")):
+            prepare("slakh2100", root, out=folder, progress=False)
             root = Path(folder)
         catalogue = Catalogue.load(root)
         splits = catalogue.splits

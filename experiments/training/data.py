@@ -19,7 +19,8 @@ from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.excerpt_list import ExcerptList
 from data_pipeline.planning.listed import ListedPlanner
 from data_pipeline.planning.planner import Planner
-from data_pipeline.prepared.catalogue import SIDECAR, VERSION, Catalogue
+from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.layout import prepared_folder
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import grid_of
 from experiments.runtime.cache_folder import cache_folder
@@ -160,19 +161,22 @@ def _catalogue(root: Path) -> Catalogue:
 
 
 def _embedded_root(num_songs: int, sample_rate_hz: int) -> Path:
-    """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe."""
+    """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe.
+
+    One that an earlier version prepared is used as it is.
+    """
     from data_pipeline.minislakh.composer import VERSION as songs_version
 
     folder = cache_folder() / f"minislakh-{songs_version}-{num_songs}"
     rate = "" if sample_rate_hz == USUAL_RATE_HZ else f"-{sample_rate_hz}"
     prepared = folder / f"prepared{rate}"
-    last_file = prepared / "minislakh" / VERSION / SIDECAR
-    if last_file.exists():
+    home = prepared / "minislakh"
+    if prepared_folder(home):
         return prepared
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not last_file.exists():
+        if not prepared_folder(home):
             from data_pipeline import minislakh, prepare
 
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)

@@ -9,7 +9,7 @@ from data_pipeline.prepared.catalogue import Catalogue
 def test_genuine_audio_sounds_where_its_notes_are(samples, tmp_path):
     """Energy at note frames against elsewhere, and which octave of the bass holds its energy."""
     raw = samples / "slakh_16k_120s"
-    prepare.prepare("slakh2100", raw, out=tmp_path, progress=False, records=False, num_workers=1)
+    prepare.prepare("slakh2100", raw, out=tmp_path, progress=False, num_workers=1)
     catalogue = Catalogue.load(tmp_path)
     t, (pcm,) = catalogue.tables, catalogue.pcm()
     octaves, louder = [], []

@@ -32,7 +32,7 @@ _channel = st.sampled_from([0, 0, 0, 1, 9])
 
 def _message(kind, **fields):
     values = {"time": _time} | fields
-    return st.fixed_dictionaries(values).map(lambda found: mido.Message(kind, **found))
+    return st.fixed_dictionaries(values).map(lambda values: mido.Message(kind, **values))
 
 
 _messages = st.lists(
@@ -83,8 +83,8 @@ def test_random_midi_and_metadata(tmp_path_factory, tracks, entry, pedal, offset
     assert (tables.offsets >= tables.onsets).all()
     assert (tables.offsets <= 2).all()
     search = NoteTable(tables, GRID, NUM_SAMPLES)
-    most = max(1, search.most_notes(np.array([0])))
-    rows = search.notes_of(np.array([[0]]), np.array([[offset]]), most)[0, 0]
+    num_notes = max(1, search.max_notes(np.array([0])))
+    rows = search.notes_of(np.array([[0]]), np.array([[offset]]), num_notes)[0, 0]
     first, end, pitch = rows[rows[:, 1] > 0].T
     assert (first >= 0).all()
     assert (first < end).all()

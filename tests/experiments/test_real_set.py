@@ -70,7 +70,7 @@ def config(tmp_path_factory, samples):
         "guitarset": _guitarset(folder / "guitarset", samples),
     }
     for corpus, root in roots.items():
-        prepare.prepare(corpus, root, out=folder / "out", progress=False, records=False)
+        prepare.prepare(corpus, root, out=folder / "out", progress=False)
     return load_config("sets/real.py", FIELDS | {"data.root": str(folder / "out")})
 
 

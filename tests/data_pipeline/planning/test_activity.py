@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_pipeline.planning.activity import StartCells, find_activity, usable_stems
+from data_pipeline.planning.activity import StartPositions, find_activity, usable_stems
 from tests.tiny_slakh import tiny_catalogue
 
 
@@ -17,47 +17,47 @@ def _activity(catalogue, names, threshold_db):
     return find_activity(catalogue, stems, num_samples=24000, threshold_db=threshold_db), stems
 
 
-def test_start_cells_are_those_above_the_threshold(catalogue):
+def test_start_positions_are_those_above_the_threshold(catalogue):
     t, (pcm,) = catalogue.tables, catalogue.pcm()
     activity, (stems,) = _activity(catalogue, ["guitar"], -22)
-    found = []
+    flags = []
     for stem in stems:
         rows = activity.active[activity.active_start[stem] : activity.active_start[stem + 1]]
         audio = pcm[t.stem_pcm_start[stem] :][: 6 * 16000] / 32768.0
         windows = [
-            audio[c * 1600 : c * 1600 + 24000] for c in range((6 * 16000 - 24000) // 1600 + 1)
+            audio[p * 1600 : p * 1600 + 24000] for p in range((6 * 16000 - 24000) // 1600 + 1)
         ]
-        level = np.array([10 * np.log10(np.mean(w**2)) for w in windows])
-        assert len(rows) == len(level)
-        sure = np.abs(level + 22) > 0.05  # levels are stored in half precision
-        np.testing.assert_array_equal(rows[sure], level[sure] > -22)
-        found.extend(rows)
-    assert 0 < np.mean(found) < 1
+        rms_db = np.array([10 * np.log10(np.mean(w**2)) for w in windows])
+        assert len(rows) == len(rms_db)
+        sure = np.abs(rms_db + 22) > 0.05  # the tables hold half precision
+        np.testing.assert_array_equal(rows[sure], rms_db[sure] > -22)
+        flags.extend(rows)
+    assert 0 < np.mean(flags) < 1
 
 
-def test_joint_cells_are_where_every_class_is_active(catalogue):
+def test_joint_positions_are_where_every_class_is_active(catalogue):
     activity, stems = _activity(catalogue, ["piano", "guitar"], -23)
     t = catalogue.tables
     for track in range(len(t.track_ids)):
         expected = np.ones(activity.num_starts[track], np.bool_)
-        for found in stems:
-            of_track = found[t.stem_tracks[found] == track]
+        for of_slot in stems:
+            of_track = of_slot[t.stem_tracks[of_slot] == track]
             pointers = [slice(*activity.active_start[s : s + 2]) for s in of_track]
             any_stem = np.zeros(len(expected), np.bool_)
             for rows in pointers:
                 any_stem |= activity.active[rows]
             expected &= any_stem
         joint = activity.joint
-        cells = joint.cells[joint.start[track] : joint.start[track + 1]]
-        np.testing.assert_array_equal(cells, np.flatnonzero(expected))
+        positions = joint.positions[joint.start[track] : joint.start[track + 1]]
+        np.testing.assert_array_equal(positions, np.flatnonzero(expected))
 
 
-def test_tracks_then_cells_are_uniform():
-    cells = StartCells(np.array([0, 2, 2, 5]), np.array([4, 7, 1, 2, 3]), np.array([0, 2]))
+def test_tracks_then_positions_are_uniform():
+    starts = StartPositions(np.array([0, 2, 2, 5]), np.array([4, 7, 1, 2, 3]), np.array([0, 2]))
     rng = np.random.default_rng(0)
-    track, cell = cells.pick(rng.random(6000), rng.random(6000))
+    track, position = starts.pick(rng.random(6000), rng.random(6000))
     counts = dict.fromkeys(((0, 4), (0, 7), (2, 1), (2, 2), (2, 3)), 0)
-    for pair in zip(track.tolist(), cell.tolist(), strict=True):
+    for pair in zip(track.tolist(), position.tolist(), strict=True):
         counts[pair] += 1
     expected = [1500, 1500, 1000, 1000, 1000]
     np.testing.assert_allclose(list(counts.values()), expected, rtol=0.12)

@@ -1,4 +1,4 @@
-"""Augmentations: audio and notes move together, the rules when not to, and equal fetchers."""
+"""Augmentations: audio and notes move together, the rules when not to, and equal readers."""
 
 import dataclasses
 
@@ -113,8 +113,8 @@ def test_excerpts_for_evaluation_are_shifted_alike(catalogue):
             rows = rows[rows[:, 1] > 0]
             assert abs(len(rows) - len(notes)) <= 2  # those of half a frame at either end
             onsets = np.rint(notes.onsets * GRID.frame_rate_hz).astype(int)
-            found = set(zip(onsets.tolist(), notes.pitches.tolist(), strict=True))
-            assert len(set(map(tuple, rows[:, ::2].tolist())) - found) <= 2
+            pairs = set(zip(onsets.tolist(), notes.pitches.tolist(), strict=True))
+            assert len(set(map(tuple, rows[:, ::2].tolist())) - pairs) <= 2
 
 
 def test_coherent_sources_share_one_shift(catalogue):
@@ -173,15 +173,15 @@ def test_shifted_sources_are_active(catalogue):
     assert (planned.shifts != 0).mean() > 0.3
 
 
-def test_both_fetchers_agree_from_any_step(catalogue):
-    input_pipeline = pytest.importorskip("data_pipeline.reading.tf_reader")
+def test_both_readers_agree_from_any_step(catalogue):
+    tf_reader = pytest.importorskip("data_pipeline.reading.tf_reader")
     planner = _planner(catalogue, augment_semitones=2, augment_polarity=0.5, batch_size=4)
     whole = list(numpy_batches(planner, num_steps=6))
-    other = list(input_pipeline.batches(planner, first_step=2, num_steps=4, num_threads=3))
-    for one, two in zip(whole[2:], other, strict=True):
-        for name in one:
-            assert one[name].dtype == two[name].dtype
-            np.testing.assert_array_equal(one[name], two[name])
+    batches = list(tf_reader.batches(planner, first_step=2, num_steps=4, num_threads=3))
+    for batch, expected in zip(batches, whole[2:], strict=True):
+        for name in expected:
+            assert batch[name].dtype == expected[name].dtype
+            np.testing.assert_array_equal(batch[name], expected[name])
     halves = [
         list(numpy_batches(planner, num_steps=6, process_index=i, process_count=2))
         for i in range(2)

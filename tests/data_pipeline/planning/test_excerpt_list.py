@@ -59,8 +59,8 @@ def test_a_listed_planner_gives_batches_too(planner, file):
     for number, row in enumerate(rows):
         np.testing.assert_array_equal(row["sources"][0], whole["sources"][number])
         np.testing.assert_array_equal(row["gains"][0], whole["gains"][number])
-        kept = whole["notes"][number][:, : listed.num_notes]
-        np.testing.assert_array_equal(row["notes"][0], kept)
+        expected = whole["notes"][number][:, : listed.num_notes]
+        np.testing.assert_array_equal(row["notes"][0], expected)
         assert not whole["notes"][number][:, listed.num_notes :].any()
     with pytest.raises(ValueError, match=r"k must lie in 0\.\.6, got 7"):
         listed.batch(7)
@@ -109,9 +109,7 @@ def test_songs_of_the_same_names_are_noticed(planner, file, tmp_path):
 
     stems = (*FIVE[::-1], "guitar", "piano")
     make_tree(tmp_path / "raw", {"validation": 5}, stems=stems, seconds=6)
-    prepare.prepare(
-        "slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False, records=False
-    )
+    prepare.prepare("slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False)
     with pytest.raises(ValueError, match=r"excerpt 0 (was made from other data|has .* says)"):
         ListedPlanner(Catalogue.load(tmp_path / "out"), ExcerptList.load(file), GRID)
 
@@ -126,9 +124,9 @@ def test_the_config_names_a_list(tmp_path):
     config = tiny_config(root, **{"evaluation.excerpts": str(path)})
     listed, count = data.test_excerpts(config, "test")
     assert count == 2
-    for one, other in zip(read_excerpts(drawn, 2), read_excerpts(listed, 2), strict=True):
-        np.testing.assert_array_equal(one.sources, other.sources)
-        assert one.notes == other.notes
+    for excerpt, read in zip(read_excerpts(drawn, 2), read_excerpts(listed, 2), strict=True):
+        np.testing.assert_array_equal(excerpt.sources, read.sources)
+        assert excerpt.notes == read.notes
     with pytest.raises(ValueError, match="holds excerpts of the split 'test', not of 'validation'"):
         data.test_excerpts(config, "validation")
     other = tiny_config(root, **{"evaluation.excerpts": str(path), "instruments": "piano"})

@@ -24,9 +24,7 @@ def catalogues(tmp_path_factory):
     for corrected in (True, False):
         out = root / f"corrected {corrected}"
         options = {"bass_octave_correction": corrected, "num_workers": 1}
-        prepare.prepare(
-            "slakh2100", root / "raw", out=out, progress=False, records=False, **options
-        )
+        prepare.prepare("slakh2100", root / "raw", out=out, progress=False, **options)
         found.append(Catalogue.load(out))
     return found
 

@@ -9,7 +9,8 @@ from cerberus_jax.frames import FrameGrid
 from data_pipeline import prepare
 from data_pipeline.planning.planner import Planner
 from data_pipeline.planning.rolls import draw_roll
-from data_pipeline.prepared.catalogue import ALIGNED_SAMPLES, Catalogue
+from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.layout import ALIGNED_SAMPLES
 from data_pipeline.reading.excerpts import read_excerpts
 from data_pipeline.reading.numpy_reader import numpy_batches
 from tests.tiny_slakh import GRID, make_tree, naive_notes, plan_config, tiny_catalogue
@@ -20,20 +21,21 @@ def catalogue(tmp_path_factory):
     return tiny_catalogue(tmp_path_factory.mktemp("plan"))
 
 
-def _equal(one, other):
+def _check_equal(plan, other):
     for name in ("stems", "corpora", "starts", "offsets", "gains", "notes"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        np.testing.assert_array_equal(getattr(plan, name), getattr(other, name))
 
 
 def test_a_batch_depends_on_nothing_but_the_config_and_k(catalogue):
-    one, other = Planner(catalogue, plan_config()), Planner(catalogue, plan_config())
+    planner, twin = Planner(catalogue, plan_config()), Planner(catalogue, plan_config())
     for k in (7, 0, 3, 7):
-        _equal(one.batch(k), other.batch(k))
-    parts = [one.batch(3, rows=rows) for rows in (slice(0, 4), slice(4, 8))]
-    whole = one.batch(3)
-    np.testing.assert_array_equal(np.concatenate([p.notes for p in parts]), whole.notes)
-    np.testing.assert_array_equal(np.concatenate([p.starts for p in parts]), whole.starts)
-    assert [*parts[0].ids, *parts[1].ids] == whole.ids
+        _check_equal(planner.batch(k), twin.batch(k))
+    halves = [planner.batch(3, rows=rows) for rows in (slice(0, 4), slice(4, 8))]
+    whole = planner.batch(3)
+    for name in ("notes", "starts"):
+        joined = np.concatenate([getattr(half, name) for half in halves])
+        np.testing.assert_array_equal(joined, getattr(whole, name))
+    assert [*halves[0].ids, *halves[1].ids] == whole.ids
 
 
 @pytest.mark.parametrize("settings", [{}, {"fixed": True}, {"augment_semitones": 2}])
@@ -43,8 +45,8 @@ def test_several_steps_are_planned_as_one_by_one(catalogue, settings):
     for position, k in enumerate((4, 0, 9)):
         expected = planner.batch(k, rows=rows)
         for name in ("stems", "starts", "offsets", "gains", "notes"):
-            found = getattr(several, name)[3 * position : 3 * position + 3]
-            np.testing.assert_array_equal(found, getattr(expected, name))
+            rows_of_step = getattr(several, name)[3 * position : 3 * position + 3]
+            np.testing.assert_array_equal(rows_of_step, getattr(expected, name))
 
 
 def test_step_seed_and_split_change_it(catalogue):
@@ -64,9 +66,9 @@ def test_fixed_excerpts_do_not_depend_on_the_batch_size(catalogue):
     many = Planner(catalogue, plan_config(fixed=True, batch_size=6, split="validation"))
     expected = many.batch(1)
     for i in range(3):
-        found = few.batch(3 + i)
-        np.testing.assert_array_equal(found.starts, expected.starts[2 * i : 2 * i + 2])
-        np.testing.assert_array_equal(found.gains, expected.gains[2 * i : 2 * i + 2])
+        planned = few.batch(3 + i)
+        np.testing.assert_array_equal(planned.starts, expected.starts[2 * i : 2 * i + 2])
+        np.testing.assert_array_equal(planned.gains, expected.gains[2 * i : 2 * i + 2])
 
 
 @pytest.mark.parametrize("probability", [0, 0.5, 1])
@@ -89,8 +91,8 @@ def test_all_tracks_stems_and_positions_are_met(catalogue):
     planner = Planner(catalogue, plan_config(batch_size=500, active_rms_db=-60))
     planned, t = planner.batch(0), catalogue.tables
     train = np.flatnonzero(t.track_splits[t.stem_tracks] == "train")
-    wanted = [s for s in train if t.stem_instruments[s] in planner.config.instruments]
-    assert set(planned.stems.ravel().tolist()) == set(wanted)
+    usable = [s for s in train if t.stem_instruments[s] in planner.config.instruments]
+    assert set(planned.stems.ravel().tolist()) == set(usable)
     assert set((planned.offsets % 256).ravel().tolist()) == set(range(0, 256, ALIGNED_SAMPLES))
     assert not (planned.starts % ALIGNED_SAMPLES).any()
     assert planned.offsets.min() < 1600
@@ -101,7 +103,7 @@ def test_every_source_is_active(catalogue):
     config = plan_config(batch_size=64, active_rms_db=-22)
     for batch in numpy_batches(Planner(catalogue, config), num_steps=2):
         power = np.mean((batch["sources"] / 32768.0) ** 2, axis=-1)
-        # A window starts anywhere in its cell, the rule looks at whole cells: a tenth of a second.
+        # A window starts anywhere in a piece of a tenth of a second, the rule takes it as a whole.
         assert (10 * np.log10(power) > -22 - 1.5).all()
         assert (10 * np.log10(power) < -12).all()
 
@@ -179,7 +181,7 @@ def test_bad_configs(catalogue):
 def test_one_corpus_per_instrument(tmp_path, samples):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("piano", "guitar"), seconds=6)
     for corpus, root in (("minislakh", tmp_path / "raw"), ("guitarset", samples / "guitarset")):
-        prepare.prepare(corpus, root, out=tmp_path / "out", progress=False, records=False)
+        prepare.prepare(corpus, root, out=tmp_path / "out", progress=False)
     catalogue = Catalogue.load(tmp_path / "out")
     names = ("piano", "guitar")
     config = plan_config(instruments=names, corpora=("", "guitarset"), coherent_probability=0)

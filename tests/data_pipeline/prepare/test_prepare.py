@@ -19,7 +19,7 @@ from tests.tiny_slakh import FIVE, make_track, make_tree
 
 
 def prepare_quietly(root, out, **kwargs):
-    kwargs = {"num_workers": 1, "progress": False, "records": False} | kwargs
+    kwargs = {"num_workers": 1, "progress": False} | kwargs
     return prepare.prepare(kwargs.pop("corpus", "slakh2100"), root, out=out, **kwargs)
 
 

@@ -65,7 +65,7 @@ def raw(request, tmp_path):
 
 
 def test_killed_in_the_middle_and_repeated(raw, tmp_path):
-    prepare_quietly(raw, tmp_path / "whole", records=True)
+    prepare_quietly(raw, tmp_path / "whole")
     command = [sys.executable, "-m", "data_pipeline.prepare", f"--root={raw}", "--num_workers=2"]
     command.append(f"--out={tmp_path / 'out'}")
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -130,11 +130,11 @@ prepare.prepare("slakh2100", sys.argv[1], out=sys.argv[2], num_workers=1, progre
 
 def test_survives_sigkill_while_packing(tmp_path):
     make_tree(tmp_path / "raw", {"train": 4}, stems=("piano", "bass"), seconds=1)
-    prepare_quietly(tmp_path / "raw", tmp_path / "whole", records=True)
+    prepare_quietly(tmp_path / "raw", tmp_path / "whole")
     args = [sys.executable, "-c", _KILLED_WHILE_PACKING, tmp_path / "raw", tmp_path / "out"]
     process = subprocess.run(args, cwd=ROOT, capture_output=True)
     assert process.returncode == -signal.SIGKILL
     with pytest.raises(ValueError, match="has not been finished"):
         Catalogue.load(tmp_path / "out")
-    prepare_quietly(tmp_path / "raw", tmp_path / "out", records=True)
+    prepare_quietly(tmp_path / "raw", tmp_path / "out")
     assert content(tmp_path / "out") == content(tmp_path / "whole")

@@ -1,12 +1,12 @@
-"""The catalogue: round trip, joining corpora, and errors that hold the command to type."""
+"""The catalogue: its PCM and notes, and errors that hold the command to type."""
 
 import shutil
 
-import numpy as np
 import pytest
 
 from data_pipeline import prepare
-from data_pipeline.prepared.catalogue import Catalogue, Tables
+from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.layout import PCM, VERSION
 from tests.tiny_slakh import make_tree
 
 
@@ -14,37 +14,8 @@ from tests.tiny_slakh import make_tree
 def prepared(tmp_path_factory):
     root = tmp_path_factory.mktemp("catalogue")
     make_tree(root / "raw", {"train": 2, "test": 1}, stems=("piano", "bass", "bass"), seconds=1)
-    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False, records=False)
+    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False)
     return root
-
-
-def test_round_trip(prepared, tmp_path):
-    tables = Catalogue.load(prepared / "out").tables
-    tables.save(tmp_path / "copy.npz")
-    again = Tables.load(tmp_path / "copy.npz")
-    for name, value in vars(tables).items():
-        np.testing.assert_array_equal(getattr(again, name), value)
-
-
-def test_joined_tables_point_where_they_should(prepared):
-    tables = Catalogue.load(prepared / "out").tables
-    joined = Tables.joined([tables, tables])
-    count = len(tables.stem_ids)
-    assert joined.track_corpora.tolist() == [0] * 3 + [1] * 3
-    for stem in range(count):
-        twin = stem + count
-        assert (
-            joined.track_ids[joined.stem_tracks[twin]] == tables.track_ids[tables.stem_tracks[stem]]
-        )
-        for start, values in (("note_start", "onsets"), ("level_start", "levels")):
-            pointers, own = getattr(joined, start), getattr(tables, start)
-            np.testing.assert_array_equal(
-                getattr(joined, values)[pointers[twin] : pointers[twin + 1]],
-                getattr(tables, values)[own[stem] : own[stem + 1]],
-            )
-    other = Tables(**{**vars(tables), "sample_rate_hz": 8000})
-    with pytest.raises(ValueError, match="share one sample rate"):
-        Tables.joined([tables, other])
 
 
 def test_splits_and_pcm(prepared):
@@ -73,13 +44,17 @@ def test_an_unfinished_corpus_beside_a_finished_one_is_named(prepared, tmp_path,
     assert "preparing guitarset has not been finished; it is left out" in caplog.text
 
 
-def test_damaged_files(prepared, tmp_path):
+def test_pcm_of_another_length(prepared, tmp_path):
     shutil.copytree(prepared / "out", tmp_path / "out")
-    folder = tmp_path / "out/slakh2100/1.0.0"
-    pcm = folder / "pcm.int16"
+    pcm = tmp_path / "out/slakh2100" / VERSION / PCM
     pcm.write_bytes(pcm.read_bytes()[:-2])
-    with pytest.raises(ValueError, match=r"pcm\.int16: expected 288000 bytes, found 287998"):
+    with pytest.raises(ValueError, match=r"pcm\.int16: expected 288000 bytes, got 287998"):
         Catalogue.load(tmp_path / "out")
-    (folder / "catalogue.npz").write_bytes(b"PK no")
-    with pytest.raises(ValueError, match=r"catalogue\.npz: not a catalogue"):
-        Catalogue.load(tmp_path / "out")
+
+
+def test_a_corpus_folder_alone_and_a_moved_directory(prepared, tmp_path):
+    moved = shutil.copytree(prepared / "out", tmp_path / "moved")
+    for root in (moved, moved / "slakh2100"):
+        catalogue = Catalogue.load(root)
+        assert (catalogue.corpora, catalogue.version) == (("slakh2100",), VERSION)
+        assert len(catalogue.notes(0)) > 0

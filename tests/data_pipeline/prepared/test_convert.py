@@ -1,4 +1,4 @@
-"""One track to one file: levels, what is left out and why, broken files, light workers."""
+"""One track to one file: RMS, what is left out and why, broken files, light workers."""
 
 import json
 import subprocess
@@ -14,15 +14,15 @@ from tests import ROOT
 from tests.tiny_slakh import make_tree
 
 
-def test_levels_are_those_of_the_cells():
+def test_rms_is_that_of_each_piece():
     rng = np.random.default_rng(0)
     pcm = (rng.normal(size=(2, 3500)) * 3000).astype(np.int16)
     pcm[1, 1600:] = 0
-    levels = convert.levels_db(pcm, 1600)
-    assert levels.shape == (2, 2)
+    rms_db = convert.rms_db_of(pcm, 1600)
+    assert rms_db.shape == (2, 2)
     rms = np.sqrt(np.mean((pcm[0, 1600:3200] / 32768.0) ** 2))
-    np.testing.assert_allclose(levels[0, 1], 20 * np.log10(rms), atol=0.05)
-    assert levels[1, 1] == -200
+    np.testing.assert_allclose(rms_db[0, 1], 20 * np.log10(rms), atol=0.05)
+    assert rms_db[1, 1] == -200
 
 
 def test_workers_import_no_tensorflow():

@@ -48,7 +48,7 @@ def test_one_byte_of_the_labels_is_noticed(tree):
     assert _code(root) != before
 
 
-def test_copies_and_stems_of_other_instruments_make_no_difference(tree, tmp_path):
+def test_copies_and_stems_of_no_class_make_no_difference(tree, tmp_path):
     root, suffix = tree
     without = _code(root)
     damaged = root / "train/Track00002/metadata.yaml"
@@ -94,7 +94,7 @@ def test_a_changed_tree_is_not_taken_for_the_prepared_one(tree, tmp_path):
     root, suffix = tree
 
     def again():
-        options = {"num_workers": 1, "progress": False, "records": False}
+        options = {"num_workers": 1, "progress": False}
         prepare.prepare("slakh2100", root, out=tmp_path / "out", **options)
 
     again()

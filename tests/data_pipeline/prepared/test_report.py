@@ -17,9 +17,7 @@ def test_damaged_stems_are_left_out_with_the_reason(tmp_path, caplog):
     flac, midi = stems / "stems/S00.flac", stems / "MIDI/S01.mid"
     flac.write_bytes(flac.read_bytes()[:3000])
     midi.write_bytes(midi.read_bytes()[:40])
-    report = prepare.prepare(
-        "slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False, records=False
-    )
+    report = prepare.prepare("slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False)
     reasons = {stem: reason for _, stem, reason in report.skipped}
     assert str(flac) in reasons["S00"]
     assert str(midi) in reasons["S01"]

@@ -16,7 +16,7 @@ from data_pipeline.reading.numpy_reader import numpy_batches
 from tests import ROOT
 from tests.tiny_slakh import make_tree, plan_config
 
-input_pipeline = pytest.importorskip("data_pipeline.reading.tf_reader")
+tf_reader = pytest.importorskip("data_pipeline.reading.tf_reader")
 NUM_BATCHES = 51
 
 _HALF = """
@@ -28,9 +28,9 @@ from tests.tiny_slakh import plan_config
 
 planner = Planner(Catalogue.load(sys.argv[1]), plan_config(augment_polarity=0.5))
 index = int(sys.argv[2])
-found = batches(planner, num_steps=51, process_index=index, process_count=2, num_threads=1 + index)
+half = batches(planner, num_steps=51, process_index=index, process_count=2, num_threads=1 + index)
 rows = [[[zlib.crc32(batch[name][i].tobytes()) for name in sorted(batch)]
-         for i in range(len(batch["gains"]))] for batch in found]
+         for i in range(len(batch["gains"]))] for batch in half]
 print(json.dumps(rows))
 """
 
@@ -42,7 +42,7 @@ def planner(tmp_path_factory):
     for corpus, count, seconds in (("slakh2100", 2, 4), ("minislakh", 1, 5)):
         stems = ("piano", "guitar", "bass", "piano")
         make_tree(root / corpus, {"train": count}, stems=stems, seconds=seconds)
-        prepare.prepare(corpus, root / corpus, out=root / "out", progress=False, records=False)
+        prepare.prepare(corpus, root / corpus, out=root / "out", progress=False)
     return Planner(Catalogue.load(root / "out"), plan_config(augment_polarity=0.5))
 
 
@@ -75,11 +75,11 @@ def test_all_batches_differ(expected):
 
 @pytest.mark.parametrize("num_threads", [1, 4])
 def test_one_and_four_threads(planner, expected, num_threads):
-    found = input_pipeline.batches(planner, num_steps=NUM_BATCHES, num_threads=num_threads)
-    assert _digests(found) == expected
+    batches = tf_reader.batches(planner, num_steps=NUM_BATCHES, num_threads=num_threads)
+    assert _digests(batches) == expected
 
 
-@pytest.mark.parametrize("batches", [input_pipeline.batches, numpy_batches])
+@pytest.mark.parametrize("batches", [tf_reader.batches, numpy_batches])
 def test_from_the_middle(planner, expected, batches):
     assert _digests(batches(planner, first_step=25, num_steps=26)) == expected[25:]
 
@@ -91,7 +91,7 @@ def test_two_processes_that_each_take_half(planner, expected):
         for i in range(2)
     ]
     halves = [json.loads(process.communicate(timeout=300)[0]) for process in running]
-    assert [one + other for one, other in zip(*halves, strict=True)] == expected
+    assert [first + second for first, second in zip(*halves, strict=True)] == expected
 
 
 def test_a_seed_of_its_own_for_every_run(planner, expected):

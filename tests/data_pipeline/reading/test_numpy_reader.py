@@ -21,7 +21,7 @@ from tests.tiny_slakh import make_tree
 def planner(tmp_path_factory):
     root = tmp_path_factory.mktemp("fetch")
     make_tree(root / "raw", {"train": 2}, stems=("piano", "bass"), seconds=4)
-    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False, records=False)
+    prepare.prepare("slakh2100", root / "raw", out=root / "out", progress=False)
     config = PlanConfig(("piano", "bass"), FrameGrid(), 16000, 6)
     return Planner(Catalogue.load(root / "out"), config)
 

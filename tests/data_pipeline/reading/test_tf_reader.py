@@ -24,7 +24,7 @@ INSTRUMENTS = ("piano", "guitar", "bass")
 def _prepared(root, corpora):
     for number, corpus in enumerate(corpora):
         make_tree(root / corpus, {"train": 2}, stems=INSTRUMENTS, seconds=3 + number)
-        prepare.prepare(corpus, root / corpus, out=root / "out", progress=False, records=False)
+        prepare.prepare(corpus, root / corpus, out=root / "out", progress=False)
     return Catalogue.load(root / "out")
 
 

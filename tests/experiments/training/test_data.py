@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import minislakh, prepare, reading
+from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import load_config
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
@@ -22,15 +23,13 @@ def root(tmp_path_factory):
     tree = minislakh.build(
         folder / "tree", num_songs=2, song_seconds=8.0, num_workers=1, progress=False
     )
-    prepare.prepare(
-        "minislakh", tree, out=folder / "out", num_workers=1, progress=False, records=False
-    )
+    prepare.prepare("minislakh", tree, out=folder / "out", num_workers=1, progress=False)
     return folder / "out"
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """Calls of build and prepare, which make only the file that says all is there."""
+    """Calls of build and prepare, which make only the file by which prepared data are known."""
     calls = []
 
     def build(out, *, num_songs):
@@ -39,9 +38,9 @@ def made(tmp_path, monkeypatch):
 
     def prepared(corpus, tree, *, out, sample_rate_hz):
         calls.append((corpus, tree.name, sample_rate_hz))
-        last_file = out / corpus / data.VERSION / data.SIDECAR
-        last_file.parent.mkdir(parents=True)
-        last_file.touch()
+        folder = out / corpus / VERSION
+        folder.mkdir(parents=True)
+        (folder / RECORDS_INFO).touch()
 
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(minislakh, "build", build, raising=False)
@@ -60,6 +59,18 @@ def test_the_embedded_data_are_made_once(made, tmp_path):
     assert made == [("build", data.MINISLAKH_SONGS), ("minislakh", "tree", 16000)]
     assert first.is_relative_to(tmp_path / "cache")
     assert first.name == "prepared"
+
+
+def test_those_of_an_earlier_version_are_used_as_they_are(made):
+    config = load_config("sets/set4.py")
+    prepared = data.data_root(config)
+    made.clear()
+    home = prepared / "minislakh"
+    (home / VERSION / RECORDS_INFO).unlink()
+    (home / VERSION).rename(home / FIRST_VERSION)
+    (home / FIRST_VERSION / TABLES).touch()
+    assert data.data_root(config) == prepared
+    assert made == []
 
 
 def test_another_size_has_another_folder(made):
