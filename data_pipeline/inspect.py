@@ -23,7 +23,7 @@ from data_pipeline.planning.excerpt_list import ExcerptList
 from data_pipeline.planning.flags import add_plan_flags, planner_of_flags
 from data_pipeline.planning.listed import ListedPlanner
 from data_pipeline.planning.planner import Planner
-from data_pipeline.reading.excerpt_picture import draw_excerpt
+from data_pipeline.reading.excerpt_picture import draw_excerpt, note_count
 from data_pipeline.reading.excerpts import read_excerpts
 
 _WITH_A_LIST = {"data", "excerpts", "index", "out", "debug"}  # flags that do not say which excerpts
@@ -79,9 +79,11 @@ def inspect(planner: Planner, index: int, out: str | os.PathLike) -> Excerpt:
 def describe(excerpt: Excerpt, instruments: tuple[str, ...]) -> str:
     """What the excerpt holds, a line per instrument."""
     lines = [excerpt.id]
-    for name, source, notes in zip(instruments, excerpt.sources, excerpt.notes, strict=True):
-        level = 10 * np.log10(max(float(np.mean(source**2)), 1e-12))
-        lines.append(f"  {name:<8} {level:6.1f} dB  {len(notes):4d} notes  {_range(notes)}")
+    rows = (instruments, excerpt.sources, excerpt.notes, excerpt.labelled)
+    for name, source, notes, labelled in zip(*rows, strict=True):
+        rms_db = 10 * np.log10(max(float(np.mean(source**2)), 1e-12))
+        count = note_count(notes, labelled)
+        lines.append(f"  {name:<8} {rms_db:6.1f} dB  {count:>10}  {_range(notes)}")
     return "\n".join(lines)
 
 

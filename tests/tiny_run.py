@@ -97,6 +97,7 @@ def write_run(workdir, config, *, steps=(3,)):
         "sources": sources,
         "gains": np.ones(sources.shape[:2], np.float32),
         "notes": np.zeros((*sources.shape[:2], 1, 3), np.int16),
+        "labelled": np.ones(sources.shape[:2], np.bool_),
     }
     state = jax.jit(lambda batch: init_state(task, jax.random.key(0), batch))(batch)
     decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))

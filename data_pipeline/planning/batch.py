@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int, Int16, Int64
+from jaxtyping import Bool, Float32, Int, Int16, Int64
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
@@ -90,6 +90,7 @@ class PlannedBatch:
         offsets: the same within its track.
         gains: linear.
         notes: (first frame, end frame, pitch), unused rows 0.
+        labelled: whether the notes of a source are known; if not it has none, although it sounds.
         catalogue: the prepared data.
         shifts: semitones by which each source is resampled; None for none.
     """
@@ -100,6 +101,7 @@ class PlannedBatch:
     offsets: Int64[np.ndarray, "b s"]
     gains: Float32[np.ndarray, "b s"]
     notes: Int16[np.ndarray, "b s m 3"]
+    labelled: Bool[np.ndarray, "b s"]
     catalogue: Catalogue = field(repr=False)
     shifts: Int64[np.ndarray, "b s"] | None = None
 
@@ -115,15 +117,27 @@ class PlannedBatch:
             if len(set(t.stem_tracks[stems])) == 1 and len(set(offsets)) == 1:
                 names.append(f"{tracks[0]}@{seconds[0]:.3f}[{','.join(ids)}]")
             else:
-                parts = zip(tracks, seconds, ids, strict=True)
-                names.append("+".join(f"{track}@{s:.3f}[{stem}]" for track, s, stem in parts))
+                sources = zip(tracks, seconds, ids, strict=True)
+                names.append("+".join(f"{track}@{s:.3f}[{stem}]" for track, s, stem in sources))
         return names
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """One excerpt for evaluation: sources with their gains, and exact notes cut to the window."""
+    """One excerpt for evaluation: sources with their gains, and exact notes cut to the window.
+
+    Args:
+        id: its name.
+        sources: the sources.
+        notes: those of each source.
+        labelled: whether the notes of each source are known; () for all of them.
+    """
 
     id: str
     sources: Float32[np.ndarray, "s n"]
     notes: tuple[Notes, ...]
+    labelled: tuple[bool, ...] = ()
+
+    def __post_init__(self):
+        if not self.labelled:
+            object.__setattr__(self, "labelled", (True,) * len(self.notes))

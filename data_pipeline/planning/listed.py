@@ -80,6 +80,7 @@ class ListedPlanner(Planner):
             offsets=offsets,
             gains=self._gains[chosen],
             notes=self._table.notes_of(stems, offsets, self._num_notes),
+            labelled=t.stem_is_labelled[stems],
             catalogue=self.catalogue,
         )
 

@@ -107,6 +107,7 @@ class Planner:
             offsets=offsets,
             gains=gains,
             notes=notes,
+            labelled=t.stem_is_labelled[stems],
             catalogue=self.catalogue,
             shifts=shifts,
         )

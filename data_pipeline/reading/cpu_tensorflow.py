@@ -1,4 +1,4 @@
-"""TensorFlow for reading and writing records, its only use here; import `tf` from this file.
+"""TensorFlow for tf.data, its only use here; import `tf` from this file.
 
 It is silent, and leaves all accelerators to JAX, whose memory it would reserve. Its tensors come
 from a pool: batches from malloc would be fresh pages of the system each time, and two threads that

@@ -70,6 +70,8 @@ def draw_excerpt(
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     colours = {name: INSTRUMENTS[name].colours[1] for name in instruments}
     notes = dict(zip(instruments, excerpt.notes, strict=True))
+    counts = [note_count(*pair) for pair in zip(excerpt.notes, excerpt.labelled, strict=True)]
+    counts = dict(zip(instruments, counts, strict=True))
     seconds = excerpt.sources.shape[-1] / sample_rate_hz
     figure.suptitle(title, color=INK, fontsize=17, fontweight="bold", x=0.01, ha="left")
     top = 1 - 0.12 / figure.get_figheight()  # beside the title, for which the layout makes room
@@ -80,7 +82,7 @@ def draw_excerpt(
     for name in instruments:
         if name not in drums:
             _boxes(whole, notes[name], colours[name])
-    _legend(whole, {f"{name} ({len(notes[name])} notes)": colours[name] for name in instruments})
+    _legend(whole, {f"{name} ({counts[name]})": colours[name] for name in instruments})
     if drums:
         strip = figure.add_subplot(grid[1, :], sharex=whole)
         for name in drums:
@@ -91,7 +93,7 @@ def draw_excerpt(
         column = slice(None) if alone else number % 2
         axes = figure.add_subplot(grid[2 + number // 2, column], sharex=whole)
         _spectrogram(axes, excerpt.sources[number], sample_rate_hz)
-        _heading(axes, name, f"{len(notes[name])} notes", colours[name])
+        _heading(axes, name, counts[name], colours[name])
         if name in drums:
             for onset in notes[name].onsets:
                 axes.axvline(onset, color=colours[name], linewidth=0.7, alpha=0.75)
@@ -103,15 +105,20 @@ def draw_excerpt(
         figure.savefig(temporary, dpi=110, facecolor=BACKGROUND, format=str(path).rsplit(".")[-1])
 
 
+def note_count(notes: Notes, labelled: bool) -> str:
+    """How many notes a source has, in words."""
+    return f"{len(notes)} notes" if labelled else "no labels"
+
+
 def log_spectrogram(
     waveform: Float[np.ndarray, " n"], sample_rate_hz: int
 ) -> tuple[Float[np.ndarray, "rows columns"], Float[np.ndarray, " rows"]]:
-    """Levels in dB, one column per 10 ms, centred, and the MIDI pitch of each row."""
+    """Magnitudes in dB, one column per 10 ms, centred, and the MIDI pitch of each row."""
     nyquist = 69 + 12 * np.log2(sample_rate_hz / 2 / 440)
     pitches = np.arange(LOWEST, min(HIGHEST, nyquist), 1 / BINS_PER_SEMITONE)
     hop = round(HOP_SECONDS * sample_rate_hz)
     num_columns = 1 + len(waveform) // hop
-    levels, weights = 0.0, _crossfade(pitches)
+    magnitude_db, weights = 0.0, _crossfade(pitches)
     for (length, _), weight in zip(WINDOWS, weights, strict=True):
         window = 2 * round(length * sample_rate_hz / 2)
         padded = np.pad(waveform, (window // 2, window // 2 + hop))
@@ -123,12 +130,13 @@ def log_spectrogram(
             pad_to=4 * window,
             mode="magnitude",
         )
-        wanted = 440 * 2 ** ((pitches - 69) / 12) / frequencies[1]
-        low = np.minimum(wanted.astype(int), len(spectrum) - 2)
-        part = (wanted - low)[:, None]
-        found = (1 - part) * spectrum[low, :num_columns] + part * spectrum[low + 1, :num_columns]
-        levels = levels + weight[:, None] * 20 * np.log10(found + 1e-7)
-    return levels, pitches
+        bins = 440 * 2 ** ((pitches - 69) / 12) / frequencies[1]
+        below = np.minimum(bins.astype(int), len(spectrum) - 2)
+        share = (bins - below)[:, None]  # of the bin above
+        rows = (1 - share) * spectrum[below, :num_columns]
+        rows = rows + share * spectrum[below + 1, :num_columns]
+        magnitude_db = magnitude_db + weight[:, None] * 20 * np.log10(rows + 1e-7)
+    return magnitude_db, pitches
 
 
 def _crossfade(pitches: Float[np.ndarray, " rows"]) -> list[Float[np.ndarray, " rows"]]:
@@ -136,17 +144,17 @@ def _crossfade(pitches: Float[np.ndarray, " rows"]) -> list[Float[np.ndarray, " 
     above = [np.ones_like(pitches)]
     above += [np.clip((pitches - border) / 12 + 0.5, 0, 1) for _, border in WINDOWS[:-1]]
     above.append(np.zeros_like(pitches))
-    return [one - following for one, following in itertools.pairwise(above)]
+    return [share - following for share, following in itertools.pairwise(above)]
 
 
 def _spectrogram(axes: Axes, waveform: np.ndarray, sample_rate_hz: int) -> None:
-    levels, pitches = log_spectrogram(np.asarray(waveform, np.float64), sample_rate_hz)
-    levels = levels + TILT_DB_PER_OCTAVE * (pitches - LOWEST)[:, None] / 12
-    top = levels.max()
+    magnitude_db, pitches = log_spectrogram(np.asarray(waveform, np.float64), sample_rate_hz)
+    magnitude_db = magnitude_db + TILT_DB_PER_OCTAVE * (pitches - LOWEST)[:, None] / 12
+    top = magnitude_db.max()
     half = 0.5 / BINS_PER_SEMITONE
     edge = HOP_SECONDS / 2
     axes.imshow(
-        levels,
+        magnitude_db,
         origin="lower",
         aspect="auto",
         cmap=SHADES,
@@ -155,7 +163,7 @@ def _spectrogram(axes: Axes, waveform: np.ndarray, sample_rate_hz: int) -> None:
         interpolation="bilinear",
         extent=(
             -edge,
-            levels.shape[1] * HOP_SECONDS - edge,
+            magnitude_db.shape[1] * HOP_SECONDS - edge,
             pitches[0] - half,
             pitches[-1] + half,
         ),

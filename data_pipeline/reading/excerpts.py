@@ -28,4 +28,5 @@ def read_excerpts(planner: Planner, count: int, *, first: int = 0) -> Iterator[E
                 planned.stems[0].tolist(), begin.tolist(), shifts[0].tolist(), strict=True
             )
         )
-        yield Excerpt(planned.ids[0], scale_sources(sources, planned.gains)[0], notes)
+        labelled = tuple(planned.labelled[0].tolist())
+        yield Excerpt(planned.ids[0], scale_sources(sources, planned.gains)[0], notes, labelled)

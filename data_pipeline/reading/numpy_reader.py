@@ -1,7 +1,6 @@
-"""The numpy fetcher: planned batches -> batches, without TensorFlow.
+"""The numpy reader: planned batches -> batches, without TensorFlow.
 
-Equal bit for bit to what input_pipeline yields; for machines without TensorFlow, benchmarks and
-tests.
+Equal bit for bit to what `tf_reader` yields; for machines without TensorFlow, benchmarks and tests.
 """
 
 import itertools
@@ -66,8 +65,11 @@ def numpy_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches of steps first_step, first_step + 1, ... as dicts of numpy arrays.
 
+    Each holds `sources` int16 [b s n], and as PlannedBatch says `gains` [b s], `notes` [b s m 3]
+    and `labelled` [b s].
+
     Args:
-        planner: what to fetch.
+        planner: what to read.
         first_step: the first batch.
         num_steps: how many batches; None: without end.
         process_index: which share of each batch.
@@ -85,7 +87,12 @@ def _batches(planner, first_step, num_steps, rows):
     for k in steps if num_steps is None else itertools.islice(steps, num_steps):
         planned = planner.batch(k, rows=rows)
         sources = read_sources(planned, pcm, planner.config.num_samples)
-        yield {"sources": sources, "gains": planned.gains, "notes": planned.notes}
+        yield {
+            "sources": sources,
+            "gains": planned.gains,
+            "notes": planned.notes,
+            "labelled": planned.labelled,
+        }
 
 
 def _read_shifted(

@@ -22,7 +22,9 @@ _PLAN_TYPES = {
     "starts": np.int64,
     "gains": np.float32,
     "notes": np.int16,
+    "labelled": np.bool_,
 }
+_HANDED_ON = ("gains", "notes", "labelled")
 # Steps that are planned at once: a plan is many small calls of numpy, however long their arrays.
 _STEPS_PER_PLAN = 8
 
@@ -36,9 +38,9 @@ def batches(
     process_count: int = 1,
     num_threads: int = 2,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of `fetch.numpy_batches`, with its arguments, read by `num_threads` threads.
+    """The batches of `numpy_batches`, with its arguments, read by `num_threads` threads.
 
-    Excerpts shifted by semitones are resampled in Python: with that option it is the numpy fetcher
+    Excerpts shifted by semitones are resampled in Python: with that option it is the numpy reader
     that reads, in one thread.
 
     Raises:
@@ -63,26 +65,27 @@ def _read_planned(
     if first is None:
         return
     shapes = {name: value.shape[1:] for name, value in first.items()}
-    least = 3 * num_threads
-    queue = _queue(least + _STEPS_PER_PLAN, shapes)
-    found = _dataset(queue, num_steps, _reader(planner, shapes["starts"]), num_threads)
-    found, waiting = found.as_numpy_iterator(), 0
+    min_waiting = 3 * num_threads
+    queue = _queue(min_waiting + _STEPS_PER_PLAN, shapes)
+    dataset = _dataset(queue, num_steps, _reader(planner, shapes["starts"]), num_threads)
+    read, waiting = dataset.as_numpy_iterator(), 0
     for plan in itertools.chain([first], plans):
         queue.enqueue_many(plan)
         waiting += len(plan["starts"])
-        while waiting > least:
+        while waiting > min_waiting:
             waiting -= 1
-            yield next(found)
-    yield from found
+            yield next(read)
+    yield from read
 
 
 def _plans(planner: Planner, rows: slice, steps: Iterator[int]) -> Iterator[dict[str, np.ndarray]]:
     """Plans of some steps at a time, as tensors [steps b ...]."""
-    while some := list(itertools.islice(steps, _STEPS_PER_PLAN)):
-        plan = planner.batches(some, rows=rows)
+    while steps_of_plan := list(itertools.islice(steps, _STEPS_PER_PLAN)):
+        plan = planner.batches(steps_of_plan, rows=rows)
         tensors = {name: getattr(plan, name).astype(kind) for name, kind in _PLAN_TYPES.items()}
         yield {
-            name: value.reshape(len(some), -1, *value.shape[1:]) for name, value in tensors.items()
+            name: value.reshape(len(steps_of_plan), -1, *value.shape[1:])
+            for name, value in tensors.items()
         }
 
 
@@ -114,24 +117,26 @@ def _dataset(
     @tf.autograph.experimental.do_not_convert
     def fetch(plan):
         sources = read(plan["corpora"], plan["starts"])
-        return {"sources": sources, "gains": plan["gains"], "notes": plan["notes"]}
+        return {"sources": sources} | {name: plan[name] for name in _HANDED_ON}
 
-    found = tf.data.Dataset.range(tf.int64.max if num_steps is None else num_steps)
-    found = found.map(tf.autograph.experimental.do_not_convert(lambda _: queue.dequeue()))
-    found = found.map(fetch, num_parallel_calls=num_threads, deterministic=True)
-    found = found.prefetch(num_threads)
+    dataset = tf.data.Dataset.range(tf.int64.max if num_steps is None else num_steps)
+    dataset = dataset.map(tf.autograph.experimental.do_not_convert(lambda _: queue.dequeue()))
+    dataset = dataset.map(fetch, num_parallel_calls=num_threads, deterministic=True)
+    dataset = dataset.prefetch(num_threads)
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
     options.threading.private_threadpool_size = num_threads
     options.threading.max_intra_op_parallelism = 1
-    return found.with_options(options)
+    return dataset.with_options(options)
 
 
 def _window(pcm: list[tf.Tensor], corpus: tf.Tensor, start: tf.Tensor, length: int) -> tf.Tensor:
     if len(pcm) == 1:
         return tf.slice(pcm[0], start, [length])
-    branches = [lambda one=one: tf.slice(one, start, [length]) for one in pcm]
+    branches = [
+        lambda of_corpus=of_corpus: tf.slice(of_corpus, start, [length]) for of_corpus in pcm
+    ]
     return tf.switch_case(corpus, branches)
 
 

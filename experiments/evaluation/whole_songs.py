@@ -26,7 +26,7 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
         usable_stems(catalogue, name, corpus, config.split)
         for name, corpus in zip(config.instruments, corpora, strict=True)
     ]
-    tracks = sorted(set.intersection(*(set(t.stem_tracks[found].tolist()) for found in stems)))
+    tracks = sorted(set.intersection(*(set(t.stem_tracks[of_slot].tolist()) for of_slot in stems)))
     if not tracks:
         raise ValueError(
             f"{config.split}: no song of {catalogue.root} has {', '.join(config.instruments)} "
@@ -36,11 +36,12 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
         length = int(t.track_num_samples[track])
         samples = pcm[int(t.track_corpora[track])]
         sources = np.zeros((len(stems), length), np.float32)
-        notes = []
-        for slot, found in enumerate(stems):
-            own = found[t.stem_tracks[found] == track].tolist()
+        notes, labelled = [], []
+        for slot, of_slot in enumerate(stems):
+            own = of_slot[t.stem_tracks[of_slot] == track].tolist()
             for stem in own:
                 start = int(t.stem_pcm_start[stem])
                 sources[slot] += samples[start : start + length] / PCM_SCALE
             notes.append(Notes.joined([catalogue.notes(stem) for stem in own]))
-        yield Excerpt(str(t.track_ids[track]), sources, tuple(notes))
+            labelled.append(bool(t.stem_is_labelled[own].all()))
+        yield Excerpt(str(t.track_ids[track]), sources, tuple(notes), tuple(labelled))

@@ -22,7 +22,7 @@ def catalogue(tmp_path_factory):
 
 
 def _check_equal(plan, other):
-    for name in ("stems", "corpora", "starts", "offsets", "gains", "notes"):
+    for name in ("stems", "corpora", "starts", "offsets", "gains", "notes", "labelled"):
         np.testing.assert_array_equal(getattr(plan, name), getattr(other, name))
 
 
@@ -156,6 +156,36 @@ def test_excerpts_for_evaluation(catalogue):
         drawn = rows[rows[:, 1] > 0]
         assert abs(len(notes) - len(drawn)) <= 1
         np.testing.assert_allclose(notes.onsets.max() * 62.5, drawn[:, 0].max(), atol=1)
+
+
+def test_slots_whose_class_has_no_notes(catalogue):
+    """As vocals: a class that is not transcribed, of stems without labels."""
+    t = catalogue.tables
+    guitar = np.flatnonzero(t.stem_instruments == "guitar")
+    without = np.isin(np.repeat(np.arange(len(t.stem_ids)), np.diff(t.note_start)), guitar)
+    counts = np.where(np.isin(np.arange(len(t.stem_ids)), guitar), 0, np.diff(t.note_start))
+    tables = dataclasses.replace(
+        t,
+        stem_instruments=np.where(t.stem_instruments == "guitar", "vocals", t.stem_instruments),
+        stem_is_labelled=t.stem_instruments != "guitar",
+        note_start=np.concatenate([[0], np.cumsum(counts)]),
+        onsets=t.onsets[~without],
+        offsets=t.offsets[~without],
+        pitches=t.pitches[~without],
+        velocities=t.velocities[~without],
+    )
+    catalogue = dataclasses.replace(catalogue, tables=tables)
+    for settings in ({}, {"augment_semitones": 2}):
+        planner = Planner(catalogue, plan_config(instruments=("piano", "vocals"), **settings))
+        planned = planner.batch(0)
+        assert not planned.notes[:, 1].any()
+        assert planned.notes[:, 0].any()
+        assert planned.labelled.tolist() == [[True, False]] * 8
+        (excerpt,) = read_excerpts(planner, 1)
+        assert (excerpt.labelled, len(excerpt.notes[1])) == ((True, False), 0)
+    alone = Planner(catalogue, plan_config(instruments=("vocals",)))
+    assert alone.num_notes == 32
+    assert not alone.batch(0).notes.any()
 
 
 def test_bad_configs(catalogue):

@@ -130,7 +130,7 @@ def test_a_machine_without_tfds_reads_the_file_or_says_what_to_do(folder):
     assert f"copy {TABLES}" in missing.stdout
     load_tables(folder)
     present = run()
-    assert present.stdout == "['gains', 'notes', 'sources']\n", present.stderr
+    assert present.stdout == "['gains', 'labelled', 'notes', 'sources']\n", present.stderr
 
 
 def test_a_fault_inside_the_reader_is_no_missing_package(folder, monkeypatch):

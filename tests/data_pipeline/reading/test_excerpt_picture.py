@@ -6,7 +6,7 @@ from matplotlib.image import imread
 
 from cerberus_jax.notes import Notes
 from data_pipeline.planning.batch import Excerpt
-from data_pipeline.reading.excerpt_picture import draw_excerpt, log_spectrogram
+from data_pipeline.reading.excerpt_picture import draw_excerpt, log_spectrogram, note_count
 
 RATE = 16000
 
@@ -15,19 +15,19 @@ RATE = 16000
 def test_a_tone_shows_at_its_pitch_and_time(pitch):
     time = np.arange(2 * RATE) / RATE
     wave = np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time) * ((time > 0.7) & (time < 1.5))
-    levels, pitches = log_spectrogram(wave, RATE)
-    assert levels.shape == (len(pitches), 201)
-    row, column = np.unravel_index(levels.argmax(), levels.shape)
+    magnitude_db, pitches = log_spectrogram(wave, RATE)
+    assert magnitude_db.shape == (len(pitches), 201)
+    row, column = np.unravel_index(magnitude_db.argmax(), magnitude_db.shape)
     assert abs(pitches[row] - pitch) <= 0.25
     assert 70 <= column <= 150
-    along = levels[row] > levels.max() - 6  # half the amplitude: both edges in the middle
+    along = magnitude_db[row] > magnitude_db.max() - 6  # half the amplitude: edges in the middle
     assert abs(np.flatnonzero(along)[0] - 70) <= 2
     assert abs(np.flatnonzero(along)[-1] - 150) <= 2
 
 
-def test_silence_and_short_waves_have_levels_too():
-    levels, _ = log_spectrogram(np.zeros(100), RATE)
-    assert np.isfinite(levels).all()
+def test_silence_and_short_waves_have_spectrograms_too():
+    magnitude_db, _ = log_spectrogram(np.zeros(100), RATE)
+    assert np.isfinite(magnitude_db).all()
 
 
 def test_pictures_of_all_kinds(tmp_path):
@@ -35,7 +35,8 @@ def test_pictures_of_all_kinds(tmp_path):
     notes = Notes(np.array([[0.1, 0.5], [0.5, 0.5]]), np.array([60, 36]), np.array([90, 20]))
     sources = rng.normal(size=(3, RATE)).astype(np.float32) * 0.1
     sources[1] = 0
-    excerpt = Excerpt("Track00001@0.000[S00]", sources, (notes, Notes.empty(), notes))
+    labelled = (True, False, True)
+    excerpt = Excerpt("Track00001@0.000[S00]", sources, (notes, Notes.empty(), notes), labelled)
     for number, drums in enumerate(((), ("drums",))):
         path = tmp_path / f"{number}.png"
         draw_excerpt(
@@ -50,6 +51,11 @@ def test_pictures_of_all_kinds(tmp_path):
         assert picture.shape[1] == 1760
         assert picture[..., :3].std() > 0.05
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["0.png", "1.png"]
+
+
+def test_the_count_of_notes_that_are_not_known_is_not_0():
+    assert note_count(Notes.empty(), True) == "0 notes"
+    assert note_count(Notes.empty(), False) == "no labels"
 
 
 def test_one_source_is_not_shown_twice_and_a_last_odd_one_takes_the_whole_row(tmp_path):

@@ -1,4 +1,4 @@
-"""The numpy fetcher: the planned PCM, shares of processes, the mixture as sum of its sources."""
+"""The numpy reader: the planned PCM, shares of processes, the mixture as sum of its sources."""
 
 import itertools
 
@@ -34,6 +34,7 @@ def test_batches_are_what_the_files_hold(planner):
         "sources": "int16",
         "gains": "float32",
         "notes": "int16",
+        "labelled": "bool",
     }
     for b, s in np.ndindex(6, 2):
         stem = planned.stems[b, s]
@@ -43,6 +44,7 @@ def test_batches_are_what_the_files_hold(planner):
         np.testing.assert_array_equal(batch["sources"][b, s], audio[start : start + 16000])
     np.testing.assert_array_equal(batch["gains"], planned.gains)
     np.testing.assert_array_equal(batch["notes"], planned.notes)
+    assert batch["labelled"].all() and batch["labelled"].shape == (6, 2)
 
 
 def test_mixture_is_exactly_the_sum_of_the_sources(planner):

@@ -1,5 +1,6 @@
 """tf.data and numpy give the same bytes from any step, with any threads and processes."""
 
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from data_pipeline.reading.numpy_reader import numpy_batches
 from tests import ROOT
 from tests.tiny_slakh import make_tree
 
-input_pipeline = pytest.importorskip("data_pipeline.reading.tf_reader")
+tf_reader = pytest.importorskip("data_pipeline.reading.tf_reader")
 INSTRUMENTS = ("piano", "guitar", "bass")
 
 
@@ -30,44 +31,56 @@ def _prepared(root, corpora):
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory):
+    """Of two tracks, the first of which has a guitar without labels."""
     catalogue = _prepared(tmp_path_factory.mktemp("one"), ["slakh2100"])
+    is_labelled = np.array([True, False, True, True, True, True])
+    tables = dataclasses.replace(catalogue.tables, stem_is_labelled=is_labelled)
+    catalogue = dataclasses.replace(catalogue, tables=tables)
     return Planner(catalogue, PlanConfig(INSTRUMENTS, FrameGrid(), 12800, 4))
 
 
-def _same(ones, others, count):
-    for one, other in itertools.zip_longest(
-        itertools.islice(ones, count), itertools.islice(others, count)
+def _same(batches, expected, count):
+    for batch, twin in itertools.zip_longest(
+        itertools.islice(batches, count), itertools.islice(expected, count)
     ):
-        assert set(one) == set(other) == {"sources", "gains", "notes"}
-        for name in one:
-            assert one[name].dtype == other[name].dtype
-            np.testing.assert_array_equal(one[name], other[name])
+        assert set(batch) == set(twin) == {"sources", "gains", "notes", "labelled"}
+        for name in batch:
+            assert batch[name].dtype == twin[name].dtype
+            np.testing.assert_array_equal(batch[name], twin[name])
 
 
 def test_equal_to_numpy(planner):
-    _same(input_pipeline.batches(planner, num_steps=51), numpy_batches(planner, num_steps=51), 60)
+    _same(tf_reader.batches(planner, num_steps=51), numpy_batches(planner, num_steps=51), 60)
+
+
+def test_batches_say_which_sources_have_labels(planner):
+    for k, batch in enumerate(tf_reader.batches(planner, num_steps=3)):
+        expected = planner.batch(k).stems != 1  # the guitar without labels is stem 1
+        np.testing.assert_array_equal(batch["labelled"], expected)
+        assert 0 < expected[:, 1].sum() < 4
+        assert expected[:, [0, 2]].all()
 
 
 def test_start_in_the_middle(planner):
-    whole = itertools.islice(input_pipeline.batches(planner), 25, 50)
-    _same(input_pipeline.batches(planner, first_step=25), whole, 25)
+    whole = itertools.islice(tf_reader.batches(planner), 25, 50)
+    _same(tf_reader.batches(planner, first_step=25), whole, 25)
 
 
 def test_any_number_of_threads(planner):
-    one = input_pipeline.batches(planner, num_threads=1)
-    _same(one, input_pipeline.batches(planner, num_threads=4), 50)
+    batches = tf_reader.batches(planner, num_threads=1)
+    _same(batches, tf_reader.batches(planner, num_threads=4), 50)
     with pytest.raises(ValueError, match="num_threads must be positive"):
-        input_pipeline.batches(planner, num_threads=0)
+        tf_reader.batches(planner, num_threads=0)
 
 
 def test_two_processes_take_half_each(planner):
     halves = [
-        input_pipeline.batches(planner, process_index=i, process_count=2, num_threads=1)
+        tf_reader.batches(planner, process_index=i, process_count=2, num_threads=1)
         for i in range(2)
     ]
     joined = (
-        {name: np.concatenate([one[name], other[name]]) for name in one}
-        for one, other in zip(*halves, strict=False)
+        {name: np.concatenate([first[name], second[name]]) for name in first}
+        for first, second in zip(*halves, strict=False)
     )
     _same(joined, numpy_batches(planner), 50)
 
@@ -76,7 +89,7 @@ def test_several_corpora(tmp_path):
     catalogue = _prepared(tmp_path, ["slakh2100", "minislakh"])
     planner = Planner(catalogue, PlanConfig(INSTRUMENTS, FrameGrid(), 12800, 8))
     assert set(planner.batch(0).corpora.ravel().tolist()) == {0, 1}
-    _same(input_pipeline.batches(planner), numpy_batches(planner), 51)
+    _same(tf_reader.batches(planner), numpy_batches(planner), 51)
 
 
 _SPARSE = """
