@@ -31,7 +31,7 @@ from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.prepared.convert import Job, convert_all, read_converted
 from data_pipeline.prepared.fingerprint import fingerprint_of
 from data_pipeline.prepared.layout import FIRST_VERSION, REPORT, VERSION, prepared_folder
-from data_pipeline.prepared.pack import need_records_writer, pack
+from data_pipeline.prepared.pack import check_records_can_be_written, pack
 from data_pipeline.prepared.report import Report, make_report
 
 SAMPLE_RATE_HZ = 16000
@@ -70,7 +70,7 @@ def prepare(
         FileNotFoundError: if `root` is no folder.
         ValueError: if the corpus, an option or an instrument is unknown, the corpus holds no usable
             track, OUT/<corpus> was prepared from something else, OUT holds another rate, or TFDS
-            is not installed.
+            is not installed or refuses the names of the splits.
         OSError: if the disk is too full, or another process is preparing OUT/<corpus>.
     """
     if sample_rate_hz < MIN_SAMPLE_RATE_HZ:
@@ -95,7 +95,7 @@ def prepare(
     _check_rates(Path(out), sample_rate_hz)
     if report := _finished(home, root, fingerprint):
         return report
-    need_records_writer()
+    check_records_can_be_written({track.split for track in tracks})
     part = home / f"part-{fingerprint}"
     size = bytes_needed(tracks, part, sample_rate_hz=sample_rate_hz)
     need_space(home, size, f"preparing {corpus}")

@@ -2,8 +2,9 @@
 
 import importlib.util
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data_pipeline.io.files import flush
@@ -12,13 +13,21 @@ from data_pipeline.prepared.layout import ALIGNED_SAMPLES, PCM, REPORT, VERSION
 from data_pipeline.prepared.tables import Tables
 from data_pipeline.prepared.tables_cache import load_tables
 
+_SPLIT_NAME = re.compile(r"(?!all$)[\w-]+")  # what TFDS reads as the name of a split
 
-def need_records_writer() -> None:
-    """Meet a missing package before hours are spent on what it should write.
+
+def check_records_can_be_written(splits: Iterable[str]) -> None:
+    """Meet what TFDS would refuse before hours are spent on what it should write.
 
     Raises:
-        ValueError: if TFDS cannot write records here.
+        ValueError: if TFDS is not installed, or cannot read splits of these names.
     """
+    for split in splits:
+        if not _SPLIT_NAME.fullmatch(split):
+            raise ValueError(
+                f"{split!r} cannot be the name of a split: letters, digits, _ and - are allowed, "
+                "and 'all' is reserved; rename that folder"
+            )
     for name in ("tensorflow_datasets", "array_record"):
         if importlib.util.find_spec(name) is None:
             raise ValueError(

@@ -178,7 +178,9 @@ def _embedded_root(num_songs: int, sample_rate_hz: int) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not prepared_folder(home):
             from data_pipeline import minislakh, prepare
+            from data_pipeline.prepared.pack import check_records_can_be_written
 
+            check_records_can_be_written(())
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
             tree = minislakh.build(folder / "tree", num_songs=num_songs)
             prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)

@@ -1,5 +1,6 @@
 """Packing: PCM in the order of the tables, leftovers of an interrupted run removed."""
 
+import re
 import sys
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from data_pipeline.corpora import slakh
 from data_pipeline.prepared import convert
 from data_pipeline.prepared.layout import ALIGNED_SAMPLES, PCM, REPORT, TABLES, VERSION
-from data_pipeline.prepared.pack import need_records_writer, pack, tables_of
+from data_pipeline.prepared.pack import check_records_can_be_written, pack, tables_of
 from data_pipeline.prepared.tables_cache import load_tables
+from tests.tiny_run import prepare_data
 from tests.tiny_slakh import make_tree
 
 
@@ -56,7 +58,22 @@ def test_a_track_without_stems_is_no_track(tmp_path):
 
 
 def test_the_package_that_writes_the_records_is_missed_at_once(monkeypatch):
-    need_records_writer()
+    check_records_can_be_written({"train"})
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)  # as if it were not installed
     with pytest.raises(ValueError, match=r"(?s)tensorflow_datasets.*pip install"):
-        need_records_writer()
+        check_records_can_be_written({"train"})
+
+
+@pytest.mark.parametrize("split", ["train", "test_unseen", "a-b", "2018", "allegro"])
+def test_splits_of_these_names_can_be_read(tmp_path, split):
+    check_records_can_be_written([split])
+    prepare_data(tmp_path, splits=(split,))
+    assert set(load_tables(tmp_path / "tiny" / VERSION).track_splits.tolist()) == {split}
+
+
+@pytest.mark.parametrize("split", ["all", "my split", "train+x", "a.b", "train[:1]", ""])
+def test_splits_of_names_that_tfds_cannot_read_are_refused_at_once(split):
+    with pytest.raises(
+        ValueError, match=f"^{re.escape(repr(split))} cannot be the name of a split"
+    ):
+        check_records_can_be_written(["train", split])
