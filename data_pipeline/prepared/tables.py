@@ -117,6 +117,8 @@ class Tables:
                 "the corpora of one directory must share one sample rate, got (sample_rate_hz, "
                 f"rms_hop) {rates}; prepare them anew at one rate, or into a directory each"
             )
+        if len(tables) == 1:
+            return tables[0]
         result = {"sample_rate_hz": rates[0][0], "rms_hop": rates[0][1]}
         for field in fields(cls)[2:]:
             arrays = [getattr(of_corpus, field.name) for of_corpus in tables]

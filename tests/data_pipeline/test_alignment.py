@@ -34,7 +34,7 @@ def test_genuine_audio_sounds_where_its_notes_are(samples, tmp_path):
 
 def _octave_energies(audio, notes):
     """Median energy at half the labelled frequency and at it, over long notes."""
-    found = []
+    energies = []
     for (onset, offset), pitch in zip(notes.intervals, notes.pitches, strict=True):
         piece = audio[int(onset * 16000) : int(offset * 16000)]
         if len(piece) < 4000:
@@ -42,5 +42,5 @@ def _octave_energies(audio, notes):
         hz = 440 * 2 ** ((int(pitch) - 69) / 12)
         phase = 2j * np.pi * np.arange(len(piece)) / 16000
         window = np.hanning(len(piece))
-        found.append([abs(np.sum(window * piece * np.exp(phase * f))) for f in (hz / 2, hz)])
-    return np.median(np.array(found), axis=0)
+        energies.append([abs(np.sum(window * piece * np.exp(phase * f))) for f in (hz / 2, hz)])
+    return np.median(np.array(energies), axis=0)

@@ -69,25 +69,28 @@ def test_a_listed_planner_gives_batches_too(planner, file):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda found: found.update(version=9), "not a list of excerpts"),
-        (lambda found: found.pop("split"), "not a list of excerpts"),
-        (lambda found: found["excerpts"][2].pop(), "excerpt 2 has 2 sources for 3 instruments"),
-        (lambda found: found["excerpts"][2][0].update(start="0"), "start must be int, got '0'"),
-        (lambda found: found["excerpts"][2][0].update(start=9**9), "excerpt 2 lies outside"),
-        (lambda found: found["excerpts"][2][0].update(stem="S77"), r"excerpt 2 needs .* S77"),
-        (lambda found: found["excerpts"][2][1].update(rms_db=-9.0), "made from other data"),
-        (lambda found: found["excerpts"][2][1].update(num_notes=77), "made from other data"),
-        (lambda found: found["excerpts"][2][1].update(gain=float("inf")), "gain must be finite"),
-        (lambda found: found["instruments"].reverse(), r"excerpt 0 has .* says"),
-        (lambda found: found.update(num_samples="1"), "num_samples must be a positive whole"),
-        (lambda found: found.update(excerpts=[]), "it has no excerpts"),
-        (lambda found: found.update(sample_rate_hz=8000), "at 8000 Hz, used at 16000 Hz"),
+        (lambda content: content.update(version=9), "not a list of excerpts"),
+        (lambda content: content.pop("split"), "not a list of excerpts"),
+        (lambda content: content["excerpts"][2].pop(), "excerpt 2 has 2 sources for 3 instruments"),
+        (lambda content: content["excerpts"][2][0].update(start="0"), "start must be int, got '0'"),
+        (lambda content: content["excerpts"][2][0].update(start=9**9), "excerpt 2 lies outside"),
+        (lambda content: content["excerpts"][2][0].update(stem="S77"), r"excerpt 2 needs .* S77"),
+        (lambda content: content["excerpts"][2][1].update(rms_db=-9.0), "made from other data"),
+        (lambda content: content["excerpts"][2][1].update(num_notes=77), "made from other data"),
+        (
+            lambda content: content["excerpts"][2][1].update(gain=float("inf")),
+            "gain must be finite",
+        ),
+        (lambda content: content["instruments"].reverse(), r"excerpt 0 has .* says"),
+        (lambda content: content.update(num_samples="1"), "num_samples must be a positive whole"),
+        (lambda content: content.update(excerpts=[]), "it has no excerpts"),
+        (lambda content: content.update(sample_rate_hz=8000), "at 8000 Hz, used at 16000 Hz"),
     ],
 )
 def test_lists_that_do_not_fit(planner, file, change, message):
-    found = json.loads(file.read_text())
-    change(found)
-    file.write_text(json.dumps(found))
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         ListedPlanner(planner.catalogue, ExcerptList.load(file), GRID, name=str(file))
 
@@ -129,9 +132,9 @@ def test_the_config_names_a_list(tmp_path):
         assert excerpt.notes == read.notes
     with pytest.raises(ValueError, match="holds excerpts of the split 'test', not of 'validation'"):
         data.test_excerpts(config, "validation")
-    other = tiny_config(root, **{"evaluation.excerpts": str(path), "instruments": "piano"})
+    piano = tiny_config(root, **{"evaluation.excerpts": str(path), "instruments": "piano"})
     with pytest.raises(ValueError, match=r"list of excerpts of piano, drums; .* instruments piano"):
-        data.test_excerpts(other, "test")
+        data.test_excerpts(piano, "test")
 
 
 def test_command_line(catalogue, tmp_path):

@@ -20,13 +20,13 @@ def catalogues(tmp_path_factory):
     """The same songs, with the bass labels where it sounds and where Slakh has them."""
     root = tmp_path_factory.mktemp("listed")
     make_tree(root / "raw", {"validation": 2}, stems=INSTRUMENTS, seconds=4)
-    found = []
+    prepared = []
     for corrected in (True, False):
         out = root / f"corrected {corrected}"
         options = {"bass_octave_correction": corrected, "num_workers": 1}
         prepare.prepare("slakh2100", root / "raw", out=out, progress=False, **options)
-        found.append(Catalogue.load(out))
-    return found
+        prepared.append(Catalogue.load(out))
+    return prepared
 
 
 @pytest.fixture
@@ -38,16 +38,16 @@ def file(catalogues, tmp_path):
 
 def test_other_labels_are_noticed(catalogues, file):
     corrected, as_published = catalogues
-    found = ExcerptList.load(file)
-    assert len(ListedPlanner(corrected, found, GRID)) == 4
+    excerpt_list = ExcerptList.load(file)
+    assert len(ListedPlanner(corrected, excerpt_list, GRID)) == 4
     with pytest.raises(ValueError, match=r"L: excerpt 0 was made from other labels .*octave_corr"):
-        ListedPlanner(as_published, found, GRID, name="L")
+        ListedPlanner(as_published, excerpt_list, GRID, name="L")
 
 
 def test_mean_pitches_are_those_of_the_excerpts(catalogues, file):
-    found = ExcerptList.load(file)
-    excerpts = list(read_excerpts(ListedPlanner(catalogues[0], found, GRID), 4))
-    for row, excerpt in zip(found.excerpts, excerpts, strict=True):
+    excerpt_list = ExcerptList.load(file)
+    excerpts = list(read_excerpts(ListedPlanner(catalogues[0], excerpt_list, GRID), 4))
+    for row, excerpt in zip(excerpt_list.excerpts, excerpts, strict=True):
         for source, notes in zip(row, excerpt.notes, strict=True):
             pitches = notes.pitches.tolist()
             assert source.mean_pitch == pytest.approx(sum(pitches) / len(pitches), abs=0.006)

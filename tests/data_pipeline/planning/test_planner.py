@@ -21,9 +21,9 @@ def catalogue(tmp_path_factory):
     return tiny_catalogue(tmp_path_factory.mktemp("plan"))
 
 
-def _check_equal(plan, other):
+def _check_equal(plan, expected):
     for name in ("stems", "corpora", "starts", "offsets", "gains", "notes", "labelled"):
-        np.testing.assert_array_equal(getattr(plan, name), getattr(other, name))
+        np.testing.assert_array_equal(getattr(plan, name), getattr(expected, name))
 
 
 def test_a_batch_depends_on_nothing_but_the_config_and_k(catalogue):
@@ -56,7 +56,7 @@ def test_step_seed_and_split_change_it(catalogue):
         Planner(catalogue, plan_config(seed=1)).batch(0).starts,
         Planner(catalogue, plan_config(split="validation")).batch(0).offsets,
     ]
-    assert all(not np.array_equal(base.batch(0).starts, other) for other in others)
+    assert all(not np.array_equal(base.batch(0).starts, starts) for starts in others)
     with pytest.raises(ValueError, match="k must not be negative"):
         base.batch(-1)
 

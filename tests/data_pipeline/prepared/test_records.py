@@ -36,9 +36,9 @@ def converted(raw):
     for track in slakh.scan(raw, splits="folders"):
         files.append(raw.parent / f"{track.split}-{track.id}.npz")
         convert(Job(track, files[-1], 16000))
-    found = [read_converted(path) for path in files]
-    found[0]["meta"]["stems"][1]["labelled"] = False
-    return found
+    tracks = [read_converted(path) for path in files]
+    tracks[0]["meta"]["stems"][1]["labelled"] = False
+    return tracks
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +126,16 @@ def test_preparing_uses_neither_tensorflow_nor_a_network(raw, tmp_path):
 
 def test_the_bytes_depend_on_the_content_alone(raw, tmp_path):
     """Not on the process: protocol buffers order the fields of a record by chance."""
-    for out in ("one", "two"):
+    for out in ("first", "second"):
         command = [sys.executable, "-m", "data_pipeline.prepare", "--corpus=babyslakh"]
         command += [f"--root={raw}", f"--out={tmp_path / out}", "--num_workers=1"]
         subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    names = sorted(path.name for path in (tmp_path / "one/babyslakh" / VERSION).iterdir())
+    names = sorted(path.name for path in (tmp_path / "first/babyslakh" / VERSION).iterdir())
     assert len(names) == 7
     for name in names:
-        first, second = (tmp_path / out / "babyslakh" / VERSION / name for out in ("one", "two"))
+        first, second = (
+            tmp_path / out / "babyslakh" / VERSION / name for out in ("first", "second")
+        )
         assert first.read_bytes() == second.read_bytes(), name
 
 

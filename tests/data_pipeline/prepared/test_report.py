@@ -23,8 +23,8 @@ def test_damaged_stems_are_left_out_with_the_reason(tmp_path, caplog):
     assert str(midi) in reasons["S01"]
     assert str(flac) in caplog.text
     assert str(flac) in report.text()
-    found = Catalogue.load(tmp_path / "out").tables.stem_instruments.tolist()
-    assert found == ["bass", "drums", "strings"]
+    instruments = Catalogue.load(tmp_path / "out").tables.stem_instruments.tolist()
+    assert instruments == ["bass", "drums", "strings"]
 
 
 def _converted(stems, **kwargs):

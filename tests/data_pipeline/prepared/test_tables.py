@@ -76,6 +76,6 @@ def test_joined_tables_point_where_they_should(tables):
 
 
 def test_corpora_of_different_rates_cannot_be_joined(tables):
-    other = dataclasses.replace(tables, sample_rate_hz=8000)
+    slower = dataclasses.replace(tables, sample_rate_hz=8000)
     with pytest.raises(ValueError, match="share one sample rate"):
-        Tables.joined([tables, other])
+        Tables.joined([tables, slower])

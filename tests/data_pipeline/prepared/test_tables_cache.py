@@ -38,9 +38,9 @@ def readings(monkeypatch):
 
 def _check_equal(tables, expected):
     for name, value in vars(expected).items():
-        found = getattr(tables, name)
-        np.testing.assert_array_equal(found, value)
-        assert np.asarray(found).dtype == np.asarray(value).dtype
+        array = getattr(tables, name)
+        np.testing.assert_array_equal(array, value)
+        assert np.asarray(array).dtype == np.asarray(value).dtype
 
 
 def test_the_records_are_read_once(folder, readings):

@@ -95,7 +95,7 @@ def test_two_processes_that_each_take_half(planner, expected):
 
 
 def test_a_seed_of_its_own_for_every_run(planner, expected):
-    other = Planner(planner.catalogue, plan_config(augment_polarity=0.5, seed=1))
-    (batch,) = numpy_batches(other, num_steps=1)
+    reseeded = Planner(planner.catalogue, plan_config(augment_polarity=0.5, seed=1))
+    (batch,) = numpy_batches(reseeded, num_steps=1)
     assert _digests([batch]) != expected[:1]
     assert np.isfinite(batch["gains"]).all()

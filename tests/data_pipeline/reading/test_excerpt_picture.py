@@ -43,7 +43,7 @@ def test_pictures_of_all_kinds(tmp_path):
             excerpt,
             ("piano", "pipe", "drums"),
             path=path,
-            title="one",
+            title="a picture",
             sample_rate_hz=RATE,
             drums=drums,
         )
@@ -66,7 +66,7 @@ def test_one_source_is_not_shown_twice_and_a_last_odd_one_takes_the_whole_row(tm
         excerpt = Excerpt("x", np.stack([wave] * count), (notes,) * count)
         names = ("piano", "guitar", "bass")[:count]
         path = tmp_path / f"{count}.png"
-        draw_excerpt(excerpt, names, path=path, title="one", sample_rate_hz=RATE)
+        draw_excerpt(excerpt, names, path=path, title="a picture", sample_rate_hz=RATE)
         picture = imread(path)[..., :3]
         heights[count] = len(picture)
         dark = np.abs(picture - picture[-1, 0]).max(-1) < 0.02
