@@ -101,7 +101,8 @@ def reference_outputs(magnitude, state, layout):
     else:
         names = ("layers.recurrent_stack.rnn", "layers.embedding.linear", "layers.mask.linear")
         norm = "layers.normalization.batch_norm."
-        decibels = 20 * np.log10(np.maximum(magnitude, 1e-4))
+        amplitude = magnitude / np.hanning(GRID.window + 1).sum()  # as scipy.signal.stft scales
+        decibels = 20 * np.log10(np.maximum(amplitude, 1e-4))
         x = (decibels - state[norm + "running_mean"]) / np.sqrt(state[norm + "running_var"] + 1e-5)
         x = x * state[norm + "weight"] + state[norm + "bias"]
     features = reference_lstm(x, state, names[0])
