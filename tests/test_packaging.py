@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -66,6 +67,17 @@ def test_one_version():
     assert PROJECT["dynamic"] == ["version"]
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", cerberus_jax.__version__)
     assert cerberus_jax.__version__ in version_text() and "jax 0." in version_text()
+
+
+def test_the_citation_is_that_of_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == PROJECT["license"]
+    assert citation["authors"] == PROJECT["authors"]
+    paper = citation["preferred-citation"]
+    readme = (ROOT / "README.md").read_text()
+    assert paper["title"] in readme and paper["identifiers"][0]["value"] in readme
+    authors = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    assert " and ".join(authors) in readme
 
 
 def test_type_checkers_see_the_names_that_are_resolved_late():
