@@ -203,7 +203,7 @@ def test_nothing_is_left_to_do():
 def test_no_path_of_one_machine_is_written_down():
     folders = "|".join(["work", "home", "root", "Users", "tmp", "mnt", "opt"])
     texts = ["Makefile", "requirements.txt", "constraints.txt", "pyproject.toml", ".gitignore"]
-    texts = [ROOT / name for name in [*texts, ".ci/run", "README.md", "BENCHMARKS.md"]]
+    texts = [ROOT / name for name in [*texts, ".ci/run", "CITATION.cff", *ROOT.glob("*.md")]]
     fail_on(lines_matching(rf"(?<![\w.}}])/(?:{folders})/", [*TREES, *texts]))
 
 
