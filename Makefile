@@ -62,5 +62,5 @@ venv-path:
 	@echo $(VENV)
 
 clean:
-	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis build dist *.egg-info $(DEMO)
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis dist $(DEMO)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
