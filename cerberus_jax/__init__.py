@@ -11,7 +11,6 @@ __version__ = "0.1.0"  # pyproject.toml reads it here
 
 # The public names of each module. Type checkers read the imports below; a test holds them equal.
 _PUBLIC = {
-    "clip_losses": ("HeadOptions",),
     "decoding": ("DecodingConfig",),
     "frames": ("FrameGrid",),
     "inference": ("Prediction", "Predictor"),
@@ -21,13 +20,12 @@ _PUBLIC = {
     "model": ("Cerberus", "CerberusOutput"),
     "notes": ("Notes",),
     "steps": ("Task", "eval_step", "init_state", "train_step"),
-    "targets": ("Targets", "bin_weights", "make_targets"),
+    "targets": ("Mixture", "bin_weights", "make_targets"),
     "torch_weights": ("from_torch",),
     "train_state": ("OptimizerConfig", "TrainState"),
 }
 
 if TYPE_CHECKING:
-    from cerberus_jax.clip_losses import HeadOptions as HeadOptions
     from cerberus_jax.decoding import DecodingConfig as DecodingConfig
     from cerberus_jax.frames import FrameGrid as FrameGrid
     from cerberus_jax.inference import Prediction as Prediction
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from cerberus_jax.steps import eval_step as eval_step
     from cerberus_jax.steps import init_state as init_state
     from cerberus_jax.steps import train_step as train_step
-    from cerberus_jax.targets import Targets as Targets
+    from cerberus_jax.targets import Mixture as Mixture
     from cerberus_jax.targets import bin_weights as bin_weights
     from cerberus_jax.targets import make_targets as make_targets
     from cerberus_jax.torch_weights import from_torch as from_torch
