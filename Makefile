@@ -34,11 +34,13 @@ test: venv
 	$(RUN) -m ruff format --check .
 	$(RUN) -m pytest -n $(NUM_WORKERS) --dist=loadfile --timeout=600 $(PYTEST_ARGS) $(TESTS)
 
-# The stamp holds the Python version and the hash of both requirement files, and is written last: a changed file or an
-# interrupted installation starts from an empty environment.
+# The stamp holds the Python version and the hash of the files that say what to install, and is written last: a changed
+# file or an interrupted installation starts from an empty environment. The project itself is installed in place, for its
+# console commands and for scripts that lie elsewhere.
 venv:
 	@key=$$("$(PYTHON)" -c 'import hashlib, pathlib, sys; \
-	    files = [pathlib.Path(name).read_bytes() for name in ("requirements.txt", "constraints.txt")]; \
+	    names = ("requirements.txt", "constraints.txt", "pyproject.toml"); \
+	    files = [pathlib.Path(name).read_bytes() for name in names]; \
 	    print("python-%d.%d" % sys.version_info[:2], hashlib.sha256(b"".join(files)).hexdigest()); \
 	    sys.exit(3 * (sys.version_info < (3, 11)))'); status=$$?; \
 	if [ $$status -eq 3 ]; then \
@@ -52,6 +54,7 @@ venv:
 	    "$(PYTHON)" -m venv --clear $(VENV) && \
 	    $(PIP) -r requirements.txt && \
 	    $(PIP) --no-deps tinysoundfont && \
+	    $(PIP) --no-deps --editable . && \
 	    echo "$$key" > $(STAMP); \
 	fi
 
@@ -59,5 +62,5 @@ venv-path:
 	@echo $(VENV)
 
 clean:
-	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis $(DEMO)
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis dist $(DEMO)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

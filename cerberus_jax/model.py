@@ -83,7 +83,8 @@ class Cerberus(nn.Module):
         mask_activation: the kind of mask (`masks.MASK_KINDS`); 'softmax' masks sum to one.
         heads: losses whose heads exist.
         input_scaling: 'excerpt_db' (relative_db), 'excerpt_db_affine' (the same, then scale and
-            shift per bin), 'db_affine' (absolute dB above -80, then scale and shift), 'linear'.
+            shift per bin), 'db_affine' (dB above -80 of magnitudes over the window's sum, then
+            scale and shift), 'linear'.
         precision: of the products, 'float32' (the type of the parameters) or 'bfloat16'.
         recurrence: how the trunk's loop is computed (`lstm.BACKENDS`); 'auto' goes by the backend.
         mesh: devices the examples are sharded over when it trains on several, else None.
@@ -190,7 +191,8 @@ class Cerberus(nn.Module):
         if self.input_scaling == "linear":
             return magnitude
         if self.input_scaling == "db_affine":
-            return self.input_affine(20 * jnp.log10(jnp.maximum(magnitude, 1e-4)))
+            amplitude = magnitude * (2 / self.grid.window)  # over the sum of the window, as SciPy
+            return self.input_affine(20 * jnp.log10(jnp.maximum(amplitude, 1e-4)))
         scaled = relative_db(magnitude, db_reference)
         return self.input_affine(scaled) if self.input_scaling.endswith("affine") else scaled
 

@@ -20,6 +20,7 @@ from data_pipeline.io.midi import read_midi
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.freed_memory import return_large_blocks
+from experiments.songs import sound
 from experiments.songs.files import SongOptions, output_folders, write_song
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument
 from experiments.songs.page import describe
@@ -89,6 +90,8 @@ def separate(
                 f"Stems without {MIDI_FILE} and {NOTES_FILE}: this network does not transcribe, it "
                 "was trained with loss.transcription = 0"
             )
+        elif options.page and not sound.can_play():
+            progress.say(f"Pages without the sound of the notes; to add it: {sound.INSTALL}")
         for number, (song, folder) in enumerate(folders.items(), 1):
             progress.say(f"[{number}/{len(folders)}] {song}")
             started = time.monotonic()

@@ -8,7 +8,6 @@ import collections
 import itertools
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -18,8 +17,6 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cerberus_jax import checkpoint, parallel
-from cerberus_jax.architecture import metadata_of
-from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.heads import HEADS
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import any_process, check_same
@@ -28,7 +25,7 @@ from experiments.config.loading import heads_of
 from experiments.runtime.graceful_stop import GracefulStop
 from experiments.training.metric_log import log_of_process
 from experiments.training.prefetch import Prefetch
-from experiments.training.task import task_of
+from experiments.training.task import task_of, untuned_metadata
 
 LONG_RUN_SECONDS = 3600
 # Steps handed to the devices before the loop waits for the oldest. While it waits, the next two are
@@ -109,9 +106,7 @@ class _Loop:
         weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
         self.weights = jax.device_put(weights, parallel.replicated(mesh))
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
-        decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
-        transcribed = self.task.model.transcribed_instruments
-        self.metadata = metadata_of(self.task.model, dict.fromkeys(transcribed, decoding))
+        self.metadata = untuned_metadata(config, self.task.model)
         self.metrics, self.logged = None, {}
         self.in_flight = collections.deque()
         self.following = None  # the batches after the first, on the devices
@@ -125,7 +120,7 @@ class _Loop:
         """
         same, batch = parallel.replicated(self.mesh), self.put(batch)
         fresh = parallel.jit_init(self.task, self.mesh)
-        if start_step(self.workdir):
+        if "last" in checkpoint.saved_steps(self.workdir):
             like = jax.eval_shape(fresh, self.init_key, batch)
             return checkpoint.restore_state(self.workdir, like, same), batch
         return fresh(self.init_key, batch), batch

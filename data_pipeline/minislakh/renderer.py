@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,18 @@ class TrackInfo:
 
 
 def default_soundfont() -> str:
-    """TimGM6mb.sf2, which comes inside the pretty_midi package."""
-    import pretty_midi
+    """TimGM6mb.sf2, which comes inside the pretty_midi package; that is found, not imported.
 
-    return os.path.join(os.path.dirname(pretty_midi.__file__), "TimGM6mb.sf2")
+    Raises:
+        FileNotFoundError: if the package is not installed.
+    """
+    package = find_spec("pretty_midi")
+    if package is None:
+        raise FileNotFoundError(
+            "no soundfont: the default one comes with pretty_midi, which is not installed; "
+            "pip install pretty_midi, or name another by --soundfont"
+        )
+    return os.path.join(package.submodule_search_locations[0], "TimGM6mb.sf2")
 
 
 class Renderer:

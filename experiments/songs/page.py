@@ -15,19 +15,18 @@ from jaxtyping import Float
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
 from data_pipeline.io.midi import Part
-from data_pipeline.minislakh.renderer import Renderer, default_soundfont
 from experiments import pages
-from experiments.songs.spectrogram import Spectrogram, magma, png
+from experiments.songs import sound
+from experiments.songs.spectrogram import Spectrogram, png
 
 PAGE_FILE = "index.html"
 SCRIPTS = ("player.js", "ruler.js", "song.js")
 SOUNDS = "page"  # the folder of the sounds that only the page needs
-SYNTH_RATE_HZ = 22050
-SYNTH_GAIN = 0.5
 # A network that does not transcribe has no notes to show, hear or download.
 WITHOUT_NOTES = (
     'header nav, [data-listen="notes"], .row .count, .legend span:has(.found) { display: none; }'
 )
+WITHOUT_SOUND = f"no sound of the notes: it needs a synthesiser ({sound.INSTALL})"
 SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark, and silence black
 
 
@@ -81,7 +80,7 @@ class SongPage:
     def finish(
         self, title: str, parts: Sequence[Part], *, reference: Mapping[str, Notes] | None = None
     ) -> None:
-        """Plays the notes with the project's synthesizer and writes the page.
+        """Plays the notes, where the project's synthesiser is installed, and writes the page.
 
         Args:
             title: the song's.
@@ -90,20 +89,17 @@ class SongPage:
         """
         reference = reference or {}
         parts = {part.name: part for part in parts}
-        loudness = {name: self._play(part) for name, part in parts.items()}
-        volumes = self._volumes(loudness)
+        plays = sound.can_play()
+        powers = {name: self._play(part) for name, part in parts.items() if plays}
+        volumes = self._volumes(powers)
         decibels = {name: picture.decibels() for name, picture in self._pictures.items()}
         top = max(SILENCE_DB, *(float(picture.max()) for picture in decibels.values()))
-        colours = magma()
-        pictures = {
-            name: _data_uri(png(picture, top_db=top, colours=colours))
-            for name, picture in decibels.items()
-        }
+        pictures = {name: _data_uri(png(picture, top_db=top)) for name, picture in decibels.items()}
         rows = [
             {
                 "name": name,
                 "stem": quote(file),
-                "synth": f"{SOUNDS}/{quote(name)}.flac" if name in parts else None,
+                "synth": f"{SOUNDS}/{quote(name)}.flac" if name in powers else None,
                 "synthVolume": volumes.get(name, 1.0),
                 "isDrum": name in parts and parts[name].is_drum,
                 "notes": _rows_of(parts[name].notes) if name in parts else None,
@@ -122,6 +118,8 @@ class SongPage:
         facts, style = describe(self._info), pages.asset("base.css") + pages.asset("song.css")
         if parts:
             facts.append(f"{sum(len(part.notes) for part in parts.values())} notes")
+            if not plays:
+                facts.append(WITHOUT_SOUND)
         else:
             style += WITHOUT_NOTES
         text = pages.fill(
@@ -137,25 +135,15 @@ class SongPage:
         (self._folder / PAGE_FILE).write_text(text, encoding="utf-8")
 
     def _play(self, part: Part) -> float:
-        """Writes the sound of a part's notes; returns its energy per second."""
-        renderer = Renderer(sample_rate_hz=SYNTH_RATE_HZ)
-        num_samples = max(round(self._info.seconds * SYNTH_RATE_HZ), 1)
-        energy = 0.0
+        """Writes the sound of a part's notes; returns its mean power."""
         path = self._folder / SOUNDS / f"{part.name}.flac"
-        with AudioWriter(path, sample_rate_hz=SYNTH_RATE_HZ, num_channels=1) as writer:
-            for block in renderer.blocks(
-                part, soundfont=default_soundfont(), num_samples=num_samples
-            ):
-                block = SYNTH_GAIN * block
-                energy += float(np.square(block, dtype=np.float64).sum())
-                writer.write(quantise(block[None], "PCM_16"))
-        return energy / num_samples
+        return sound.play(part, path, seconds=self._info.seconds)
 
-    def _volumes(self, loudness: Mapping[str, float]) -> dict[str, float]:
+    def _volumes(self, powers: Mapping[str, float]) -> dict[str, float]:
         """How loud to play the notes for the balance of the stems, the loudest at 1."""
         ratios = {
             name: np.sqrt(self._energy[name] / self._info.num_samples / max(power, 1e-12))
-            for name, power in loudness.items()
+            for name, power in powers.items()
             if power > 0
         }
         loudest = max(ratios.values(), default=1.0) or 1.0

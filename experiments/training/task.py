@@ -1,7 +1,11 @@
 """From a config to the network and to what is trained."""
 
+from dataclasses import asdict
+
 from ml_collections import ConfigDict
 
+from cerberus_jax.architecture import metadata_of
+from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.heads import HEADS
 from cerberus_jax.joint_loss import choose_microbatch_size
 from cerberus_jax.model import Cerberus
@@ -43,3 +47,9 @@ def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
             config.batch_size // num_devices, num_frames, at_most=loss.microbatch_size
         ),
     )
+
+
+def untuned_metadata(config: ConfigDict, model: Cerberus) -> dict:
+    """What a checkpoint says of itself before note thresholds are tuned."""
+    decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
+    return metadata_of(model, dict.fromkeys(model.transcribed_instruments, decoding))

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.signal
 
 from cerberus_jax.heads import HEADS
 from cerberus_jax.model import relative_db
+from cerberus_jax.stft import stft
 from tests.tiny_network import GRID, tiny_model
 
 MAGNITUDE = jnp.asarray(np.random.default_rng(0).uniform(0, 3, (2, 9, GRID.num_bins)), jnp.float32)
@@ -85,6 +87,20 @@ def test_other_input_scalings(scaling):
     params = _init(model)
     assert ("input_affine" in params["params"]) == scaling.endswith("affine")
     assert np.isfinite(model.apply(params, MAGNITUDE, train=False).mask).all()
+
+
+def test_absolute_decibels_are_those_of_scipy_which_nussl_reads():
+    waveform = np.random.default_rng(0).standard_normal(40 * GRID.hop).astype(np.float32)
+    model = tiny_model(input_scaling="db_affine")
+    magnitude = jnp.abs(stft(jnp.asarray(waveform), GRID))[None]
+    bound = model.bind(_init(model))
+    ours = bound._scaled(magnitude, None)[0]
+    _, _, spectrum = scipy.signal.stft(
+        waveform, nperseg=GRID.window, noverlap=GRID.window - GRID.hop, padded=False
+    )
+    theirs = 20 * np.log10(np.maximum(np.abs(spectrum.T), 1e-4))
+    inside = slice(2, -2)  # the edges are padded in another way
+    np.testing.assert_allclose(ours[inside], theirs[inside], atol=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -7,55 +7,24 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.model import Cerberus
 from cerberus_jax.notes import NUM_PITCHES
 from cerberus_jax.torch_weights import from_torch
+from tests import torch_state
 
 GRID = FrameGrid(window=32, hop=8)
 INSTRUMENTS = ("piano", "guitar", "bass")
 NUM_BINS, HIDDEN, LAYERS, DIM = GRID.num_bins, 5, 2, 4
 NUM_SOURCES = len(INSTRUMENTS)
 
-NUSSL_MODULES = {
-    "shared_body.lstm": "layers.recurrent_stack.rnn",
-    "clustering_head.dense_embedding": "layers.embedding.linear",
-    "separation_head.dense": "layers.mask.linear",
-}
 
-
-def random_state(layout, seed=0):
-    """A random state dict in the names and shapes of the PyTorch code base."""
-    rng = np.random.default_rng(seed)
-    shapes = {}
-    size = NUM_BINS
-    for k in range(LAYERS):
-        for ending in (f"l{k}", f"l{k}_reverse"):
-            shapes[f"shared_body.lstm.weight_ih_{ending}"] = (4 * HIDDEN, size)
-            shapes[f"shared_body.lstm.weight_hh_{ending}"] = (4 * HIDDEN, HIDDEN)
-            shapes[f"shared_body.lstm.bias_ih_{ending}"] = (4 * HIDDEN,)
-            shapes[f"shared_body.lstm.bias_hh_{ending}"] = (4 * HIDDEN,)
-        size = 2 * HIDDEN
-    for name, rows in (
-        ("clustering_head.dense_embedding", NUM_BINS * DIM),
-        ("separation_head.dense", NUM_SOURCES * NUM_BINS),
-        ("transcription_head.dense", NUM_SOURCES * NUM_PITCHES),
-    ):
-        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (rows, 2 * HIDDEN), (rows,)
-    state = {k: (0.3 * rng.standard_normal(s)).astype(np.float32) for k, s in shapes.items()}
-    if layout == "cerberus_pytorch":
-        return {f"cerberus.{key}": value for key, value in state.items()}
-    renamed = {}
-    for key, value in state.items():
-        module, part = key.rsplit(".", 1)
-        if module in NUSSL_MODULES:
-            renamed[f"{NUSSL_MODULES[module]}.{part}"] = value
-    norm = "layers.normalization.batch_norm"
-    for part, value in {
-        "weight": 1.3,
-        "bias": 0.2,
-        "running_mean": -31.0,
-        "running_var": 90.0,
-    }.items():
-        renamed[f"{norm}.{part}"] = np.array([value], np.float32)
-    renamed[f"{norm}.num_batches_tracked"] = np.array(7)
-    return renamed
+def random_state(layout):
+    """A random state dict of a network of this file's size."""
+    return torch_state.random_state(
+        layout,
+        num_bins=NUM_BINS,
+        num_sources=NUM_SOURCES,
+        layers=LAYERS,
+        hidden=HIDDEN,
+        embedding_dim=DIM,
+    )
 
 
 def sigmoid(x):
@@ -101,7 +70,8 @@ def reference_outputs(magnitude, state, layout):
     else:
         names = ("layers.recurrent_stack.rnn", "layers.embedding.linear", "layers.mask.linear")
         norm = "layers.normalization.batch_norm."
-        decibels = 20 * np.log10(np.maximum(magnitude, 1e-4))
+        amplitude = magnitude / np.hanning(GRID.window + 1).sum()  # as scipy.signal.stft scales
+        decibels = 20 * np.log10(np.maximum(amplitude, 1e-4))
         x = (decibels - state[norm + "running_mean"]) / np.sqrt(state[norm + "running_var"] + 1e-5)
         x = x * state[norm + "weight"] + state[norm + "bias"]
     features = reference_lstm(x, state, names[0])

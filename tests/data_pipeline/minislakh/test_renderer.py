@@ -55,3 +55,9 @@ def test_drums_sound_in_every_kit_even_one_the_font_lacks(synths):
 def test_balance_of_silence(synths):
     stems, gain, levels = renderer.balance([np.zeros(16000, np.float32)] * 2, 16000)
     assert gain == 1.0 and levels == [renderer.SILENCE_DB] * 2 and not np.any(stems)
+
+
+def test_without_the_package_of_the_soundfont_it_is_told(monkeypatch):
+    monkeypatch.setattr(renderer, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"pip install pretty_midi, or .* --soundfont"):
+        renderer.Renderer()

@@ -14,7 +14,8 @@ from data_pipeline.io.audio import read_audio
 from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
 from data_pipeline.io.midi import Part
 from experiments import pages
-from experiments.songs.page import SongPage
+from experiments.songs import sound
+from experiments.songs.page import WITHOUT_SOUND, SongPage
 from tests.browser import chromium, console_errors, wait_for
 
 RATE, SECONDS = 22050, 12
@@ -65,6 +66,17 @@ def test_the_file_needs_nothing_from_elsewhere(page):
     assert other["notes"] is None and other["synth"] is None
     synth, rate = read_audio(page.parent / piano["synth"])
     assert synth.shape[1] == SECONDS * rate and np.abs(synth).max() > 0.01
+
+
+def test_without_the_synthesiser_the_page_shows_notes_and_says_that_they_are_silent(
+    page, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sound, "PACKAGES", ("no_such_synthesiser",))
+    text = write_page(tmp_path, seconds=2).read_text()
+    assert WITHOUT_SOUND in text and WITHOUT_SOUND not in page.read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert data["rows"][0]["notes"] and not any(row["synth"] for row in data["rows"])
+    assert [file.name for file in (tmp_path / "page").iterdir()] == ["mixture.flac"]
 
 
 def test_text_cannot_end_the_script():
