@@ -182,9 +182,7 @@ def _score(
     with tqdm(total=count, desc=split, unit="item", file=sys.stderr, leave=False) as progress:
         for excerpts in groups:
             ids += [excerpt.id for excerpt in excerpts]
-            references = [
-                Reference(e.sources, dict(zip(instruments, e.notes, strict=True))) for e in excerpts
-            ]
+            references = [Reference.of(excerpt, instruments) for excerpt in excerpts]
             for name, system in systems.items():
                 scores[name] += [
                     score_item(estimate, reference, instruments=instruments, grid=grid)

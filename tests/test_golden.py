@@ -12,7 +12,7 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.metrics import si_bss_eval
 from cerberus_jax.notes import Notes
 from data_pipeline.io.midi import Part, read_notes, write_midi
-from experiments.evaluation.scoring import score_notes
+from experiments.evaluation.note_scores import score_notes
 
 # At 120 bpm and 9600 ticks a beat; a time moves by at most half of it, 0.026 ms.
 TICK_SECONDS = 0.5 / 9600

@@ -69,7 +69,7 @@ def draw_excerpt(
     figure = Figure(figsize=(16, 1.5 + sum(heights)), facecolor=BACKGROUND, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     colours = {name: INSTRUMENTS[name].colours[1] for name in instruments}
-    notes = dict(zip(instruments, excerpt.notes, strict=True))
+    notes = dict(zip(instruments, excerpt.cut_notes, strict=True))
     seconds = excerpt.sources.shape[-1] / sample_rate_hz
     figure.suptitle(title, color=INK, fontsize=17, fontweight="bold", x=0.01, ha="left")
     top = 1 - 0.12 / figure.get_figheight()  # beside the title, for which the layout makes room

@@ -43,7 +43,7 @@ def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
         write_audio(out / "mixtures" / f"{name}.wav", excerpt.sources.sum(0), **sound)
         for instrument, source in zip(config.instruments, excerpt.sources, strict=True):
             write_audio(folder / f"{instrument}.wav", source, **sound)
-        notes = dict(zip(config.instruments, excerpt.notes, strict=True))
+        notes = dict(zip(config.instruments, excerpt.cut_notes, strict=True))
         write_midi(folder / MIDI_FILE, parts_of(notes))
         ids.append(excerpt.id)
     heading = {"instruments": list(config.instruments), "sample_rate_hz": rate}

@@ -45,6 +45,11 @@ UNTUNED = (
     "which is done when training has reached its last step."
 )
 
+COUNTED_NOTES = (
+    "Onsets count where they lie inside the excerpt: a note that began before it is neither hit "
+    "nor missed, and no false note where it is heard from the start."
+)
+
 Row = tuple[str, list[str]]
 
 
@@ -170,6 +175,8 @@ def _notes(results: Mapping) -> list[str]:
         "95 %: bootstrap interval of the mean over these items, as if no two were of one song; in "
         "P/R/F1 columns that of F1.",
     ]
+    if results.get("unit", "excerpts") == "excerpts":
+        lines += ["", COUNTED_NOTES]
     if results.get("assignment") == "oracle":
         lines += ["", f"* {ORACLE_ASSIGNMENT}"]
     if is_untuned(results):

@@ -152,8 +152,8 @@ def _oracle(excerpts: Sequence[Excerpt], *, model: Cerberus) -> list[Estimate]:
     if "transcription" in model.heads:
         notes = [
             {
-                name: decode(_reference_roll(found, model.grid, excerpt), model.grid)
-                for name, found in zip(model.instruments, excerpt.notes, strict=True)
+                name: decode(_reference_roll(cut, model.grid, excerpt), model.grid)
+                for name, cut in zip(model.instruments, excerpt.cut_notes, strict=True)
             }
             for excerpt in excerpts
         ]

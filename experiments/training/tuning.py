@@ -81,6 +81,7 @@ def decoding_tasks(
             [roll[slot] for roll in rolls],
             [excerpt.notes[slot] for excerpt in excerpts],
             predictor.grid,
+            num_samples=planner.config.num_samples,
         )
         for slot, name in enumerate(predictor.instruments)
     }

@@ -52,9 +52,11 @@ def test_references_read_as_estimates_are_the_excerpts(estimates, planner):
     for excerpt, found in zip(read_excerpts(planner, 2), read(estimates, planner), strict=True):
         np.testing.assert_array_equal(found.sources, excerpt.sources)
         for slot, name in enumerate(INSTRUMENTS):
-            np.testing.assert_array_equal(found.notes[name].pitches, excerpt.notes[slot].pitches)
+            np.testing.assert_array_equal(
+                found.notes[name].pitches, excerpt.cut_notes[slot].pitches
+            )
             np.testing.assert_allclose(
-                found.notes[name].intervals, excerpt.notes[slot].intervals, atol=1e-4
+                found.notes[name].intervals, excerpt.cut_notes[slot].intervals, atol=1e-4
             )
 
 

@@ -2,7 +2,12 @@
 
 import pytest
 
-from experiments.evaluation.result_table import results_file, results_markdown, results_table
+from experiments.evaluation.result_table import (
+    COUNTED_NOTES,
+    results_file,
+    results_markdown,
+    results_table,
+)
 from experiments.evaluation.scoring import METRICS
 
 
@@ -31,7 +36,7 @@ def results():
 
 def test_every_system_has_a_block_with_a_row_per_instrument():
     lines = results_table(results()).splitlines()
-    titles = [line for line in lines if line and not line.startswith((" ", "95 %"))]
+    titles = [line for line in lines if line and not line.startswith((" ", "95 %", COUNTED_NOTES))]
     assert titles == [
         "this network (test, 7 excerpts of 10 s, step 12)",
         "mixture, unprocessed",
@@ -85,6 +90,11 @@ def test_clusters_are_marked_as_assigned_by_the_reference():
 def test_songs_and_files_are_named():
     found = results() | {"unit": "songs", "excerpt_seconds": None, "step": None}
     assert "these estimates (test, 7 songs)" in results_table(found)
+
+
+def test_tables_of_excerpts_say_which_notes_count():
+    assert COUNTED_NOTES in results_table(results())
+    assert COUNTED_NOTES not in results_table(results() | {"unit": "songs"})
 
 
 @pytest.mark.parametrize(
