@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import minislakh, prepare, reading
+from data_pipeline.reading.excerpts import read_excerpts
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import load_config
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
@@ -130,7 +131,7 @@ def test_without_tensorflow_numpy_reads_and_says_so(root, monkeypatch, caplog):
     config = _config(root)
     found = list(data.batches(config, "train", num_steps=3))
     assert "TensorFlow is not installed: batches are read with numpy" in caplog.text
-    wanted = list(numpy_batches(data.planner(config, "train"), num_steps=3))
+    wanted = list(numpy_batches(data.planner(config, "train", training=True), num_steps=3))
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one["sources"], other["sources"])
         np.testing.assert_array_equal(one["notes"], other["notes"])
@@ -170,6 +171,28 @@ def test_held_out_excerpts_are_unscaled_and_coherent(root):
     assert data.held_out_coherence(incoherent) == 0.0
 
 
+def test_scored_excerpts_of_training_songs_are_drawn_like_those_of_any_split(root):
+    """Fixed, from one song, unscaled and not augmented, whatever training does."""
+    fields = {"evaluation.excerpt_seconds": 2.0, "data.num_test_excerpts": 5}
+    augmented = {"data.augment_polarity": 0.5, "data.augment_semitones": 2}
+    config = _config(root, **fields, **augmented)
+    drawn, count = data.test_excerpts(config, "train")
+    other_batches = _config(root, batch_size=1, **fields, **{"data.gain_db": 9.0})
+    again, _ = data.test_excerpts(other_batches, "train")
+    excerpts, same = list(read_excerpts(drawn, count)), list(read_excerpts(again, count))
+    assert len(excerpts) == 5
+    for excerpt, repeated in zip(excerpts, same, strict=True):
+        assert "+" not in excerpt.id and excerpt.id == repeated.id
+        np.testing.assert_array_equal(excerpt.sources, repeated.sources)
+    assert (drawn.batch(0).gains == 1).all()
+    differing = [
+        name
+        for name, value in vars(drawn.config).items()
+        if value != getattr(data.test_excerpts(config, "test")[0].config, name)
+    ]
+    assert differing == ["split"]
+
+
 def test_excerpts_of_another_length(root):
     plan = data.planner(_config(root), "test", excerpt_seconds=2.0)
     assert plan.config.num_samples == 32000
@@ -186,7 +209,7 @@ def test_only_training_is_augmented(root):
     config = _config(root, **{"data.augment_polarity": 0.5, "data.augment_semitones": 2})
     (batch,) = data.batches(config, "train", num_steps=1)
     assert batch["sources"].shape == (2, 5, 16000)
-    training = data.planner(config, "train").config
+    training = data.planner(config, "train", training=True).config
     assert (training.augment_polarity, training.augment_semitones) == (0.5, 2)
     held_out = data.validation_batches(config)[0]
     plain = data.validation_batches(_config(root))[0]
