@@ -21,6 +21,7 @@ from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import build_config, flatten, grid_of, heads_of, load_run_config
+from experiments.evaluation.bootstrap import song_of
 from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
 from experiments.evaluation.provenance import origin
 from experiments.evaluation.result_table import (
@@ -189,13 +190,15 @@ def _score(
                     for estimate, reference in zip(system(excerpts), references, strict=True)
                 ]
             progress.update(len(excerpts))
-    items = scores.pop("network")
+    songs = [song_of(id_) for id_ in ids]
+    summaries = {name: summarise(items, instruments, songs=songs) for name, items in scores.items()}
+    items = scores["network"]
     return {
         "instruments": list(instruments),
         "split": split,
         "num_items": len(items),
-        **summarise(items, instruments),
-        "baselines": {name: summarise(found, instruments) for name, found in scores.items()},
+        **summaries.pop("network"),
+        "baselines": summaries,
         "items": [{"id": id_, "metrics": item} for id_, item in zip(ids, items, strict=True)],
     }
 

@@ -172,8 +172,8 @@ def _number(value: float, digits: int) -> str:
 def _notes(results: Mapping) -> list[str]:
     lines = [
         "",
-        "95 %: bootstrap interval of the mean over these items, as if no two were of one song; in "
-        "P/R/F1 columns that of F1.",
+        "95 %: bootstrap interval of the mean; songs are drawn, each with all its items. In P/R/F1 "
+        "columns that of F1.",
     ]
     if results.get("unit", "excerpts") == "excerpts":
         lines += ["", COUNTED_NOTES]

@@ -4,7 +4,7 @@ What cannot be scored is None, never 0: a silent source has no SI-SDR, one witho
 gets `false_notes_per_minute` instead). Means are taken of the items' scores, Nones left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,8 +85,18 @@ def score_item(
     return scores
 
 
-def summarise(items: Iterable[Mapping[str, Scores]], instruments: Sequence[str]) -> dict:
+def summarise(
+    items: Sequence[Mapping[str, Scores]],
+    instruments: Sequence[str],
+    *,
+    songs: Sequence[str] | None = None,
+) -> dict:
     """Means of the items' scores and their bootstrap intervals.
+
+    Args:
+        items: scores by instrument and metric.
+        instruments: those that are summarised.
+        songs: the song of each item; None: no two are of one song.
 
     Returns:
         `per_instrument` {instrument: {metric: mean}}, `mean` {metric: mean over the instruments},
@@ -104,7 +114,8 @@ def summarise(items: Iterable[Mapping[str, Scores]], instruments: Sequence[str])
     means = np.nansum(values, 0) / np.where(counts, counts, np.nan)
     scored = np.isfinite(means).sum(0)
     mean = np.nansum(means, 0) / np.where(scored, scored, np.nan)
-    intervals, mean_interval = mean_intervals(values)
+    songs = [str(k) for k in range(len(values))] if songs is None else songs
+    intervals, mean_interval = mean_intervals(values, songs)
     return {
         "per_instrument": _by_instrument(means, instruments),
         "mean": _by_metric(mean),
