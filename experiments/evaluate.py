@@ -39,6 +39,7 @@ from experiments.evaluation.systems import (
     excerpt_systems,
     file_systems,
     song_systems,
+    transcribes,
 )
 from experiments.evaluation.whole_songs import whole_songs
 from experiments.runtime.compile_cache import keep_compiled
@@ -226,7 +227,7 @@ def _check_fit(config: ConfigDict, predictor: Predictor, workdir: Path) -> None:
 
 def _decoding_of(predictor: Predictor, checkpoint: Path) -> dict | None:
     """How rolls become notes, for who reads the scores; None for a network without rolls."""
-    if "transcription" not in predictor.model.heads:
+    if not transcribes(predictor.model.heads):
         return None
     settings = {name: asdict(config) for name, config in predictor.decoding.items()}
     return {"tuned": is_tuned(checkpoint), "per_instrument": settings}

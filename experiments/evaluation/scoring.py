@@ -1,7 +1,8 @@
 """The scores of one mixture and their means: separation, notes, frames.
 
 What cannot be scored is None, never 0: a silent source has no SI-SDR, one without notes no F1 (it
-gets `false_notes_per_minute` instead). Means are taken of the items' scores, Nones left out.
+gets `false_notes_per_minute` instead); one without labels, or of an instrument that is not
+transcribed, has no note scores at all. Means are taken of the items' scores, Nones left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ class Estimate:
 
     Args:
         sources: one waveform per instrument, in the order of the reference.
-        notes: notes by instrument.
+        notes: notes by instrument, of those that are transcribed.
     """
 
     sources: Float[np.ndarray, "s n"] | None = None
@@ -43,7 +44,7 @@ class Reference:
     Args:
         sources: one waveform per instrument.
         notes: notes by instrument, in seconds from the first sample; one that began before it has
-            a negative onset.
+            a negative onset. Instruments that are left out have no note scores.
     """
 
     sources: Float[np.ndarray, "s n"]
@@ -52,13 +53,22 @@ class Reference:
     @classmethod
     def of(cls, excerpt: Excerpt, instruments: Sequence[str]) -> "Reference":
         """The truth about an excerpt, whose sources are of these instruments."""
-        return cls(excerpt.sources, dict(zip(instruments, excerpt.notes, strict=True)))
+        labelled = excerpt.labelled or (True,) * len(instruments)
+        slots = zip(instruments, excerpt.notes, labelled, strict=True)
+        return cls(
+            excerpt.sources, of_transcribed({n: notes for n, notes, known in slots if known})
+        )
 
     @cached_property
     def mixture_si_sdr(self) -> Float[np.ndarray, " s"]:
         """What the unprocessed mixture scores as an estimate of each source."""
         mixture = np.broadcast_to(self.sources.sum(0), self.sources.shape)
         return np.asarray(si_sdr(mixture, self.sources))
+
+
+def of_transcribed(notes: Mapping[str, Notes]) -> dict[str, Notes]:
+    """Without the instruments that have no notes to be found, such as vocals."""
+    return {name: own for name, own in notes.items() if INSTRUMENTS[name].is_transcribed}
 
 
 def score_item(
@@ -74,7 +84,7 @@ def score_item(
     scores = {}
     for name in instruments:
         scores[name] = separation[name] | dict.fromkeys(METRICS[len(SEPARATION_METRICS) :])
-        if estimate.notes is not None:
+        if estimate.notes is not None and name in reference.notes:
             scores[name] |= score_notes(
                 estimate.notes[name],
                 reference.notes[name],
@@ -158,12 +168,12 @@ def _score_separation(estimate, reference, instruments) -> dict[str, Scores]:
             )
         if not np.isfinite(sources).all():
             raise ValueError(f"score_item: the {what}'s sources hold NaN or infinity")
-    parts = [np.asarray(part) for part in si_bss_eval(estimate.sources, reference.sources)]
-    improvement = parts[0] - reference.mixture_si_sdr
+    ratios = [np.asarray(ratio) for ratio in si_bss_eval(estimate.sources, reference.sources)]
+    improvement = ratios[0] - reference.mixture_si_sdr
     return {
         name: {
             metric: None if np.isnan(values[slot]) else float(values[slot])
-            for metric, values in zip(SEPARATION_METRICS, [*parts, improvement], strict=True)
+            for metric, values in zip(SEPARATION_METRICS, [*ratios, improvement], strict=True)
         }
         for slot, name in enumerate(instruments)
     }

@@ -25,7 +25,7 @@ from cerberus_jax.stft import istft, stft
 from cerberus_jax.targets import mask_targets
 from data_pipeline.planning.batch import Excerpt
 from data_pipeline.planning.rolls import draw_roll, note_frames
-from experiments.evaluation.scoring import Estimate
+from experiments.evaluation.scoring import Estimate, of_transcribed
 
 BATCH_SIZE = 8
 CLUSTERING_SEED = 0
@@ -34,11 +34,26 @@ ORACLE, NETWORK = "oracle", "network"
 System = Callable[[Sequence[Excerpt]], list[Estimate]]
 
 
+def separates(heads: Sequence[str]) -> bool:
+    """Whether a network with these heads gives the source of each instrument."""
+    return "mask_inference" in heads
+
+
+def clusters(heads: Sequence[str]) -> bool:
+    """Whether it gives an embedding, whose clusters are sources of unknown instruments."""
+    return "deep_clustering" in heads
+
+
+def transcribes(heads: Sequence[str]) -> bool:
+    """Whether it gives rolls."""
+    return "transcription" in heads
+
+
 def assignment_of(heads: Sequence[str]) -> str | None:
     """Who says which estimate is which instrument; None for a network that separates nothing."""
-    if "mask_inference" in heads:
+    if separates(heads):
         return NETWORK
-    return ORACLE if "deep_clustering" in heads else None
+    return ORACLE if clusters(heads) else None
 
 
 def excerpt_systems(predictor: Predictor, *, seed: int) -> dict[str, System]:
@@ -90,7 +105,7 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
     return [
         Estimate(
             sources=None if sources is None else sources[k],
-            notes=None if rolls is None else predictor.decode(rolls[k]),
+            notes=None if rolls is None else of_transcribed(predictor.decode(rolls[k])),
         )
         for k in range(len(excerpts))
     ]
@@ -98,13 +113,13 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
 
 def _network_on_songs(predictor: Predictor, songs: Sequence[Excerpt]) -> list[Estimate]:
     rate = predictor.grid.sample_rate_hz
-    found = [predictor.predict(song.sources.sum(0), rate) for song in songs]
+    predictions = [predictor.predict(song.sources.sum(0), rate) for song in songs]
     return [
         Estimate(
             sources=None if prediction.sources is None else prediction.sources[:, 0],
-            notes=prediction.notes,
+            notes=None if prediction.notes is None else of_transcribed(prediction.notes),
         )
-        for prediction in found
+        for prediction in predictions
     ]
 
 
@@ -149,14 +164,8 @@ def _oracle(excerpts: Sequence[Excerpt], *, model: Cerberus) -> list[Estimate]:
         batch = [excerpt.sources for excerpt in excerpts]
         batch = batch[0][None] if len(batch) == 1 else _stack(batch)
         sources = np.asarray(oracle_sources(batch, model.grid))[: len(excerpts)]
-    if "transcription" in model.heads:
-        notes = [
-            {
-                name: decode(_reference_roll(cut, model.grid, excerpt), model.grid)
-                for name, cut in zip(model.instruments, excerpt.cut_notes, strict=True)
-            }
-            for excerpt in excerpts
-        ]
+    if transcribes(model.heads):
+        notes = [_decoded_reference(excerpt, model) for excerpt in excerpts]
     return [Estimate(*pair) for pair in zip(sources, notes, strict=True)]
 
 
@@ -168,6 +177,14 @@ def oracle_sources(sources: Float[Array, "b s n"], grid: FrameGrid) -> Float[Arr
     target = mask_targets(mixture_spectrum, stft(sources, grid), kind="phase_sensitive")
     phase = jnp.exp(1j * jnp.angle(mixture_spectrum))[:, None]
     return istft(target * phase, grid, sources.shape[-1])
+
+
+def _decoded_reference(excerpt: Excerpt, model: Cerberus) -> dict[str, Notes]:
+    true_notes = of_transcribed(dict(zip(model.instruments, excerpt.cut_notes, strict=True)))
+    return {
+        name: decode(_reference_roll(notes, model.grid, excerpt), model.grid)
+        for name, notes in true_notes.items()
+    }
 
 
 def _reference_roll(notes: Notes, grid: FrameGrid, excerpt: Excerpt) -> Float[np.ndarray, "t p"]:

@@ -1,5 +1,6 @@
 """Excerpts out, estimates in, and every reason to refuse a file."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,8 +9,9 @@ import pytest
 
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio import read_audio, write_audio
-from data_pipeline.io.midi import Part, write_midi
+from data_pipeline.io.midi import Part, read_midi, write_midi
 from data_pipeline.reading.excerpts import read_excerpts
+from experiments.evaluation import excerpt_files
 from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
 from experiments.training import data
 from tests.tiny_run import INSTRUMENTS, RATE, prepare_data, tiny_config
@@ -58,6 +60,14 @@ def test_references_read_as_estimates_are_the_excerpts(estimates, planner):
             np.testing.assert_allclose(
                 found.notes[name].intervals, excerpt.cut_notes[slot].intervals, atol=1e-4
             )
+
+
+def test_sources_without_labels_have_no_track(planner, tmp_path, monkeypatch):
+    excerpt = dataclasses.replace(next(read_excerpts(planner, 1)), labelled=(True, False))
+    monkeypatch.setattr(excerpt_files, "read_excerpts", lambda *_: iter([excerpt]))
+    export_excerpts(planner, tmp_path, count=1)
+    (part,) = read_midi(tmp_path / "references" / "0000" / "transcription.mid")
+    assert part.name == "piano"
 
 
 def test_stereo_is_averaged_and_parts_are_told_by_program(estimates, planner):

@@ -1,5 +1,6 @@
 """Scores of a whole item and their means: what is null, what is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
+from data_pipeline.planning.batch import Excerpt
+from experiments.evaluation.note_scores import FALSE_NOTES, NOTE_METRICS
 from experiments.evaluation.scoring import (
     METRICS,
     Estimate,
@@ -70,6 +73,23 @@ def test_absent_heads_and_silent_references_are_null():
     scores = score_item(Estimate(None, reference.notes), reference, instruments=NAMES, grid=GRID)
     assert scores["piano"]["si_sdr"] is None
     assert scores["piano"]["frame_f1"] == 1
+
+
+def test_what_has_no_labels_or_is_not_transcribed_has_no_note_scores():
+    names = ("piano", "bass", "vocals")
+    notes = notes_of((0.5, 1.0, 60, 90))
+    sources = np.random.default_rng(0).standard_normal((3, NUM_SAMPLES)).astype(np.float32)
+    excerpt = Excerpt("x", sources, (notes, Notes.empty(), Notes.empty()), (True, False, True))
+    reference = Reference.of(excerpt, names)
+    assert set(reference.notes) == {"piano"}
+    estimate = Estimate(sources, dict.fromkeys(names, notes))
+    scores = score_item(estimate, reference, instruments=names, grid=GRID)
+    assert scores["piano"]["onset_f1"] == scores["piano"]["frame_f1"] == 1
+    for name in ("bass", "vocals"):
+        assert scores[name]["si_sdr"] == 100
+        assert {scores[name][metric] for metric in (*NOTE_METRICS, FALSE_NOTES)} == {None}
+    labelled = Reference.of(dataclasses.replace(excerpt, labelled=None), names)
+    assert set(labelled.notes) == {"piano", "bass"}
 
 
 def test_means_leave_nulls_out():
