@@ -127,13 +127,13 @@ def by_trying(estimate, reference):
     everyone = range(len(estimate))
     for size in range(len(before), -1, -1):
         for left_out in itertools.combinations(everyone, size):
-            rest = estimate.select([k for k in everyone if k not in left_out])
-            if num_pairs(rest, counted) == num_pairs(estimate, counted) and (
+            remaining = estimate.select([k for k in everyone if k not in left_out])
+            if num_pairs(remaining, counted) == num_pairs(estimate, counted) and (
                 num_pairs(estimate.select(list(left_out)), before) == size
             ):
-                if not len(rest):
+                if not len(remaining):
                     return 0.0, 0.0, 0.0
-                pair = (*for_mir_eval(counted), *for_mir_eval(rest))
+                pair = (*for_mir_eval(counted), *for_mir_eval(remaining))
                 return mir_eval.transcription.precision_recall_f1_overlap(*pair, offset_ratio=None)[
                     :3
                 ]
@@ -156,8 +156,8 @@ _before = st.tuples(st.sampled_from([-1.0, -0.01]), st.sampled_from([0.004, 0.02
 def test_against_mir_eval_on_what_is_left(estimate, counted, before):
     estimate, reference = notes_of(*estimate), notes_of(*counted, *before)
     scores = scored(estimate, reference)
-    found = [scores[f"onset_{part}"] for part in ("precision", "recall", "f1")]
-    np.testing.assert_allclose(found, by_trying(estimate, reference), atol=1e-12)
+    ours = [scores[f"onset_{part}"] for part in ("precision", "recall", "f1")]
+    np.testing.assert_allclose(ours, by_trying(estimate, reference), atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

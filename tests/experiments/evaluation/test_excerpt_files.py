@@ -51,14 +51,14 @@ def test_what_is_written_is_the_excerpt(exported, planner):
 
 
 def test_references_read_as_estimates_are_the_excerpts(estimates, planner):
-    for excerpt, found in zip(read_excerpts(planner, 2), read(estimates, planner), strict=True):
-        np.testing.assert_array_equal(found.sources, excerpt.sources)
+    for excerpt, estimate in zip(read_excerpts(planner, 2), read(estimates, planner), strict=True):
+        np.testing.assert_array_equal(estimate.sources, excerpt.sources)
         for slot, name in enumerate(INSTRUMENTS):
             np.testing.assert_array_equal(
-                found.notes[name].pitches, excerpt.cut_notes[slot].pitches
+                estimate.notes[name].pitches, excerpt.cut_notes[slot].pitches
             )
             np.testing.assert_allclose(
-                found.notes[name].intervals, excerpt.cut_notes[slot].intervals, atol=1e-4
+                estimate.notes[name].intervals, excerpt.cut_notes[slot].intervals, atol=1e-4
             )
 
 
@@ -75,11 +75,11 @@ def test_stereo_is_averaged_and_parts_are_told_by_program(estimates, planner):
     excerpt = next(read_excerpts(planner, 1))
     stereo = np.stack([2 * excerpt.sources[0], 0 * excerpt.sources[0]])
     write_audio(folder / "piano.wav", stereo, sample_rate_hz=RATE, subtype="FLOAT")
-    one = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
-    write_midi(folder / "transcription.mid", [Part("Grand", 3, False, one)])
-    found = read(estimates, planner)[0]
-    np.testing.assert_array_equal(found.sources[0], excerpt.sources[0])
-    assert (len(found.notes["piano"]), len(found.notes["drums"])) == (1, 0)
+    note = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
+    write_midi(folder / "transcription.mid", [Part("Grand", 3, False, note)])
+    estimate = read(estimates, planner)[0]
+    np.testing.assert_array_equal(estimate.sources[0], excerpt.sources[0])
+    assert (len(estimate.notes["piano"]), len(estimate.notes["drums"])) == (1, 0)
 
 
 def test_a_tool_may_do_one_thing_only(estimates, planner):
@@ -123,8 +123,8 @@ def test_another_rate_or_length(estimates, planner, rate, num_samples, message):
 
 
 def test_a_part_of_no_instrument(estimates, planner):
-    one = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
-    write_midi(estimates / "0000" / "transcription.mid", [Part("Lead", 81, False, one)])
+    note = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
+    write_midi(estimates / "0000" / "transcription.mid", [Part("Lead", 81, False, note)])
     with pytest.raises(ValueError, match="part 'Lead' \\(program 81\\) is none of piano, drums"):
         read(estimates, planner)
 

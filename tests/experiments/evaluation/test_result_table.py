@@ -59,11 +59,11 @@ def test_cells_stand_under_their_titles():
 
 def test_intervals_stand_under_the_rows_of_the_network():
     ends = {metric: [0.1, 0.9] for metric in METRICS}
-    found = results() | {
+    changed = results() | {
         "items": [],
         "interval_95": {"per_instrument": {"piano": ends, "drums": ends}, "mean": ends},
     }
-    lines = results_table(found).splitlines()
+    lines = results_table(changed).splitlines()
     assert lines[4].split()[:4] == ["95", "%", "0.1..0.9", "0.1..0.9"]
     assert ".10...90" in lines[4]
     assert sum("0.1..0.9" in line for line in lines) == 3
@@ -80,16 +80,16 @@ def test_markdown_has_a_table_per_system():
 
 
 def test_clusters_are_marked_as_assigned_by_the_reference():
-    found = results() | {"assignment": "oracle"}
-    for text in (results_table(found), results_markdown(found)):
+    changed = results() | {"assignment": "oracle"}
+    for text in (results_table(changed), results_markdown(changed)):
         assert "this network* (test, 7 excerpts" in text
         assert "(oracle assignment)" in text
     assert "oracle assignment" not in results_table(results())
 
 
 def test_songs_and_files_are_named():
-    found = results() | {"unit": "songs", "excerpt_seconds": None, "step": None}
-    assert "these estimates (test, 7 songs)" in results_table(found)
+    changed = results() | {"unit": "songs", "excerpt_seconds": None, "step": None}
+    assert "these estimates (test, 7 songs)" in results_table(changed)
 
 
 def test_tables_of_excerpts_say_which_notes_count():

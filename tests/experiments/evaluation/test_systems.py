@@ -26,12 +26,12 @@ def test_oracle_masks_are_those_of_the_definition():
     rng = np.random.default_rng(0)
     sources = rng.standard_normal((2, 3, 4000)).astype(np.float32)
     grid = FrameGrid(window=256, hop=64)
-    found = np.asarray(oracle_sources(sources, grid))
-    assert found.shape == sources.shape
+    estimates = np.asarray(oracle_sources(sources, grid))
+    assert estimates.shape == sources.shape
     alone = sources * np.array([1, 0, 0], np.float32)[:, None]
-    found = np.asarray(oracle_sources(alone, grid))
-    np.testing.assert_allclose(found[:, 0], alone[:, 0], atol=1e-5)
-    np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
+    estimates = np.asarray(oracle_sources(alone, grid))
+    np.testing.assert_allclose(estimates[:, 0], alone[:, 0], atol=1e-5)
+    np.testing.assert_allclose(estimates[:, 1:], 0, atol=1e-5)
 
 
 def test_who_assigns_the_instruments():

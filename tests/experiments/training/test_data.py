@@ -100,10 +100,10 @@ def test_batches_have_the_shape_of_the_config_and_continue(root):
     config = _config(root)
     whole = list(data.batches(config, "train", num_steps=3))
     assert whole[0]["sources"].shape == (2, 5, 16000)
-    rest = list(data.batches(config, "train", first_step=2, num_steps=1))
+    resumed = list(data.batches(config, "train", first_step=2, num_steps=1))
     assert len(whole) == 3
     for name, array in whole[2].items():
-        np.testing.assert_array_equal(rest[0][name], array)
+        np.testing.assert_array_equal(resumed[0][name], array)
 
 
 def test_the_first_batch_is_read_without_tensorflow(root, monkeypatch):
@@ -129,12 +129,12 @@ def forget_the_reader(monkeypatch):
 def test_without_tensorflow_numpy_reads_and_says_so(root, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # what importing it meets, not installed
     config = _config(root)
-    found = list(data.batches(config, "train", num_steps=3))
+    by_loop = list(data.batches(config, "train", num_steps=3))
     assert "TensorFlow is not installed: batches are read with numpy" in caplog.text
-    wanted = list(numpy_batches(data.planner(config, "train", training=True), num_steps=3))
-    for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_array_equal(one["sources"], other["sources"])
-        np.testing.assert_array_equal(one["notes"], other["notes"])
+    by_numpy = list(numpy_batches(data.planner(config, "train", training=True), num_steps=3))
+    for batch, expected in zip(by_loop, by_numpy, strict=True):
+        np.testing.assert_array_equal(batch["sources"], expected["sources"])
+        np.testing.assert_array_equal(batch["notes"], expected["notes"])
 
 
 @pytest.mark.usefixtures("forget_the_reader")

@@ -91,12 +91,12 @@ def assert_scored_alike(items, task, config):
 
 def test_the_search_only_improves(task):
     start = DecodingConfig()
-    found = search(task, start)
-    assert task.criterion(found) > task.criterion(start)
+    chosen = search(task, start)
+    assert task.criterion(chosen) > task.criterion(start)
     few = search(task, start, settings=("threshold",))
     assert few == dataclasses.replace(start, threshold=few.threshold)
-    assert task.criterion(start) <= task.criterion(few) <= task.criterion(found)
-    assert found.onset_shift_seconds < 0  # the rolls are late
+    assert task.criterion(start) <= task.criterion(few) <= task.criterion(chosen)
+    assert chosen.onset_shift_seconds < 0  # the rolls are late
 
 
 def test_perfect_rolls_change_nothing_but_the_threshold():
@@ -104,9 +104,9 @@ def test_perfect_rolls_change_nothing_but_the_threshold():
     roll[10:20, 39] = 0.8
     times = np.array([[10, 20]]) / GRID.frame_rate_hz
     task = task_of((roll, Notes(times, np.array([60]), np.array([90]))))
-    found = search(task, DecodingConfig(dip=0.25))
-    assert 0.1 < found.threshold < 0.8
-    assert dataclasses.replace(found, threshold=0.5) == DecodingConfig(dip=0.25)
+    chosen = search(task, DecodingConfig(dip=0.25))
+    assert 0.1 < chosen.threshold < 0.8
+    assert dataclasses.replace(chosen, threshold=0.5) == DecodingConfig(dip=0.25)
 
 
 def test_without_reference_notes_nothing_changes():
