@@ -129,13 +129,17 @@ class Excerpt:
         sources: waveforms with their gains.
         notes: what sounds in each source, in seconds from the first sample, ends cut at the last.
             A note that began before the excerpt has a negative onset: see `cut_notes`.
-        labelled: whether the notes of each source are known; None: all are.
+        labelled: whether the notes of each source are known; () for all of them.
     """
 
     id: str
     sources: Float32[np.ndarray, "s n"]
     notes: tuple[Notes, ...]
-    labelled: tuple[bool, ...] | None = None
+    labelled: tuple[bool, ...] = ()
+
+    def __post_init__(self):
+        if not self.labelled:
+            object.__setattr__(self, "labelled", (True,) * len(self.notes))
 
     @property
     def cut_notes(self) -> tuple[Notes, ...]:

@@ -53,8 +53,7 @@ class Reference:
     @classmethod
     def of(cls, excerpt: Excerpt, instruments: Sequence[str]) -> "Reference":
         """The truth about an excerpt, whose sources are of these instruments."""
-        labelled = excerpt.labelled or (True,) * len(instruments)
-        slots = zip(instruments, excerpt.notes, labelled, strict=True)
+        slots = zip(instruments, excerpt.notes, excerpt.labelled, strict=True)
         return cls(
             excerpt.sources, of_transcribed({n: notes for n, notes, known in slots if known})
         )

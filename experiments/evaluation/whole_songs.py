@@ -26,7 +26,7 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
         usable_stems(catalogue, name, corpus, config.split)
         for name, corpus in zip(config.instruments, corpora, strict=True)
     ]
-    tracks = sorted(set.intersection(*(set(t.stem_tracks[own].tolist()) for own in stems)))
+    tracks = sorted(set.intersection(*(set(t.stem_tracks[found].tolist()) for found in stems)))
     if not tracks:
         raise ValueError(
             f"{config.split}: no song of {catalogue.root} has {', '.join(config.instruments)} "
@@ -37,10 +37,10 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
         samples = pcm[int(t.track_corpora[track])]
         sources = np.zeros((len(stems), length), np.float32)
         notes = []
-        for slot, own in enumerate(stems):
-            of_track = own[t.stem_tracks[own] == track].tolist()
-            for stem in of_track:
+        for slot, found in enumerate(stems):
+            own = found[t.stem_tracks[found] == track].tolist()
+            for stem in own:
                 start = int(t.stem_pcm_start[stem])
                 sources[slot] += samples[start : start + length] / PCM_SCALE
-            notes.append(Notes.joined([catalogue.notes(stem) for stem in of_track]))
+            notes.append(Notes.joined([catalogue.notes(stem) for stem in own]))
         yield Excerpt(str(t.track_ids[track]), sources, tuple(notes))

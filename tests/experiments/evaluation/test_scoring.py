@@ -88,7 +88,7 @@ def test_what_has_no_labels_or_is_not_transcribed_has_no_note_scores():
     for name in ("bass", "vocals"):
         assert scores[name]["si_sdr"] == 100
         assert {scores[name][metric] for metric in (*NOTE_METRICS, FALSE_NOTES)} == {None}
-    labelled = Reference.of(dataclasses.replace(excerpt, labelled=None), names)
+    labelled = Reference.of(dataclasses.replace(excerpt, labelled=()), names)
     assert set(labelled.notes) == {"piano", "bass"}
 
 
