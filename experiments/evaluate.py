@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cerberus_jax.checkpoint import check_same_network, is_tuned, locate
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from data_pipeline.io.files import check_writable
 from data_pipeline.planning.batch import Excerpt
@@ -39,7 +40,6 @@ from experiments.evaluation.systems import (
     excerpt_systems,
     file_systems,
     song_systems,
-    transcribes,
 )
 from experiments.evaluation.whole_songs import whole_songs
 from experiments.runtime.compile_cache import keep_compiled

@@ -15,12 +15,12 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
+from cerberus_jax.heads import separates
 from cerberus_jax.inference import Predictor
 from data_pipeline.io.pcm import to_pcm16
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments import pages
 from experiments.config.loading import from_json
-from experiments.evaluation.systems import separates
 from experiments.training import data
 
 METRIC, TITLE = "si_sdr_improvement", "SI-SDR improvement"

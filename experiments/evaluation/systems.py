@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from cerberus_jax.clustering import best_permutation, cluster_masks
 from cerberus_jax.decoding import decode
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.heads import head_giving, separates, transcribes
 from cerberus_jax.inference import Predictor
 from cerberus_jax.metrics import si_sdr
 from cerberus_jax.model import Cerberus
@@ -25,7 +26,7 @@ from cerberus_jax.stft import istft, stft
 from cerberus_jax.targets import mask_targets
 from data_pipeline.planning.batch import Excerpt
 from data_pipeline.planning.rolls import draw_roll, note_frames
-from experiments.evaluation.scoring import Estimate, of_transcribed
+from experiments.evaluation.scoring import Estimate
 
 BATCH_SIZE = 8
 CLUSTERING_SEED = 0
@@ -34,26 +35,11 @@ ORACLE, NETWORK = "oracle", "network"
 System = Callable[[Sequence[Excerpt]], list[Estimate]]
 
 
-def separates(heads: Sequence[str]) -> bool:
-    """Whether a network with these heads gives the source of each instrument."""
-    return "mask_inference" in heads
-
-
-def clusters(heads: Sequence[str]) -> bool:
-    """Whether it gives an embedding, whose clusters are sources of unknown instruments."""
-    return "deep_clustering" in heads
-
-
-def transcribes(heads: Sequence[str]) -> bool:
-    """Whether it gives rolls."""
-    return "transcription" in heads
-
-
 def assignment_of(heads: Sequence[str]) -> str | None:
     """Who says which estimate is which instrument; None for a network that separates nothing."""
     if separates(heads):
         return NETWORK
-    return ORACLE if clusters(heads) else None
+    return ORACLE if head_giving("clusters", heads) else None
 
 
 def excerpt_systems(predictor: Predictor, *, seed: int) -> dict[str, System]:
@@ -105,7 +91,7 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
     return [
         Estimate(
             sources=None if sources is None else sources[k],
-            notes=None if rolls is None else of_transcribed(predictor.decode(rolls[k])),
+            notes=None if rolls is None else predictor.decode(rolls[k]),
         )
         for k in range(len(excerpts))
     ]
@@ -117,7 +103,7 @@ def _network_on_songs(predictor: Predictor, songs: Sequence[Excerpt]) -> list[Es
     return [
         Estimate(
             sources=None if prediction.sources is None else prediction.sources[:, 0],
-            notes=None if prediction.notes is None else of_transcribed(prediction.notes),
+            notes=prediction.notes,
         )
         for prediction in predictions
     ]
@@ -138,11 +124,11 @@ def _from_clusters(predictor: Predictor, excerpt: Excerpt) -> Float[np.ndarray, 
 def _clusters(params: dict, mixture: Float[Array, " n"], model: Cerberus) -> Float[Array, "s n"]:
     spectrum = stft(mixture, model.grid)
     magnitude = jnp.abs(spectrum)
-    output = model.apply(
-        {"params": params}, magnitude[None], train=False, heads=("deep_clustering",)
-    )
+    name = head_giving("clusters", model.heads)
+    output = model.apply({"params": params}, magnitude[None], train=False, heads=(name,))
+    head = model.head_objects()[name]
     masks = cluster_masks(
-        output.embedding[0],
+        head.predict(output.outputs[head.output])[0],
         magnitude,
         num_sources=len(model.instruments),
         key=jax.random.key(CLUSTERING_SEED),
@@ -180,10 +166,10 @@ def oracle_sources(sources: Float[Array, "b s n"], grid: FrameGrid) -> Float[Arr
 
 
 def _decoded_reference(excerpt: Excerpt, model: Cerberus) -> dict[str, Notes]:
-    true_notes = of_transcribed(dict(zip(model.instruments, excerpt.cut_notes, strict=True)))
+    slots = zip(model.transcribed_instruments, model.transcribed_slots, strict=True)
     return {
-        name: decode(_reference_roll(notes, model.grid, excerpt), model.grid)
-        for name, notes in true_notes.items()
+        name: decode(_reference_roll(excerpt.cut_notes[slot], model.grid, excerpt), model.grid)
+        for name, slot in slots
     }
 
 

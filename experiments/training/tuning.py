@@ -11,13 +11,12 @@ import numpy as np
 
 from cerberus_jax import checkpoint
 from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
-from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.loading import heads_of, load_run_config
 from experiments.evaluation.scoring import Reference
-from experiments.evaluation.systems import transcribes
 from experiments.training import data
 from experiments.training.decoding_search import DecodingTask, search
 
@@ -57,9 +56,7 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
 def tune_decoding(
     predictor: Predictor, planner: Planner, *, count: int
 ) -> dict[str, DecodingConfig]:
-    """The decoding of each instrument with the best mean of onset F1 and frame F1.
-
-    An instrument that is not transcribed keeps what it has.
+    """The decoding of each transcribed instrument with the best mean of onset F1 and frame F1.
 
     Args:
         predictor: the network; the search begins at its decoding.
@@ -67,9 +64,7 @@ def tune_decoding(
         count: how many of them, from the first.
     """
     tasks = decoding_tasks(predictor, planner, count=count)
-    return predictor.decoding | {
-        name: search(task, predictor.decoding[name]) for name, task in tasks.items()
-    }
+    return {name: search(task, predictor.decoding[name]) for name, task in tasks.items()}
 
 
 def decoding_tasks(
@@ -88,13 +83,12 @@ def decoding_tasks(
         rolls += list(predictor.predict_batch(np.stack(mixtures))[1][: len(group)])
     references = [Reference.of(excerpt, predictor.instruments).notes for excerpt in excerpts]
     tasks = {}
-    for slot, name in enumerate(predictor.instruments):
-        if INSTRUMENTS[name].is_transcribed:
-            labelled = [k for k, notes in enumerate(references) if name in notes]
-            tasks[name] = DecodingTask(
-                [rolls[k][slot] for k in labelled],
-                [references[k][name] for k in labelled],
-                predictor.grid,
-                num_samples=planner.config.num_samples,
-            )
+    for slot, name in enumerate(predictor.model.transcribed_instruments):
+        labelled = [k for k, notes in enumerate(references) if name in notes]
+        tasks[name] = DecodingTask(
+            [rolls[k][slot] for k in labelled],
+            [references[k][name] for k in labelled],
+            predictor.grid,
+            num_samples=planner.config.num_samples,
+        )
     return tasks

@@ -63,7 +63,9 @@ def test_clusters_go_to_the_sources_they_match(monkeypatch, order):
 
 @pytest.mark.parametrize("systems_of", [partial(excerpt_systems, seed=0), song_systems])
 def test_only_what_is_transcribed_has_notes(systems_of):
-    predictor = Predictor.untrained(tiny_model().clone(instruments=("piano", "vocals")))
+    predictor = Predictor.untrained(
+        tiny_model().clone(instruments=("piano", "vocals"), transcribed=("piano",))
+    )
     sources = np.random.default_rng(0).standard_normal((2, 8000)).astype(np.float32)
     excerpt = Excerpt("a", sources, (Notes.empty(),) * 2)
     for name, system in systems_of(predictor).items():

@@ -6,14 +6,13 @@ import json
 import pytest
 
 from cerberus_jax.checkpoint import locate
+from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
-from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.training import data, tuning
 from experiments.training.decoding_search import CANDIDATES
 from experiments.training.tuning import tune_run
-from tests.tiny_run import INSTRUMENTS as INSTRUMENTS_OF_RUN
-from tests.tiny_run import prepare_data, tiny_config, write_run
+from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def test_thresholds_are_stored_with_both_checkpoints(root, tmp_path):
     tuned = tune_run(run)
     assert set(tuned) == {"best", "last"}
     for kind, decoding in tuned.items():
-        assert set(decoding) == set(INSTRUMENTS_OF_RUN)
+        assert set(decoding) == set(INSTRUMENTS)
         assert all(config.threshold in CANDIDATES["threshold"] for config in decoding.values())
         assert Predictor.load(run, step=kind).decoding == decoding
         assert json.loads((locate(run, kind) / "decoding.json").read_text())
@@ -69,11 +68,11 @@ def test_excerpts_without_labels_are_left_out(tuned_alone, monkeypatch):
     }
 
 
-def test_what_is_not_transcribed_keeps_its_decoding(tuned_alone, monkeypatch):
+def test_what_is_not_transcribed_is_not_tuned(tuned_alone):
+    """A network with one roll, that of the second instrument."""
     predictor, planner, count = tuned_alone
-    silent = dataclasses.replace(INSTRUMENTS["drums"], is_transcribed=False)
-    monkeypatch.setitem(INSTRUMENTS, "drums", silent)
-    assert set(tuning.decoding_tasks(predictor, planner, count=count)) == {"piano"}
-    decoding = tuning.tune_decoding(predictor, planner, count=count)
-    assert decoding["drums"] == predictor.decoding["drums"]
-    assert set(decoding) == set(INSTRUMENTS_OF_RUN)
+    model = predictor.model.clone(transcribed=("drums",))
+    drums = dataclasses.replace(Predictor.untrained(model), decoding={"drums": DecodingConfig()})
+    tasks = tuning.decoding_tasks(drums, planner, count=count)
+    assert {name: task.num_items for name, task in tasks.items()} == {"drums": count}
+    assert set(tuning.tune_decoding(drums, planner, count=count)) == {"drums"}
