@@ -40,7 +40,7 @@ class Prediction:
 
     instruments: tuple[str, ...]
     sources: Float[np.ndarray, "s c n"] | None
-    rolls: Float[np.ndarray, "s t p"] | None
+    rolls: Float[np.ndarray, "r t p"] | None
     notes: dict[str, Notes] | None
 
 
@@ -137,7 +137,7 @@ class Predictor:
             }
         return Prediction(self.instruments, sources, rolls, notes)
 
-    def decode(self, rolls: Float[np.ndarray, "s t p"]) -> dict[str, Notes]:
+    def decode(self, rolls: Float[np.ndarray, "r t p"]) -> dict[str, Notes]:
         """Notes of every instrument that is transcribed."""
         names = self.model.transcribed_instruments
         return {
@@ -147,7 +147,7 @@ class Predictor:
 
     def predict_batch(
         self, waveforms: Float[np.ndarray, "b n"]
-    ) -> tuple[Float[np.ndarray, "b s n"] | None, Float[np.ndarray, "b s t p"] | None]:
+    ) -> tuple[Float[np.ndarray, "b s n"] | None, Float[np.ndarray, "b r t p"] | None]:
         """Estimates and rolls of short mixtures at the network's rate, whole and at once."""
         estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
         return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))

@@ -128,8 +128,9 @@ def predict_step(
     db_reference: Float[Array, " b"] | None = None,
     *,
     model: Cerberus,
-) -> tuple[Float[Array, "b s n"] | None, Float[Array, "b s t p"] | None]:
-    """Estimates and roll probabilities of mixtures; None where the network has no such head."""
+) -> tuple[Float[Array, "b s n"] | None, Float[Array, "b r t p"] | None]:
+    """Estimates and roll probabilities of mixtures, a roll for each of the r transcribed sources;
+    None where the network has no such head."""
     spectrum = stft(waveform, model.grid)
     masks, rolls = masks_and_rolls(params, jnp.abs(spectrum), db_reference, model=model)
     estimates = None
@@ -145,8 +146,9 @@ def masks_and_rolls(
     db_reference: Float[Array, " b"] | None = None,
     *,
     model: Cerberus,
-) -> tuple[Inexact[Array, "b s t f"] | None, Float[Array, "b s t p"] | None]:
-    """Masks and roll probabilities of mixtures; None where the network has no such head."""
+) -> tuple[Inexact[Array, "b s t f"] | None, Float[Array, "b r t p"] | None]:
+    """Masks and roll probabilities of mixtures, a roll for each of the r transcribed sources; None
+    where the network has no such head."""
     names = {gives: head_giving(gives, model.heads) for gives in ("masks", "rolls")}
     wanted = tuple(name for name in names.values() if name)
     output = model.apply(

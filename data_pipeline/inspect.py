@@ -59,7 +59,7 @@ def inspect(planner: Planner, index: int, out: str | os.PathLike) -> Excerpt:
         write_audio(out / f"{name}.wav", excerpt.sources[slot] / loudest, sample_rate_hz=rate)
         is_drum = bool(t.stem_is_drum[stems[slot]])
         program = 0 if is_drum else int(np.clip(t.stem_programs[stems[slot]], 0, 127))
-        parts.append(Part(name, program, is_drum, excerpt.notes[slot]))
+        parts.append(Part(name, program, is_drum, excerpt.cut_notes[slot]))
     write_midi(out / "notes.mid", parts)
     draw_excerpt(
         excerpt,

@@ -6,7 +6,7 @@ What is tuned comes with the checkpoint; nothing is chosen on the scored split.
 
 import itertools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from cerberus_jax.checkpoint import check_same_network, is_tuned, locate
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from data_pipeline.io.files import check_writable
 from data_pipeline.planning.batch import Excerpt
@@ -21,8 +22,9 @@ from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import build_config, flatten, grid_of, heads_of, load_run_config
+from experiments.evaluation.bootstrap import song_of
 from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
-from experiments.evaluation.provenance import origin
+from experiments.evaluation.provenance import provenance
 from experiments.evaluation.result_table import (
     RESULTS_FILE,
     TEST_SPLIT,
@@ -97,19 +99,19 @@ def evaluate(
     file = workdir / results_file(split=split, excerpts=excerpts, songs=songs)
     if songs:
         results |= _score_songs(data.planner(config, split), song_systems(predictor), config)
-        return write_results(results | origin(config), file)
+        return write_results(results | provenance(config), file)
     systems = excerpt_systems(predictor, seed=config.seed)
     planner, count = data.test_excerpts(config, split)
     results |= _score_excerpts(planner, count, systems, config)
     drawn = not config.evaluation.excerpts
     if split == TEST_SPLIT and drawn and UNSEEN_SPLIT in planner.catalogue.splits:
-        few = {name: systems[name] for name in ("network", "mixture")}
+        compared = {name: systems[name] for name in ("network", "mixture")}
         try:
             unseen, _ = data.test_excerpts(config, UNSEEN_SPLIT)
-            results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, few, config)
+            results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, compared, config)
         except ValueError as error:  # a small data set may lack an instrument there
             print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
-    return write_results(results | origin(config), file)
+    return write_results(results | provenance(config), file)
 
 
 def evaluate_files(
@@ -141,15 +143,15 @@ def evaluate_files(
     results = {"step": None, "assignment": None, "decoding": None, "splits": {}}
     results |= _score_excerpts(planner, count, systems, config)
     file = Path(estimates) / results_file(split=split, excerpts=excerpts)
-    return write_results(results | origin(config), file)
+    return write_results(results | provenance(config), file)
 
 
 def run_config(workdir: str | Path, *, data_root: str = "", excerpts: str = "") -> ConfigDict:
     """The config of a run, with another place of its data or another list of excerpts if given."""
     config = load_run_config(workdir)
     places = (("data.root", data_root), ("evaluation.excerpts", excerpts))
-    own = {field: place for field, place in places if place}
-    return build_config(flatten(config) | own) if own else config
+    overrides = {field: place for field, place in places if place}
+    return build_config(flatten(config) | overrides) if overrides else config
 
 
 def _score_songs(planner: Planner, systems: Mapping[str, System], config: ConfigDict) -> dict:
@@ -182,29 +184,29 @@ def _score(
     with tqdm(total=count, desc=split, unit="item", file=sys.stderr, leave=False) as progress:
         for excerpts in groups:
             ids += [excerpt.id for excerpt in excerpts]
-            references = [
-                Reference(e.sources, dict(zip(instruments, e.notes, strict=True))) for e in excerpts
-            ]
+            references = [Reference.of(excerpt, instruments) for excerpt in excerpts]
             for name, system in systems.items():
                 scores[name] += [
                     score_item(estimate, reference, instruments=instruments, grid=grid)
                     for estimate, reference in zip(system(excerpts), references, strict=True)
                 ]
             progress.update(len(excerpts))
-    items = scores.pop("network")
+    songs = [song_of(id_) for id_ in ids]
+    summaries = {name: summarise(items, instruments, songs=songs) for name, items in scores.items()}
+    items = scores["network"]
     return {
         "instruments": list(instruments),
         "split": split,
         "num_items": len(items),
-        **summarise(items, instruments),
-        "baselines": {name: summarise(found, instruments) for name, found in scores.items()},
+        **summaries.pop("network"),
+        "baselines": summaries,
         "items": [{"id": id_, "metrics": item} for id_, item in zip(ids, items, strict=True)],
     }
 
 
-def _groups(excerpts: Iterable[Excerpt], size: int):
-    rest = iter(excerpts)
-    while group := list(itertools.islice(rest, size)):
+def _groups(excerpts: Iterable[Excerpt], size: int) -> Iterator[list[Excerpt]]:
+    excerpts = iter(excerpts)
+    while group := list(itertools.islice(excerpts, size)):
         yield group
 
 
@@ -214,17 +216,18 @@ def _check_fit(config: ConfigDict, predictor: Predictor, workdir: Path) -> None:
         ("audio", grid_of(config), predictor.grid),
         ("the heads of loss", heads_of(config), predictor.model.heads),
     )
-    for name, wanted, found in pairs:
-        if wanted != found:
+    for name, of_config, of_checkpoint in pairs:
+        if of_config != of_checkpoint:
             raise ValueError(
-                f"{workdir}: config.json and the checkpoint differ in {name}: {wanted} and {found}"
+                f"{workdir}: config.json and the checkpoint differ in {name}: {of_config} and "
+                f"{of_checkpoint}"
             )
     check_same_network(predictor.params, model_of(config), f"{workdir} and its config.json")
 
 
 def _decoding_of(predictor: Predictor, checkpoint: Path) -> dict | None:
     """How rolls become notes, for who reads the scores; None for a network without rolls."""
-    if "transcription" not in predictor.model.heads:
+    if not transcribes(predictor.model.heads):
         return None
     settings = {name: asdict(config) for name, config in predictor.decoding.items()}
     return {"tuned": is_tuned(checkpoint), "per_instrument": settings}

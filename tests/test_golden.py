@@ -12,7 +12,7 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.metrics import si_bss_eval
 from cerberus_jax.notes import Notes
 from data_pipeline.io.midi import Part, read_notes, write_midi
-from experiments.evaluation.scoring import score_notes
+from experiments.evaluation.note_scores import score_notes
 
 # At 120 bpm and 9600 ticks a beat; a time moves by at most half of it, 0.026 ms.
 TICK_SECONDS = 0.5 / 9600
@@ -64,16 +64,16 @@ def test_fixtures_through_midi_files_keep_their_stored_scores(samples, tmp_path)
 
 def _voices(notes):
     """Parts in which no key is struck while it is held: MIDI cannot say which of two ends first."""
-    left, parts = np.arange(len(notes)), []
+    left, voices = np.arange(len(notes)), []
     while len(left):
         taken, free_from = [], {}
         for k in left:
             if notes.onsets[k] > free_from.get(notes.pitches[k], -1.0):
                 taken.append(k)
                 free_from[notes.pitches[k]] = notes.offsets[k] + 2 * TICK_SECONDS
-        parts.append(Part("piano", 0, False, notes.select(np.array(taken))))
+        voices.append(Part("piano", 0, False, notes.select(np.array(taken))))
         left = np.setdiff1d(left, taken)
-    return parts
+    return voices
 
 
 def _changed_decisions(estimates, references):
@@ -91,9 +91,9 @@ def sorted_by_key(notes):
 
 def _matching(estimate, reference):
     """mir_eval's two decisions about each pair of equal pitch, times rounded to 0.1 ms as there."""
-    (intervals, pitches), (wanted, keys) = estimate, reference
-    away = np.round(np.abs(intervals[:, None] - wanted), 4)
-    tolerance = np.maximum(0.05, 0.2 * (wanted[:, 1] - wanted[:, 0]))
+    (intervals, pitches), (true_intervals, keys) = estimate, reference
+    away = np.round(np.abs(intervals[:, None] - true_intervals), 4)
+    tolerance = np.maximum(0.05, 0.2 * (true_intervals[:, 1] - true_intervals[:, 0]))
     hits = np.stack([away[..., 0] <= 0.05, away[..., 1] <= tolerance])
     return hits & (pitches[:, None] == keys)
 
@@ -115,9 +115,9 @@ def test_sir_and_sar_are_those_of_mir_eval_with_filters_of_one_tap(monkeypatch):
         warnings.simplefilter("ignore", FutureWarning)
         sdr, sir, sar, order = mir_eval.separation.bss_eval_sources(references, estimates, False)
     assert order.tolist() == [0, 1, 2]
-    found = si_bss_eval(estimates, references)
-    np.testing.assert_allclose(found.si_sdr, sdr, atol=1e-6)
-    np.testing.assert_allclose(found.si_sir, sir, atol=1e-6)
+    scores = si_bss_eval(estimates, references)
+    np.testing.assert_allclose(scores.si_sdr, sdr, atol=1e-6)
+    np.testing.assert_allclose(scores.si_sir, sir, atol=1e-6)
     # Theirs compares target and interference together with the artefacts, ours the target alone.
-    target, interference = 10 ** (np.asarray(found.si_sar) / 10), 10 ** (-np.asarray(sir) / 10)
+    target, interference = 10 ** (np.asarray(scores.si_sar) / 10), 10 ** (-np.asarray(sir) / 10)
     np.testing.assert_allclose(10 * np.log10(target * (1 + interference)), sar, atol=1e-6)

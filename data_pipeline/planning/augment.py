@@ -115,8 +115,16 @@ def read_length(
     return np.asarray(np.ceil(num_samples * speed_of(shifts, sample_rate_hz)).astype(np.int64))
 
 
-def cut_notes(notes: Notes, begin: float, seconds: float, shift: int, sample_rate_hz: int) -> Notes:
-    """The notes of a window of `seconds` from `begin` on, shifted like its audio."""
+def notes_of_window(
+    notes: Notes, begin: float, seconds: float, shift: int, sample_rate_hz: int
+) -> Notes:
+    """The notes that sound in a window of `seconds` from `begin` on, shifted like its audio.
+
+    Times count from the start of the window: a note that began before it has a negative onset. Ends
+    are cut at its end.
+    """
     speed = float(speed_of(np.array(shift), sample_rate_hz))
-    cut = notes.window(begin, begin + seconds * speed)
-    return Notes(cut.intervals / speed, cut.pitches + shift, cut.velocities)
+    end = begin + seconds * speed
+    sounding = notes.select((notes.onsets < end) & (notes.offsets > begin))
+    intervals = (np.minimum(sounding.intervals, end) - begin) / speed
+    return Notes(intervals, sounding.pitches + shift, sounding.velocities)

@@ -124,12 +124,13 @@ class PlannedBatch:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """One excerpt for evaluation: sources with their gains, and exact notes cut to the window.
+    """One excerpt for evaluation.
 
     Args:
-        id: its name.
-        sources: the sources.
-        notes: those of each source.
+        id: the songs, moments and stems that it is made of.
+        sources: waveforms with their gains.
+        notes: what sounds in each source, in seconds from the first sample, ends cut at the last.
+            A note that began before the excerpt has a negative onset: see `cut_notes`.
         labelled: whether the notes of each source are known; () for all of them.
     """
 
@@ -141,3 +142,11 @@ class Excerpt:
     def __post_init__(self):
         if not self.labelled:
             object.__setattr__(self, "labelled", (True,) * len(self.notes))
+
+    @property
+    def cut_notes(self) -> tuple[Notes, ...]:
+        """The notes as the excerpt alone has them: those that began before it begin at 0."""
+        return tuple(
+            Notes(np.maximum(notes.intervals, 0.0), notes.pitches, notes.velocities)
+            for notes in self.notes
+        )

@@ -69,7 +69,7 @@ def draw_excerpt(
     figure = Figure(figsize=(16, 1.5 + sum(heights)), facecolor=BACKGROUND, layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     colours = {name: INSTRUMENTS[name].colours[1] for name in instruments}
-    notes = dict(zip(instruments, excerpt.notes, strict=True))
+    notes = dict(zip(instruments, excerpt.cut_notes, strict=True))
     counts = [note_count(*pair) for pair in zip(excerpt.notes, excerpt.labelled, strict=True)]
     counts = dict(zip(instruments, counts, strict=True))
     seconds = excerpt.sources.shape[-1] / sample_rate_hz

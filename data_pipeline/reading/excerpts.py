@@ -1,11 +1,11 @@
-"""Excerpts one by one, for evaluation: sources with their gains, and exact notes."""
+"""Excerpts one by one, for evaluation: sources with their gains, and their notes."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from data_pipeline.io.pcm import scale_sources
-from data_pipeline.planning.augment import cut_notes
+from data_pipeline.planning.augment import notes_of_window
 from data_pipeline.planning.batch import Excerpt
 from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.numpy_reader import read_sources
@@ -23,7 +23,7 @@ def read_excerpts(planner: Planner, count: int, *, first: int = 0) -> Iterator[E
         shifts = np.zeros_like(planned.stems) if planned.shifts is None else planned.shifts
         begin = planned.offsets[0] / rate
         notes = tuple(
-            cut_notes(catalogue.notes(stem), at, length, shift, rate)
+            notes_of_window(catalogue.notes(stem), at, length, shift, rate)
             for stem, at, shift in zip(
                 planned.stems[0].tolist(), begin.tolist(), shifts[0].tolist(), strict=True
             )

@@ -1,8 +1,12 @@
 """Bootstrap intervals of means over items (Efron, 1979): percentiles of resampled means.
 
-Items are drawn whole, all instruments and metrics together, so the interval of a mean over the
-instruments knows how their scores go together. Excerpts of one song count as separate items.
+Songs are drawn, each with all its items: excerpts of one song are alike, and drawn one by one they
+would make the intervals too narrow. All instruments and metrics are drawn together, so the interval
+of a mean over the instruments knows how their scores go together.
 """
+
+import re
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -12,32 +16,41 @@ SEED = 0
 CONFIDENCE = 0.95
 
 
+def song_of(excerpt_id: str) -> str:
+    """The song of an excerpt: its id without the moments and stems; songs joined by + are one."""
+    return re.sub(r"@\d+\.\d+\[[^\]]*\]", "", excerpt_id)
+
+
 def mean_intervals(
-    values: Float[np.ndarray, "i s m"],
+    values: Float[np.ndarray, "i s m"], songs: Sequence[str]
 ) -> tuple[Float[np.ndarray, "2 s m"], Float[np.ndarray, "2 m"]]:
     """Lower and upper end of the 95 % interval of each mean; the same items, the same intervals.
 
     Args:
         values: scores of the items, by instrument and metric; NaN where there is none.
+        songs: the song of each item.
 
     Returns:
         the intervals of each instrument's means, and those of the means of these over the
-        instruments; NaN where fewer than two items have the score.
+        instruments; NaN where fewer than two songs have the score.
     """
-    num_items, shape = len(values), values.shape[1:]
-    if num_items < 2:
+    shape = values.shape[1:]
+    names, song = np.unique(np.asarray(songs, str), return_inverse=True)
+    if len(names) < 2:
         return np.full((2, *shape), np.nan), np.full((2, shape[1]), np.nan)
     draws = np.random.default_rng(SEED).multinomial(
-        num_items, np.full(num_items, 1 / num_items), size=NUM_RESAMPLES
+        len(names), np.full(len(names), 1 / len(names)), size=NUM_RESAMPLES
     )
-    flat = values.reshape(num_items, -1)
+    draws = draws[:, song]  # how often each item is in each resample
+    flat = values.reshape(len(values), -1)
     known = np.isfinite(flat)
     counts = (draws @ known).reshape(-1, *shape)
     sums = (draws @ np.where(known, flat, 0.0)).reshape(-1, *shape)
     means = _divide(sums, counts)
     scored = (counts > 0).sum(1)
     overall = _divide(np.where(counts > 0, means, 0.0).sum(1), scored)
-    enough = known.sum(0).reshape(shape) >= 2
+    num_songs = sum(known[song == k].any(0).astype(int) for k in range(len(names)))
+    enough = num_songs.reshape(shape) >= 2
     return (
         np.where(enough, _percentiles(means), np.nan),
         np.where(enough.any(0), _percentiles(overall), np.nan),
@@ -50,7 +63,7 @@ def _divide(sums, counts):
 
 def _percentiles(means):
     """Of the first axis, NaN left out; NaN where there is nothing else."""
-    rest = (1 - CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2
     empty = np.isnan(means).all(0)
     filled = np.where(empty, 0.0, means)
-    return np.where(empty, np.nan, np.nanquantile(filled, [rest, 1 - rest], axis=0))
+    return np.where(empty, np.nan, np.nanquantile(filled, [tail, 1 - tail], axis=0))

@@ -6,7 +6,7 @@
 
 Estimates lie in folders like those of `references`, which is what experiments.separate makes of
 DIR/mixtures. They may lack the MIDI file, or all wav files, but then in every folder. Audio is
-32-bit float, so that no level is clipped.
+32-bit float, which clips nothing.
 """
 
 import json
@@ -23,7 +23,7 @@ from data_pipeline.io.midi import read_midi, write_midi
 from data_pipeline.planning.batch import Excerpt
 from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
-from experiments.evaluation.scoring import Estimate
+from experiments.evaluation.scoring import Estimate, Reference, of_transcribed
 from experiments.songs.notes import MIDI_FILE, by_instrument, parts_of
 
 
@@ -43,8 +43,9 @@ def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
         write_audio(out / "mixtures" / f"{name}.wav", excerpt.sources.sum(0), **sound)
         for instrument, source in zip(config.instruments, excerpt.sources, strict=True):
             write_audio(folder / f"{instrument}.wav", source, **sound)
-        notes = dict(zip(config.instruments, excerpt.notes, strict=True))
-        write_midi(folder / MIDI_FILE, parts_of(notes))
+        cut_notes = dict(zip(config.instruments, excerpt.cut_notes, strict=True))
+        scored = Reference.of(excerpt, config.instruments).notes
+        write_midi(folder / MIDI_FILE, parts_of({name: cut_notes[name] for name in scored}))
         ids.append(excerpt.id)
     heading = {"instruments": list(config.instruments), "sample_rate_hz": rate}
     heading |= {"split": config.split, "excerpt_seconds": config.num_samples / rate, "ids": ids}
@@ -57,9 +58,9 @@ def excerpt_name(number: int) -> str:
     return f"{number:04d}"
 
 
-def _first_of(names: Sequence[str], most: int = 5) -> str:
-    more = len(names) - most
-    return ", ".join([*names[:most], *[f"and {more} more"] * (more > 0)])
+def _first_of(names: Sequence[str], max_names: int = 5) -> str:
+    num_more = len(names) - max_names
+    return ", ".join([*names[:max_names], *[f"and {num_more} more"] * (num_more > 0)])
 
 
 @dataclass
@@ -97,21 +98,21 @@ class EstimateFiles:
         folder = Path(folder)
         stems = [file.parent.name for name in instruments for file in folder.glob(f"*/{name}.wav")]
         midis = [file.parent.name for file in folder.glob(f"*/{MIDI_FILE}")]
-        names, found = [excerpt_name(number) for number in range(count)], {*stems, *midis}
-        if not found:
-            wanted = ", ".join(f"{name}.wav" for name in instruments)
+        names, folders = [excerpt_name(number) for number in range(count)], {*stems, *midis}
+        if not folders:
+            files = ", ".join(f"{name}.wav" for name in instruments)
             raise FileNotFoundError(
                 f"--estimates={folder}: {folder / names[0]} holds neither {MIDI_FILE} nor "
-                f"{wanted}; a folder per excerpt is expected, named by the mixtures of "
+                f"{files}; a folder per excerpt is expected, named by the mixtures of "
                 "--export_excerpts"
             )
         there = f"--estimates={folder}: there are {count} excerpts, {names[0]} to {names[-1]}"
-        if unknown := sorted(found.difference(names)):
+        if unknown := sorted(folders.difference(names)):
             raise ValueError(
                 f"{there}, and the folder holds others: {_first_of(unknown)}; take the run, split "
                 "and list of excerpts that were exported"
             )
-        if missing := [name for name in names if name not in found]:
+        if missing := [name for name in names if name not in folders]:
             raise FileNotFoundError(f"{there}, and nothing was found for {_first_of(missing)}")
         return cls(folder, instruments, sample_rate_hz, bool(stems), bool(midis))
 
@@ -122,15 +123,15 @@ class EstimateFiles:
             FileNotFoundError: if a file is missing.
             ValueError: if one has another rate or length, or a MIDI part that fits no instrument.
         """
-        found = []
+        estimates = []
         for excerpt in excerpts:
             folder = self.folder / excerpt_name(self.num_read)
             num_samples = excerpt.sources.shape[-1]
             sources = self._sources(folder, num_samples) if self.has_audio else None
             notes = self._notes(folder / MIDI_FILE) if self.has_notes else None
-            found.append(Estimate(sources, notes))
+            estimates.append(Estimate(sources, notes))
             self.num_read += 1
-        return found
+        return estimates
 
     def _sources(self, folder: Path, num_samples: int) -> np.ndarray:
         missing = [name for name in self.instruments if not (folder / f"{name}.wav").is_file()]
@@ -157,11 +158,11 @@ class EstimateFiles:
         return np.stack(sources)
 
     def _notes(self, path: Path) -> dict[str, Notes]:
-        """An instrument without a part has no notes."""
+        """An instrument without a part has no notes; one that is not transcribed is left out."""
         notes, others = by_instrument(read_midi(path), self.instruments)
         for part in others:
             raise ValueError(
                 f"{path}: part {part.name!r} (program {part.program}) is none of "
                 f"{', '.join(self.instruments)}; name its track after the instrument"
             )
-        return notes
+        return of_transcribed(notes)

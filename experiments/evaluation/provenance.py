@@ -1,4 +1,4 @@
-"""Where a result comes from: the config, the commit of the code, the versions it ran on."""
+"""The provenance of a result: the config, the commit of the code, the versions it ran on."""
 
 import json
 import platform
@@ -13,7 +13,7 @@ from experiments.config.loading import to_json
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "mir_eval")
 
 
-def origin(config: ConfigDict) -> dict:
+def provenance(config: ConfigDict) -> dict:
     """`config`, `commit` and `versions` as results.json holds them."""
     return {"config": json.loads(to_json(config)), "commit": _commit(), "versions": _versions()}
 
@@ -22,7 +22,7 @@ def _commit() -> str:
     """The commit of the code, with + where it was changed since; '' outside a repository."""
     folder = Path(__file__).parent
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
             cwd=folder,
             capture_output=True,
@@ -31,7 +31,7 @@ def _commit() -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 def _versions() -> dict[str, str]:

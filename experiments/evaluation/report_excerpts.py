@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
+from cerberus_jax.heads import separates
 from cerberus_jax.inference import Predictor
 from data_pipeline.io.pcm import to_pcm16
 from data_pipeline.reading.excerpts import read_excerpts
@@ -39,14 +40,14 @@ def choose(results: Mapping, count: int) -> list[tuple[int, str, float]]:
     """(index, 'best' or 'worst', score) of the `count` best and worst items."""
     scores = []
     for index, item in enumerate(results["items"]):
-        values = [found.get(METRIC) for found in item["metrics"].values()]
+        values = [metrics.get(METRIC) for metrics in item["metrics"].values()]
         values = [value for value in values if value is not None]
         if values:
             scores.append((float(np.mean(values)), index))
     scores.sort(reverse=True)
     count = min(count, len(scores) // 2)
     ends = [("best", scores[:count]), ("worst", scores[::-1][:count])]
-    return [(index, end, score) for end, found in ends for score, index in found]
+    return [(index, end, score) for end, chosen in ends for score, index in chosen]
 
 
 def listen(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
@@ -57,11 +58,11 @@ def listen(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
         ValueError: if the network makes no masks, or the results are not those of this config.
     """
     predictor = Predictor.load(workdir, step=results["step"])
-    if "mask_inference" not in predictor.model.heads:
+    if not separates(predictor.model.heads):
         raise ValueError("the network has no mask head, so there is nothing to listen to")
     config = from_json(json.dumps(results.get("config", {})), source="results.json")
     planner, _ = data.test_excerpts(config, results["split"])
-    rate, found = predictor.grid.sample_rate_hz, []
+    rate, listening = predictor.grid.sample_rate_hz, []
     for index, end, score in choose(results, count):
         excerpt = next(read_excerpts(planner, 1, first=index))
         if excerpt.id != results["items"][index]["id"]:
@@ -74,8 +75,8 @@ def listen(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
             for slot, name in enumerate(predictor.instruments)
         }
         song = sound_uri(mixture / loudest, rate)
-        found.append(Listening(f"{end}: {excerpt.id}", score, song, stems))
-    return found
+        listening.append(Listening(f"{end}: {excerpt.id}", score, song, stems))
+    return listening
 
 
 def excerpts_html(listening: list[Listening]) -> str:
@@ -83,16 +84,16 @@ def excerpts_html(listening: list[Listening]) -> str:
     if not listening:
         return ""
     cards = []
-    for one in listening:
-        players = f"<dt>mixture</dt><dd>{_player(one.mixture, 'mixture')}</dd><dd></dd>"
+    for excerpt in listening:
+        players = f"<dt>mixture</dt><dd>{_player(excerpt.mixture, 'mixture')}</dd><dd></dd>"
         players += "<dt></dt><dd>separated</dd><dd>true</dd>"
-        for name, (separated, true) in one.stems.items():
+        for name, (separated, true) in excerpt.stems.items():
             cells = f"<dd>{_player(separated, f'{name}, separated')}</dd>"
             cells += f"<dd>{_player(true, f'{name}, true')}</dd>"
             players += f"<dt>{pages.escape(name)}</dt>{cells}"
         cards.append(
-            f"<article><h3>{pages.escape(one.title)}</h3>"
-            f'<p class="note">{TITLE} {one.score:+.1f} dB</p><dl>{players}</dl></article>'
+            f"<article><h3>{pages.escape(excerpt.title)}</h3>"
+            f'<p class="note">{TITLE} {excerpt.score:+.1f} dB</p><dl>{players}</dl></article>'
         )
     return f'<h2>Best and worst excerpts</h2><div class="excerpts">{"".join(cards)}</div>'
 

@@ -45,6 +45,11 @@ UNTUNED = (
     "which is done when training has reached its last step."
 )
 
+COUNTED_NOTES = (
+    "Onsets count where they lie inside the excerpt: a note that began before it is neither hit "
+    "nor missed, and no false note where it is heard from the start."
+)
+
 Row = tuple[str, list[str]]
 
 
@@ -84,28 +89,28 @@ def results_table(results: Mapping) -> str:
     """
     blocks = _blocks(results)
     header = ("", [title for title, _, _ in _COLUMNS])
-    rows = [header, *(row for _, found in blocks for row in found)]
-    first = max(len(name) for name, _ in rows)
+    rows = [header, *(row for _, own in blocks for row in own)]
+    name_width = max(len(name) for name, _ in rows)
     widths = [max(len(cells[k]) for _, cells in rows) for k in range(len(_COLUMNS))]
 
     def line(row: Row) -> str:
         cells = [cell.rjust(width) for cell, width in zip(row[1], widths, strict=True)]
-        return "  ".join([row[0].ljust(first), *cells]).rstrip()
+        return "  ".join([row[0].ljust(name_width), *cells]).rstrip()
 
     lines = [line(header)]
-    for title, found in blocks:
-        lines += ["", title, *map(line, found)]
+    for title, own in blocks:
+        lines += ["", title, *map(line, own)]
     return "\n".join(lines + _notes(results))
 
 
 def results_markdown(results: Mapping) -> str:
     """The same as Markdown, one table per block."""
     lines = []
-    for title, found in _blocks(results):
+    for title, rows in _blocks(results):
         lines += [f"**{title}**", ""]
         lines.append(f"| instrument | {' | '.join(title for title, _, _ in _COLUMNS)} |")
         lines.append("|---|" + "---|" * len(_COLUMNS))
-        lines += [f"| {name.strip()} | {' | '.join(cells)} |" for name, cells in found]
+        lines += [f"| {name.strip()} | {' | '.join(cells)} |" for name, cells in rows]
         lines.append("")
     return "\n".join(lines + _notes(results)).strip() + "\n"
 
@@ -122,15 +127,15 @@ def _blocks(results: Mapping) -> list[tuple[str, list[Row]]]:
     mark = "*" if results.get("assignment") == "oracle" else ""
     blocks = [(f"{what}{mark} ({results['split']}, {items}{of_step})", results)]
     blocks += [
-        (_TITLES.get(name, name) + mark * (name == "untrained"), found)
-        for name, found in results["baselines"].items()
+        (_TITLES.get(name, name) + mark * (name == "untrained"), baseline)
+        for name, baseline in results["baselines"].items()
     ]
-    for split, found in results["splits"].items():
-        blocks.append((f"{what}{mark} ({split}, {found['num_items']} {unit})", found))
-        for name, baseline in found["baselines"].items():
+    for split, scores in results["splits"].items():
+        blocks.append((f"{what}{mark} ({split}, {scores['num_items']} {unit})", scores))
+        for name, baseline in scores["baselines"].items():
             title = _TITLES.get(name, name) + mark * (name == "untrained")
             blocks.append((f"{title} ({split})", baseline))
-    return [(title, _rows(found, instruments)) for title, found in blocks]
+    return [(title, _rows(block, instruments)) for title, block in blocks]
 
 
 def _rows(block: Mapping, instruments: Sequence[str]) -> list[Row]:
@@ -139,8 +144,8 @@ def _rows(block: Mapping, instruments: Sequence[str]) -> list[Row]:
     scores.append(("mean", block["mean"]))
     intervals = block.get("interval_95") if "items" in block else None
     rows = []
-    for name, found in scores:
-        rows.append((f"  {name}", [_cell(found, *column[1:]) for column in _COLUMNS]))
+    for name, own in scores:
+        rows.append((f"  {name}", [_cell(own, *column[1:]) for column in _COLUMNS]))
         if intervals:
             ends = intervals["per_instrument"].get(name, intervals["mean"])
             rows.append(("    95 %", [_interval(ends, *column[1:]) for column in _COLUMNS]))
@@ -167,9 +172,11 @@ def _number(value: float, digits: int) -> str:
 def _notes(results: Mapping) -> list[str]:
     lines = [
         "",
-        "95 %: bootstrap interval of the mean over these items, as if no two were of one song; in "
-        "P/R/F1 columns that of F1.",
+        "95 %: bootstrap interval of the mean; songs are drawn, each with all its items. In P/R/F1 "
+        "columns that of F1.",
     ]
+    if results.get("unit", "excerpts") == "excerpts":
+        lines += ["", COUNTED_NOTES]
     if results.get("assignment") == "oracle":
         lines += ["", f"* {ORACLE_ASSIGNMENT}"]
     if is_untuned(results):

@@ -1,38 +1,27 @@
 """The scores of one mixture and their means: separation, notes, frames.
 
-What cannot be scored is None, never 0: a silent reference has no SI-SDR, one without notes no F1
-(it gets `false_notes_per_minute` instead). Means are taken of the items' scores, Nones left out.
+What cannot be scored is None, never 0: a silent source has no SI-SDR, one without notes no F1 (it
+gets `false_notes_per_minute` instead); one without labels, or of an instrument that is not
+transcribed, has no note scores at all. Means are taken of the items' scores, Nones left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import mir_eval
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.metrics import si_bss_eval, si_sdr
-from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from cerberus_jax.notes import Notes
 from data_pipeline.instruments import INSTRUMENTS
-from data_pipeline.planning.rolls import note_frames
+from data_pipeline.planning.batch import Excerpt
 from experiments.evaluation.bootstrap import mean_intervals
+from experiments.evaluation.note_scores import FALSE_NOTES, NOTE_METRICS, Scores, score_notes
 
 SEPARATION_METRICS = ("si_sdr", "si_sir", "si_sar", "si_sdr_improvement")
-NOTE_METRICS = tuple(
-    f"{kind}_{part}"
-    for kind in ("frame", "onset", "onset_offset")
-    for part in ("precision", "recall", "f1")
-)
-METRICS = (*SEPARATION_METRICS, *NOTE_METRICS, "false_notes_per_minute")
-
-ONSET_TOLERANCE_SECONDS = 0.05
-OFFSET_RATIO = 0.2
-MIN_INTERVAL_SECONDS = 1e-3
-FRAME_VELOCITY_THRESHOLD = 30  # a reference frame counts above this velocity (the authors' habit)
-
-Scores = dict[str, float | None]
+METRICS = (*SEPARATION_METRICS, *NOTE_METRICS, FALSE_NOTES)
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Estimate:
 
     Args:
         sources: one waveform per instrument, in the order of the reference.
-        notes: notes by instrument.
+        notes: notes by instrument, of those that are transcribed.
     """
 
     sources: Float[np.ndarray, "s n"] | None = None
@@ -54,17 +43,31 @@ class Reference:
 
     Args:
         sources: one waveform per instrument.
-        notes: notes by instrument, in seconds from the first sample.
+        notes: notes by instrument, in seconds from the first sample; one that began before it has
+            a negative onset. Instruments that are left out have no note scores.
     """
 
     sources: Float[np.ndarray, "s n"]
     notes: Mapping[str, Notes]
+
+    @classmethod
+    def of(cls, excerpt: Excerpt, instruments: Sequence[str]) -> "Reference":
+        """The truth about an excerpt, whose sources are of these instruments."""
+        slots = zip(instruments, excerpt.notes, excerpt.labelled, strict=True)
+        return cls(
+            excerpt.sources, of_transcribed({n: notes for n, notes, known in slots if known})
+        )
 
     @cached_property
     def mixture_si_sdr(self) -> Float[np.ndarray, " s"]:
         """What the unprocessed mixture scores as an estimate of each source."""
         mixture = np.broadcast_to(self.sources.sum(0), self.sources.shape)
         return np.asarray(si_sdr(mixture, self.sources))
+
+
+def of_transcribed(notes: Mapping[str, Notes]) -> dict[str, Notes]:
+    """Without the instruments that have no notes to be found, such as vocals."""
+    return {name: own for name, own in notes.items() if INSTRUMENTS[name].is_transcribed}
 
 
 def score_item(
@@ -80,7 +83,7 @@ def score_item(
     scores = {}
     for name in instruments:
         scores[name] = separation[name] | dict.fromkeys(METRICS[len(SEPARATION_METRICS) :])
-        if estimate.notes is not None:
+        if estimate.notes is not None and name in reference.notes:
             scores[name] |= score_notes(
                 estimate.notes[name],
                 reference.notes[name],
@@ -91,39 +94,18 @@ def score_item(
     return scores
 
 
-def score_notes(
-    estimate: Notes,
-    reference: Notes,
+def summarise(
+    items: Sequence[Mapping[str, Scores]],
+    instruments: Sequence[str],
     *,
-    grid: FrameGrid,
-    num_samples: int,
-    with_offsets: bool = True,
-) -> Scores:
-    """Frame, onset and onset-offset scores of one instrument, or its false notes per minute."""
-    scores = dict.fromkeys((*NOTE_METRICS, "false_notes_per_minute"))
-    if not len(reference):
-        scores["false_notes_per_minute"] = len(estimate) * 60 * grid.sample_rate_hz / num_samples
-        return scores
-    scores |= _frame_scores(estimate, reference, grid, grid.num_frames(num_samples))
-    scores |= _match_scores("onset", estimate, reference, offset_ratio=None)
-    if with_offsets:
-        scores |= _match_scores("onset_offset", estimate, reference, offset_ratio=OFFSET_RATIO)
-    return scores
-
-
-def activity(notes: Notes, grid: FrameGrid, num_frames: int) -> Bool[np.ndarray, "t p"]:
-    """Which keys are held in which frames; unlike a training roll, repeats are not set apart."""
-    first, end = note_frames(notes.onsets, notes.offsets, grid)
-    keys = notes.pitches - LOWEST_PITCH
-    kept = (keys >= 0) & (keys < NUM_PITCHES)
-    steps = np.zeros((num_frames + 1, NUM_PITCHES), int)
-    np.add.at(steps, (np.minimum(first, num_frames)[kept], keys[kept]), 1)
-    np.add.at(steps, (np.minimum(end, num_frames)[kept], keys[kept]), -1)
-    return steps.cumsum(0)[:-1] > 0
-
-
-def summarise(items: Iterable[Mapping[str, Scores]], instruments: Sequence[str]) -> dict:
+    songs: Sequence[str] | None = None,
+) -> dict:
     """Means of the items' scores and their bootstrap intervals.
+
+    Args:
+        items: scores by instrument and metric.
+        instruments: those that are summarised.
+        songs: the song of each item; None: no two are of one song.
 
     Returns:
         `per_instrument` {instrument: {metric: mean}}, `mean` {metric: mean over the instruments},
@@ -141,7 +123,8 @@ def summarise(items: Iterable[Mapping[str, Scores]], instruments: Sequence[str])
     means = np.nansum(values, 0) / np.where(counts, counts, np.nan)
     scored = np.isfinite(means).sum(0)
     mean = np.nansum(means, 0) / np.where(scored, scored, np.nan)
-    intervals, mean_interval = mean_intervals(values)
+    songs = [str(k) for k in range(len(values))] if songs is None else songs
+    intervals, mean_interval = mean_intervals(values, songs)
     return {
         "per_instrument": _by_instrument(means, instruments),
         "mean": _by_metric(mean),
@@ -184,47 +167,12 @@ def _score_separation(estimate, reference, instruments) -> dict[str, Scores]:
             )
         if not np.isfinite(sources).all():
             raise ValueError(f"score_item: the {what}'s sources hold NaN or infinity")
-    parts = [np.asarray(part) for part in si_bss_eval(estimate.sources, reference.sources)]
-    improvement = parts[0] - reference.mixture_si_sdr
+    ratios = [np.asarray(ratio) for ratio in si_bss_eval(estimate.sources, reference.sources)]
+    improvement = ratios[0] - reference.mixture_si_sdr
     return {
         name: {
             metric: None if np.isnan(values[slot]) else float(values[slot])
-            for metric, values in zip(SEPARATION_METRICS, [*parts, improvement], strict=True)
+            for metric, values in zip(SEPARATION_METRICS, [*ratios, improvement], strict=True)
         }
         for slot, name in enumerate(instruments)
     }
-
-
-def _match_scores(kind: str, estimate: Notes, reference: Notes, *, offset_ratio) -> Scores:
-    precision, recall, f1 = 0.0, 0.0, 0.0
-    if len(estimate):  # mir_eval would warn
-        precision, recall, f1, _ = mir_eval.transcription.precision_recall_f1_overlap(
-            *_for_mir_eval(reference),
-            *_for_mir_eval(estimate),
-            onset_tolerance=ONSET_TOLERANCE_SECONDS,
-            offset_ratio=offset_ratio,
-            offset_min_tolerance=ONSET_TOLERANCE_SECONDS,
-        )
-    return {
-        f"{kind}_precision": float(precision),
-        f"{kind}_recall": float(recall),
-        f"{kind}_f1": float(f1),
-    }
-
-
-def _for_mir_eval(notes: Notes):
-    """Intervals of at least 1 ms, and pitches in Hz."""
-    intervals = notes.intervals.copy()
-    intervals[:, 1] = np.maximum(intervals[:, 1], intervals[:, 0] + MIN_INTERVAL_SECONDS)
-    return intervals, mir_eval.util.midi_to_hz(notes.pitches)
-
-
-def _frame_scores(estimate: Notes, reference: Notes, grid: FrameGrid, num_frames: int) -> Scores:
-    heard = reference.select(reference.velocities > FRAME_VELOCITY_THRESHOLD)
-    wanted, found = activity(heard, grid, num_frames), activity(estimate, grid, num_frames)
-    if not wanted.any():
-        return {}
-    hits = np.count_nonzero(wanted & found)
-    precision, recall = hits / max(np.count_nonzero(found), 1), hits / np.count_nonzero(wanted)
-    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return {"frame_precision": precision, "frame_recall": recall, "frame_f1": f1}

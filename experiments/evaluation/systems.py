@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from cerberus_jax.clustering import best_permutation, cluster_masks
 from cerberus_jax.decoding import decode
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.heads import head_giving, separates, transcribes
 from cerberus_jax.inference import Predictor
 from cerberus_jax.metrics import si_sdr
 from cerberus_jax.model import Cerberus
@@ -36,9 +37,9 @@ System = Callable[[Sequence[Excerpt]], list[Estimate]]
 
 def assignment_of(heads: Sequence[str]) -> str | None:
     """Who says which estimate is which instrument; None for a network that separates nothing."""
-    if "mask_inference" in heads:
+    if separates(heads):
         return NETWORK
-    return ORACLE if "deep_clustering" in heads else None
+    return ORACLE if head_giving("clusters", heads) else None
 
 
 def excerpt_systems(predictor: Predictor, *, seed: int) -> dict[str, System]:
@@ -98,13 +99,13 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
 
 def _network_on_songs(predictor: Predictor, songs: Sequence[Excerpt]) -> list[Estimate]:
     rate = predictor.grid.sample_rate_hz
-    found = [predictor.predict(song.sources.sum(0), rate) for song in songs]
+    predictions = [predictor.predict(song.sources.sum(0), rate) for song in songs]
     return [
         Estimate(
             sources=None if prediction.sources is None else prediction.sources[:, 0],
             notes=prediction.notes,
         )
-        for prediction in found
+        for prediction in predictions
     ]
 
 
@@ -123,11 +124,11 @@ def _from_clusters(predictor: Predictor, excerpt: Excerpt) -> Float[np.ndarray, 
 def _clusters(params: dict, mixture: Float[Array, " n"], model: Cerberus) -> Float[Array, "s n"]:
     spectrum = stft(mixture, model.grid)
     magnitude = jnp.abs(spectrum)
-    output = model.apply(
-        {"params": params}, magnitude[None], train=False, heads=("deep_clustering",)
-    )
+    name = head_giving("clusters", model.heads)
+    output = model.apply({"params": params}, magnitude[None], train=False, heads=(name,))
+    head = model.head_objects()[name]
     masks = cluster_masks(
-        output.embedding[0],
+        head.predict(output.outputs[head.output])[0],
         magnitude,
         num_sources=len(model.instruments),
         key=jax.random.key(CLUSTERING_SEED),
@@ -149,14 +150,8 @@ def _oracle(excerpts: Sequence[Excerpt], *, model: Cerberus) -> list[Estimate]:
         batch = [excerpt.sources for excerpt in excerpts]
         batch = batch[0][None] if len(batch) == 1 else _stack(batch)
         sources = np.asarray(oracle_sources(batch, model.grid))[: len(excerpts)]
-    if "transcription" in model.heads:
-        notes = [
-            {
-                name: decode(_reference_roll(found, model.grid, excerpt), model.grid)
-                for name, found in zip(model.instruments, excerpt.notes, strict=True)
-            }
-            for excerpt in excerpts
-        ]
+    if transcribes(model.heads):
+        notes = [_decoded_reference(excerpt, model) for excerpt in excerpts]
     return [Estimate(*pair) for pair in zip(sources, notes, strict=True)]
 
 
@@ -168,6 +163,14 @@ def oracle_sources(sources: Float[Array, "b s n"], grid: FrameGrid) -> Float[Arr
     target = mask_targets(mixture_spectrum, stft(sources, grid), kind="phase_sensitive")
     phase = jnp.exp(1j * jnp.angle(mixture_spectrum))[:, None]
     return istft(target * phase, grid, sources.shape[-1])
+
+
+def _decoded_reference(excerpt: Excerpt, model: Cerberus) -> dict[str, Notes]:
+    slots = zip(model.transcribed_instruments, model.transcribed_slots, strict=True)
+    return {
+        name: decode(_reference_roll(excerpt.cut_notes[slot], model.grid, excerpt), model.grid)
+        for name, slot in slots
+    }
 
 
 def _reference_roll(notes: Notes, grid: FrameGrid, excerpt: Excerpt) -> Float[np.ndarray, "t p"]:

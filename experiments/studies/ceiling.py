@@ -25,7 +25,7 @@ from data_pipeline.planning.rolls import draw_roll, note_frames
 from data_pipeline.prepared.catalogue import Catalogue
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
-from experiments.evaluation.scoring import activity, score_notes
+from experiments.evaluation.note_scores import activity, score_notes
 
 HOPS = (256, 512)
 SCORES = ("frame_f1", "onset_f1", "onset_offset_f1")
@@ -91,8 +91,8 @@ def measure(catalogue: Catalogue, split: str, count: int, seconds: float) -> dic
 
 
 def roll_scores(notes: Notes, grid: FrameGrid, num_samples: int, instrument: str) -> dict:
-    """Scores of the notes that come back out of the roll of `notes`."""
-    frames = [*note_frames(notes.onsets, notes.offsets, grid), notes.pitches]
+    """Scores of the notes that come back out of the roll of `notes`, an excerpt's."""
+    frames = [*note_frames(np.maximum(notes.onsets, 0), notes.offsets, grid), notes.pitches]
     roll = draw_roll(np.stack(frames, 1), grid.num_frames(num_samples))
     return score_notes(
         decode(roll.astype(np.float32), grid),
@@ -105,8 +105,8 @@ def roll_scores(notes: Notes, grid: FrameGrid, num_samples: int, instrument: str
 
 def _alignment(excerpts: list[Excerpt], grid: FrameGrid) -> dict:
     """Median over the excerpts; None where no excerpt tells."""
-    ratios = [energy_ratio_db(one.sources[0], one.notes[0], grid) for one in excerpts]
-    shares = [chroma_share(one.sources[0], one.notes[0], grid) for one in excerpts]
+    ratios = [energy_ratio_db(one.sources[0], one.cut_notes[0], grid) for one in excerpts]
+    shares = [chroma_share(one.sources[0], one.cut_notes[0], grid) for one in excerpts]
     return {
         name: float(np.nanmedian(values)) if not np.isnan(values).all() else None
         for name, values in (("energy_ratio_db", ratios), ("chroma_share", shares))

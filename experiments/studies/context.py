@@ -100,7 +100,7 @@ def _scores(songs: list[Excerpt], found: list[Prediction], predictor: Predictor)
     items = [
         score_item(
             Estimate(prediction.sources[:, 0], prediction.notes),
-            Reference(song.sources, dict(zip(names, song.notes, strict=True))),
+            Reference.of(song, names),
             instruments=names,
             grid=predictor.grid,
         )

@@ -1,7 +1,7 @@
 """From a config to its batches: which prepared data, which excerpts, which reader.
 
-Training excerpts are mixed and scaled at random; those of the other splits are fixed, from one song
-and moment, and as loud as in their song, unless the config allows no coherent mixtures at all.
+Training excerpts are mixed and scaled at random. Those that are scored, of whatever split, are
+fixed, as loud as in their song, and from one song and moment wherever the config has such mixtures.
 """
 
 import fcntl
@@ -25,6 +25,7 @@ from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import grid_of
 from experiments.runtime.cache_folder import cache_folder
 
+TRAINING_SPLIT = "train"
 MINISLAKH_SONGS = 480  # training songs of 20 s each
 USUAL_RATE_HZ = 16000  # prepared in a folder without the rate in its name
 
@@ -37,15 +38,19 @@ def data_root(config: ConfigDict) -> Path:
     return _embedded_root(num_songs, config.audio.sample_rate_hz)
 
 
-def planner(config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0) -> Planner:
+def planner(
+    config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0, training: bool = False
+) -> Planner:
     """What each batch of `split` holds.
 
     Args:
         config: the run's config.
         split: 'train', 'validation', 'test' or another folder of the corpus.
         excerpt_seconds: 0 = the config's `excerpt_seconds`.
+        training: draw other mixtures, gains and augmentations in every batch, to be trained on;
+            otherwise excerpts are fixed, to be scored.
     """
-    data, training = config.data, split == "train"
+    data = config.data
     seconds = excerpt_seconds or config.excerpt_seconds
     plan_config = PlanConfig(
         instruments=tuple(config.instruments),
@@ -79,20 +84,21 @@ def test_excerpts(config: ConfigDict, split: str) -> tuple[Planner, int]:
     if not path:
         seconds = config.evaluation.excerpt_seconds
         return planner(config, split, excerpt_seconds=seconds), config.data.num_test_excerpts
-    found = ExcerptList.load(Path(path).expanduser())
-    if found.split != split:
+    listed = ExcerptList.load(Path(path).expanduser())
+    if listed.split != split:
         raise ValueError(
-            f"evaluation.excerpts={path} holds excerpts of the split {found.split!r}, "
+            f"evaluation.excerpts={path} holds excerpts of the split {listed.split!r}, "
             f"not of {split!r}"
         )
-    if found.instruments != tuple(config.instruments):
+    if listed.instruments != tuple(config.instruments):
         raise ValueError(
             f"evaluation.excerpts={path} is a list of excerpts of "
-            f"{', '.join(found.instruments)}; the config has the instruments "
+            f"{', '.join(listed.instruments)}; the config has the instruments "
             f"{', '.join(config.instruments)}"
         )
-    listed = ListedPlanner(_catalogue(data_root(config)), found, grid_of(config), name=path)
-    return listed, len(listed)
+    catalogue = _catalogue(data_root(config))
+    listed_planner = ListedPlanner(catalogue, listed, grid_of(config), name=path)
+    return listed_planner, len(listed_planner)
 
 
 def held_out_coherence(config: ConfigDict) -> float:
@@ -122,18 +128,20 @@ def batches(
 ) -> Iterator[dict]:
     """The batches of `split` from `first_step` on, this process's share of each.
 
+    Those of 'train' are drawn for training, those of other splits are fixed.
+
     The first is read with numpy, the others with tf.data, or with numpy where there is no
     TensorFlow: the bytes are the same. So a run can begin before TensorFlow, which takes seconds to
     import, is there.
     """
-    plan = planner(config, split)
+    plan = planner(config, split, training=split == TRAINING_SPLIT)
     process = {"process_index": process_index, "process_count": process_count}
     first = numpy_batches(plan, first_step=first_step, num_steps=1, **process)
-    rest = process | {"first_step": first_step + 1, "num_steps": num_steps and num_steps - 1}
-    return itertools.islice(itertools.chain(first, _after_first(plan, config, rest)), num_steps)
+    later = process | {"first_step": first_step + 1, "num_steps": num_steps and num_steps - 1}
+    return itertools.islice(itertools.chain(first, _after_first(plan, config, later)), num_steps)
 
 
-def _after_first(plan, config, rest) -> Iterator[dict]:
+def _after_first(plan, config, steps) -> Iterator[dict]:
     try:
         from data_pipeline.reading import tf_reader
     except ModuleNotFoundError as error:
@@ -142,9 +150,9 @@ def _after_first(plan, config, rest) -> Iterator[dict]:
         logging.warning(
             "TensorFlow is not installed: batches are read with numpy, the same bytes by one thread"
         )
-        yield from numpy_batches(plan, **rest)
+        yield from numpy_batches(plan, **steps)
     else:
-        yield from tf_reader.batches(plan, num_threads=config.data.num_threads, **rest)
+        yield from tf_reader.batches(plan, num_threads=config.data.num_threads, **steps)
 
 
 def describe(config: ConfigDict) -> str:

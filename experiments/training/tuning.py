@@ -11,10 +11,12 @@ import numpy as np
 
 from cerberus_jax import checkpoint
 from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
-from experiments.config.loading import load_run_config
+from experiments.config.loading import heads_of, load_run_config
+from experiments.evaluation.scoring import Reference
 from experiments.training import data
 from experiments.training.decoding_search import DecodingTask, search
 
@@ -34,7 +36,7 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
         the decoding of each instrument, by 'best' and 'last'.
     """
     config = load_run_config(workdir)
-    if config.loss.transcription <= 0:
+    if not transcribes(heads_of(config)):
         return {}
     count = config.data.num_validation_excerpts
     planner = data.planner(
@@ -54,7 +56,7 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
 def tune_decoding(
     predictor: Predictor, planner: Planner, *, count: int
 ) -> dict[str, DecodingConfig]:
-    """The decoding of each instrument with the best mean of onset F1 and frame F1.
+    """The decoding of each transcribed instrument with the best mean of onset F1 and frame F1.
 
     Args:
         predictor: the network; the search begins at its decoding.
@@ -68,7 +70,10 @@ def tune_decoding(
 def decoding_tasks(
     predictor: Predictor, planner: Planner, *, count: int
 ) -> dict[str, DecodingTask]:
-    """The network's rolls of the first `count` excerpts with their notes, by instrument."""
+    """The network's rolls of the first `count` excerpts with their notes, by instrument.
+
+    Excerpts whose notes of an instrument are not known are left out of its task.
+    """
     excerpts = list(read_excerpts(planner, count))
     rolls = []
     for start in range(0, count, BATCH_SIZE):
@@ -76,11 +81,14 @@ def decoding_tasks(
         mixtures = [excerpt.sources.sum(0) for excerpt in group]
         mixtures += mixtures[-1:] * (BATCH_SIZE - len(group))  # one compiled shape
         rolls += list(predictor.predict_batch(np.stack(mixtures))[1][: len(group)])
-    return {
-        name: DecodingTask(
-            [roll[slot] for roll in rolls],
-            [excerpt.notes[slot] for excerpt in excerpts],
+    references = [Reference.of(excerpt, predictor.instruments).notes for excerpt in excerpts]
+    tasks = {}
+    for slot, name in enumerate(predictor.model.transcribed_instruments):
+        labelled = [k for k, notes in enumerate(references) if name in notes]
+        tasks[name] = DecodingTask(
+            [rolls[k][slot] for k in labelled],
+            [references[k][name] for k in labelled],
             predictor.grid,
+            num_samples=planner.config.num_samples,
         )
-        for slot, name in enumerate(predictor.instruments)
-    }
+    return tasks

@@ -38,7 +38,7 @@ def test_what_is_written(planner, tmp_path):
         np.testing.assert_allclose(waves[name][0][0], source, atol=1e-4)
     parts = read_midi(tmp_path / "a/b/notes.mid")
     assert [(part.name, part.is_drum) for part in parts] == [("piano", False), ("drums", True)]
-    for part, notes in zip(parts, excerpt.notes, strict=True):
+    for part, notes in zip(parts, excerpt.cut_notes, strict=True):
         np.testing.assert_array_equal(part.notes.pitches, notes.pitches)
         np.testing.assert_allclose(part.notes.onsets, notes.onsets, atol=1e-3)
 

@@ -251,16 +251,16 @@ def listed(run, tmp_path):
 
 
 def test_listed_excerpts_score_the_same(results, run, root, listed, tmp_path):
-    found = evaluate(run, excerpts=str(listed))
-    assert json.loads((run / "results_of_list.json").read_text()) == found
+    scores = evaluate(run, excerpts=str(listed))
+    assert json.loads((run / "results_of_list.json").read_text()) == scores
     assert json.loads((run / "results.json").read_text()) == results
-    assert found["items"] == results["items"][:2]
-    assert (found["num_items"], found["excerpt_seconds"]) == (2, results["excerpt_seconds"])
-    assert found["config"]["evaluation"]["excerpts"] == str(listed)
-    assert found["splits"] == {}
+    assert scores["items"] == results["items"][:2]
+    assert (scores["num_items"], scores["excerpt_seconds"]) == (2, results["excerpt_seconds"])
+    assert scores["config"]["evaluation"]["excerpts"] == str(listed)
+    assert scores["splits"] == {}
     config = tiny_config(root, **{"evaluation.excerpts": str(listed)})
     again = evaluate(write_run(tmp_path / "run", config, steps=(3,)))
-    assert again["items"] == found["items"]
+    assert again["items"] == scores["items"]
 
 
 def test_listed_excerpts_for_other_tools(run, listed, tmp_path, capsys):

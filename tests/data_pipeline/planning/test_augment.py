@@ -108,7 +108,7 @@ def test_excerpts_for_evaluation_are_shifted_alike(catalogue):
     planner = _planner(catalogue, augment_semitones=2, fixed=True)
     planned = planner.batch(0)
     for b, excerpt in enumerate(read_excerpts(planner, 8)):
-        for s, notes in enumerate(excerpt.notes):
+        for s, notes in enumerate(excerpt.cut_notes):
             rows = planned.notes[b, s]
             rows = rows[rows[:, 1] > 0]
             assert abs(len(rows) - len(notes)) <= 2  # those of half a frame at either end

@@ -1,5 +1,6 @@
 """Excerpts out, estimates in, and every reason to refuse a file."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,8 +9,9 @@ import pytest
 
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio import read_audio, write_audio
-from data_pipeline.io.midi import Part, write_midi
+from data_pipeline.io.midi import Part, read_midi, write_midi
 from data_pipeline.reading.excerpts import read_excerpts
+from experiments.evaluation import excerpt_files
 from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
 from experiments.training import data
 from tests.tiny_run import INSTRUMENTS, RATE, prepare_data, tiny_config
@@ -49,13 +51,23 @@ def test_what_is_written_is_the_excerpt(exported, planner):
 
 
 def test_references_read_as_estimates_are_the_excerpts(estimates, planner):
-    for excerpt, found in zip(read_excerpts(planner, 2), read(estimates, planner), strict=True):
-        np.testing.assert_array_equal(found.sources, excerpt.sources)
+    for excerpt, estimate in zip(read_excerpts(planner, 2), read(estimates, planner), strict=True):
+        np.testing.assert_array_equal(estimate.sources, excerpt.sources)
         for slot, name in enumerate(INSTRUMENTS):
-            np.testing.assert_array_equal(found.notes[name].pitches, excerpt.notes[slot].pitches)
-            np.testing.assert_allclose(
-                found.notes[name].intervals, excerpt.notes[slot].intervals, atol=1e-4
+            np.testing.assert_array_equal(
+                estimate.notes[name].pitches, excerpt.cut_notes[slot].pitches
             )
+            np.testing.assert_allclose(
+                estimate.notes[name].intervals, excerpt.cut_notes[slot].intervals, atol=1e-4
+            )
+
+
+def test_sources_without_labels_have_no_track(planner, tmp_path, monkeypatch):
+    excerpt = dataclasses.replace(next(read_excerpts(planner, 1)), labelled=(True, False))
+    monkeypatch.setattr(excerpt_files, "read_excerpts", lambda *_: iter([excerpt]))
+    export_excerpts(planner, tmp_path, count=1)
+    (part,) = read_midi(tmp_path / "references" / "0000" / "transcription.mid")
+    assert part.name == "piano"
 
 
 def test_stereo_is_averaged_and_parts_are_told_by_program(estimates, planner):
@@ -63,11 +75,11 @@ def test_stereo_is_averaged_and_parts_are_told_by_program(estimates, planner):
     excerpt = next(read_excerpts(planner, 1))
     stereo = np.stack([2 * excerpt.sources[0], 0 * excerpt.sources[0]])
     write_audio(folder / "piano.wav", stereo, sample_rate_hz=RATE, subtype="FLOAT")
-    one = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
-    write_midi(folder / "transcription.mid", [Part("Grand", 3, False, one)])
-    found = read(estimates, planner)[0]
-    np.testing.assert_array_equal(found.sources[0], excerpt.sources[0])
-    assert (len(found.notes["piano"]), len(found.notes["drums"])) == (1, 0)
+    note = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
+    write_midi(folder / "transcription.mid", [Part("Grand", 3, False, note)])
+    estimate = read(estimates, planner)[0]
+    np.testing.assert_array_equal(estimate.sources[0], excerpt.sources[0])
+    assert (len(estimate.notes["piano"]), len(estimate.notes["drums"])) == (1, 0)
 
 
 def test_a_tool_may_do_one_thing_only(estimates, planner):
@@ -111,8 +123,8 @@ def test_another_rate_or_length(estimates, planner, rate, num_samples, message):
 
 
 def test_a_part_of_no_instrument(estimates, planner):
-    one = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
-    write_midi(estimates / "0000" / "transcription.mid", [Part("Lead", 81, False, one)])
+    note = Notes(np.array([[0.1, 0.2]]), np.array([60]), np.array([90]))
+    write_midi(estimates / "0000" / "transcription.mid", [Part("Lead", 81, False, note)])
     with pytest.raises(ValueError, match="part 'Lead' \\(program 81\\) is none of piano, drums"):
         read(estimates, planner)
 

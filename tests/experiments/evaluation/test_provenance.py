@@ -1,19 +1,19 @@
-"""What a result says of where it comes from."""
+"""What a result says of its provenance."""
 
 import subprocess
 from importlib import metadata
 
 from experiments.config.loading import load_config
-from experiments.evaluation import provenance
+from experiments.evaluation.provenance import provenance
 from tests import ROOT
 
 
 def test_config_commit_and_versions():
-    found = provenance.origin(load_config("sets/demo.py", []))
-    assert found["config"]["batch_size"] == 8
-    assert found["versions"]["jax"] == metadata.version("jax")
+    fields = provenance(load_config("sets/demo.py", []))
+    assert fields["config"]["batch_size"] == 8
+    assert fields["versions"]["jax"] == metadata.version("jax")
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    assert found["commit"].removesuffix("+") == head.stdout.strip()
+    assert fields["commit"].removesuffix("+") == head.stdout.strip()
 
 
 def test_outside_a_repository_there_is_no_commit(monkeypatch):
@@ -21,4 +21,4 @@ def test_outside_a_repository_there_is_no_commit(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", fail)
-    assert provenance.origin(load_config("sets/demo.py", []))["commit"] == ""
+    assert provenance(load_config("sets/demo.py", []))["commit"] == ""

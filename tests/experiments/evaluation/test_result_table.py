@@ -2,7 +2,12 @@
 
 import pytest
 
-from experiments.evaluation.result_table import results_file, results_markdown, results_table
+from experiments.evaluation.result_table import (
+    COUNTED_NOTES,
+    results_file,
+    results_markdown,
+    results_table,
+)
 from experiments.evaluation.scoring import METRICS
 
 
@@ -31,7 +36,7 @@ def results():
 
 def test_every_system_has_a_block_with_a_row_per_instrument():
     lines = results_table(results()).splitlines()
-    titles = [line for line in lines if line and not line.startswith((" ", "95 %"))]
+    titles = [line for line in lines if line and not line.startswith((" ", "95 %", COUNTED_NOTES))]
     assert titles == [
         "this network (test, 7 excerpts of 10 s, step 12)",
         "mixture, unprocessed",
@@ -54,11 +59,11 @@ def test_cells_stand_under_their_titles():
 
 def test_intervals_stand_under_the_rows_of_the_network():
     ends = {metric: [0.1, 0.9] for metric in METRICS}
-    found = results() | {
+    changed = results() | {
         "items": [],
         "interval_95": {"per_instrument": {"piano": ends, "drums": ends}, "mean": ends},
     }
-    lines = results_table(found).splitlines()
+    lines = results_table(changed).splitlines()
     assert lines[4].split()[:4] == ["95", "%", "0.1..0.9", "0.1..0.9"]
     assert ".10...90" in lines[4]
     assert sum("0.1..0.9" in line for line in lines) == 3
@@ -75,16 +80,21 @@ def test_markdown_has_a_table_per_system():
 
 
 def test_clusters_are_marked_as_assigned_by_the_reference():
-    found = results() | {"assignment": "oracle"}
-    for text in (results_table(found), results_markdown(found)):
+    changed = results() | {"assignment": "oracle"}
+    for text in (results_table(changed), results_markdown(changed)):
         assert "this network* (test, 7 excerpts" in text
         assert "(oracle assignment)" in text
     assert "oracle assignment" not in results_table(results())
 
 
 def test_songs_and_files_are_named():
-    found = results() | {"unit": "songs", "excerpt_seconds": None, "step": None}
-    assert "these estimates (test, 7 songs)" in results_table(found)
+    changed = results() | {"unit": "songs", "excerpt_seconds": None, "step": None}
+    assert "these estimates (test, 7 songs)" in results_table(changed)
+
+
+def test_tables_of_excerpts_say_which_notes_count():
+    assert COUNTED_NOTES in results_table(results())
+    assert COUNTED_NOTES not in results_table(results() | {"unit": "songs"})
 
 
 @pytest.mark.parametrize(

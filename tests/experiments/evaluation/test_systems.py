@@ -1,5 +1,7 @@
 """Oracle masks and clusters that the reference puts in order."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,7 +13,12 @@ from cerberus_jax.metrics import si_sdr
 from cerberus_jax.notes import Notes
 from data_pipeline.planning.batch import Excerpt
 from experiments.evaluation import systems
-from experiments.evaluation.systems import assignment_of, excerpt_systems, oracle_sources
+from experiments.evaluation.systems import (
+    assignment_of,
+    excerpt_systems,
+    oracle_sources,
+    song_systems,
+)
 from tests.tiny_network import tiny_model
 
 
@@ -19,12 +26,12 @@ def test_oracle_masks_are_those_of_the_definition():
     rng = np.random.default_rng(0)
     sources = rng.standard_normal((2, 3, 4000)).astype(np.float32)
     grid = FrameGrid(window=256, hop=64)
-    found = np.asarray(oracle_sources(sources, grid))
-    assert found.shape == sources.shape
+    estimates = np.asarray(oracle_sources(sources, grid))
+    assert estimates.shape == sources.shape
     alone = sources * np.array([1, 0, 0], np.float32)[:, None]
-    found = np.asarray(oracle_sources(alone, grid))
-    np.testing.assert_allclose(found[:, 0], alone[:, 0], atol=1e-5)
-    np.testing.assert_allclose(found[:, 1:], 0, atol=1e-5)
+    estimates = np.asarray(oracle_sources(alone, grid))
+    np.testing.assert_allclose(estimates[:, 0], alone[:, 0], atol=1e-5)
+    np.testing.assert_allclose(estimates[:, 1:], 0, atol=1e-5)
 
 
 def test_who_assigns_the_instruments():
@@ -52,3 +59,19 @@ def test_clusters_go_to_the_sources_they_match(monkeypatch, order):
     systems._clusters.clear_cache()
     assert estimate.notes is None
     assert (np.asarray(si_sdr(estimate.sources, tones[order])) > 20).all()
+
+
+@pytest.mark.parametrize("systems_of", [partial(excerpt_systems, seed=0), song_systems])
+def test_only_what_is_transcribed_has_notes(systems_of):
+    predictor = Predictor.untrained(
+        tiny_model().clone(instruments=("piano", "vocals"), transcribed=("piano",))
+    )
+    sources = np.random.default_rng(0).standard_normal((2, 8000)).astype(np.float32)
+    excerpt = Excerpt("a", sources, (Notes.empty(),) * 2)
+    for name, system in systems_of(predictor).items():
+        (estimate,) = system([excerpt])
+        assert estimate.sources.shape == sources.shape
+        if name == "mixture":
+            assert estimate.notes is None
+        else:
+            assert set(estimate.notes) == {"piano"}

@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline import minislakh, prepare, reading
 from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
+from data_pipeline.reading.excerpts import read_excerpts
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import load_config
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
@@ -110,10 +111,10 @@ def test_batches_have_the_shape_of_the_config_and_continue(root):
     config = _config(root)
     whole = list(data.batches(config, "train", num_steps=3))
     assert whole[0]["sources"].shape == (2, 5, 16000)
-    rest = list(data.batches(config, "train", first_step=2, num_steps=1))
+    resumed = list(data.batches(config, "train", first_step=2, num_steps=1))
     assert len(whole) == 3
     for name, array in whole[2].items():
-        np.testing.assert_array_equal(rest[0][name], array)
+        np.testing.assert_array_equal(resumed[0][name], array)
 
 
 def test_the_first_batch_is_read_without_tensorflow(root, monkeypatch):
@@ -139,12 +140,12 @@ def forget_the_reader(monkeypatch):
 def test_without_tensorflow_numpy_reads_and_says_so(root, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # what importing it meets, not installed
     config = _config(root)
-    found = list(data.batches(config, "train", num_steps=3))
+    by_loop = list(data.batches(config, "train", num_steps=3))
     assert "TensorFlow is not installed: batches are read with numpy" in caplog.text
-    wanted = list(numpy_batches(data.planner(config, "train"), num_steps=3))
-    for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_array_equal(one["sources"], other["sources"])
-        np.testing.assert_array_equal(one["notes"], other["notes"])
+    by_numpy = list(numpy_batches(data.planner(config, "train", training=True), num_steps=3))
+    for batch, expected in zip(by_loop, by_numpy, strict=True):
+        np.testing.assert_array_equal(batch["sources"], expected["sources"])
+        np.testing.assert_array_equal(batch["notes"], expected["notes"])
 
 
 @pytest.mark.usefixtures("forget_the_reader")
@@ -181,6 +182,28 @@ def test_held_out_excerpts_are_unscaled_and_coherent(root):
     assert data.held_out_coherence(incoherent) == 0.0
 
 
+def test_scored_excerpts_of_training_songs_are_drawn_like_those_of_any_split(root):
+    """Fixed, from one song, unscaled and not augmented, whatever training does."""
+    fields = {"evaluation.excerpt_seconds": 2.0, "data.num_test_excerpts": 5}
+    augmented = {"data.augment_polarity": 0.5, "data.augment_semitones": 2}
+    config = _config(root, **fields, **augmented)
+    drawn, count = data.test_excerpts(config, "train")
+    other_batches = _config(root, batch_size=1, **fields, **{"data.gain_db": 9.0})
+    again, _ = data.test_excerpts(other_batches, "train")
+    excerpts, same = list(read_excerpts(drawn, count)), list(read_excerpts(again, count))
+    assert len(excerpts) == 5
+    for excerpt, repeated in zip(excerpts, same, strict=True):
+        assert "+" not in excerpt.id and excerpt.id == repeated.id
+        np.testing.assert_array_equal(excerpt.sources, repeated.sources)
+    assert (drawn.batch(0).gains == 1).all()
+    differing = [
+        name
+        for name, value in vars(drawn.config).items()
+        if value != getattr(data.test_excerpts(config, "test")[0].config, name)
+    ]
+    assert differing == ["split"]
+
+
 def test_excerpts_of_another_length(root):
     plan = data.planner(_config(root), "test", excerpt_seconds=2.0)
     assert plan.config.num_samples == 32000
@@ -197,7 +220,7 @@ def test_only_training_is_augmented(root):
     config = _config(root, **{"data.augment_polarity": 0.5, "data.augment_semitones": 2})
     (batch,) = data.batches(config, "train", num_steps=1)
     assert batch["sources"].shape == (2, 5, 16000)
-    training = data.planner(config, "train").config
+    training = data.planner(config, "train", training=True).config
     assert (training.augment_polarity, training.augment_semitones) == (0.5, 2)
     held_out = data.validation_batches(config)[0]
     plain = data.validation_batches(_config(root))[0]

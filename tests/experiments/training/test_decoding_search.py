@@ -8,7 +8,7 @@ import pytest
 from cerberus_jax.decoding import DecodingConfig, decode
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
-from experiments.evaluation.scoring import score_notes
+from experiments.evaluation.note_scores import score_notes
 from experiments.training.decoding_search import CANDIDATES, DecodingTask, search
 
 GRID = FrameGrid(hop=512)
@@ -16,28 +16,39 @@ NUM_SAMPLES = 5 * 16000
 NUM_FRAMES = GRID.num_frames(NUM_SAMPLES)
 
 
-def random_item(rng, num_notes=40):
-    """Notes with random velocities and a blurred, noisy, late roll of them."""
-    onsets = rng.uniform(0, 4.5, num_notes)
-    intervals = np.stack([onsets, np.minimum(onsets + rng.uniform(0, 0.6, num_notes), 5)], 1)
-    notes = Notes(intervals, rng.integers(50, 58, num_notes), rng.integers(10, 100, num_notes))
-    roll = np.zeros((NUM_FRAMES, 88), np.float32)
+def random_item(rng, num_notes=40, *, earliest=-0.5, latest=4.95, grid=GRID):
+    """Notes with random velocities, some from before, and a blurred, noisy, late roll of them."""
+    onsets = rng.uniform(earliest, latest, num_notes)
+    ends = onsets + rng.uniform(0, 0.6, num_notes)
+    sounding = ends > 0
+    intervals = np.stack([onsets, np.minimum(ends, 5)], 1)[sounding]
+    pitches, velocities = rng.integers(50, 58, num_notes), rng.integers(10, 100, num_notes)
+    notes = Notes(intervals, pitches[sounding], velocities[sounding])
+    num_frames = grid.num_frames(NUM_SAMPLES)
+    roll = np.zeros((num_frames, 88), np.float32)
     for (start, end), pitch in zip(notes.intervals, notes.pitches, strict=True):
-        first, last = (round(t * GRID.frame_rate_hz) for t in (start, end))
+        first, last = (round(max(t, 0) * grid.frame_rate_hz) for t in (start, end))
         roll[first + 1 : last + 2, pitch - 21] = rng.uniform(0.2, 1)
-    roll[:, :45] += 0.35 * rng.random((NUM_FRAMES, 45)).astype(np.float32)
+    roll[:, :45] += 0.35 * rng.random((num_frames, 45)).astype(np.float32)
     return roll.clip(0, 1), notes
 
 
 @pytest.fixture(scope="module")
 def items():
+    """Random ones, one with notes from before alone, and one without notes."""
     rng = np.random.default_rng(0)
-    return [random_item(rng) for _ in range(6)] + [(np.ones((NUM_FRAMES, 88)), Notes.empty())]
+    only_before = random_item(rng, 10, earliest=-0.2, latest=-0.05)
+    silent = (np.ones((NUM_FRAMES, 88)), Notes.empty())
+    return [*(random_item(rng) for _ in range(6)), only_before, silent]
 
 
 @pytest.fixture(scope="module")
 def task(items):
-    return DecodingTask(*zip(*items, strict=True), GRID)
+    return task_of(*items)
+
+
+def task_of(*items, grid=GRID):
+    return DecodingTask(*zip(*items, strict=True), grid, num_samples=NUM_SAMPLES)
 
 
 def test_scores_are_those_of_the_evaluator(items, task):
@@ -46,38 +57,67 @@ def test_scores_are_those_of_the_evaluator(items, task):
         config = DecodingConfig(
             **{name: values[rng.integers(len(values))] for name, values in CANDIDATES.items()}
         )
-        scores = [
-            score_notes(
-                decode(roll, GRID, config=config), notes, grid=GRID, num_samples=NUM_SAMPLES
-            )
-            for roll, notes in items[:-1]
+        assert_scored_alike(items, task, config)
+
+
+@pytest.mark.parametrize("hop", [512, 1024])
+def test_the_same_at_the_borders(hop):
+    """Items full of notes around either border, heard early, late and after the end."""
+    rng, grid = np.random.default_rng(2), FrameGrid(window=2 * hop, hop=hop)
+    for _ in range(5):
+        items = [
+            random_item(rng, 60, earliest=-0.3, latest=0.15, grid=grid),
+            random_item(rng, 60, earliest=4.8, latest=4.999, grid=grid),
         ]
-        expected = [np.mean([s[f"{kind}_f1"] for s in scores]) for kind in ("onset", "frame")]
-        np.testing.assert_allclose(task.scores(config), expected, atol=1e-12)
+        task = task_of(*items, grid=grid)
+        for shift in (-0.05, 0.0, 0.03, 0.4):
+            config = DecodingConfig(threshold=0.2, dip=0.05, onset_shift_seconds=shift)
+            assert_scored_alike(items, task, config)
+
+
+def assert_scored_alike(items, task, config):
+    scores = [
+        score_notes(
+            decode(roll, task.grid, config=config), notes, grid=task.grid, num_samples=NUM_SAMPLES
+        )
+        for roll, notes in items
+    ]
+    expected = []
+    for kind in ("onset", "frame"):
+        f1 = [item[f"{kind}_f1"] for item in scores]
+        expected.append(np.mean([value for value in f1 if value is not None]))
+    np.testing.assert_allclose(task.scores(config), expected, atol=1e-12)
 
 
 def test_the_search_only_improves(task):
     start = DecodingConfig()
-    found = search(task, start)
-    assert task.criterion(found) > task.criterion(start)
+    chosen = search(task, start)
+    assert task.criterion(chosen) > task.criterion(start)
     few = search(task, start, settings=("threshold",))
     assert few == dataclasses.replace(start, threshold=few.threshold)
-    assert task.criterion(start) <= task.criterion(few) <= task.criterion(found)
-    assert found.onset_shift_seconds < 0  # the rolls are late
+    assert task.criterion(start) <= task.criterion(few) <= task.criterion(chosen)
+    assert chosen.onset_shift_seconds < 0  # the rolls are late
 
 
 def test_perfect_rolls_change_nothing_but_the_threshold():
     roll = np.zeros((NUM_FRAMES, 88), np.float32)
     roll[10:20, 39] = 0.8
     times = np.array([[10, 20]]) / GRID.frame_rate_hz
-    task = DecodingTask([roll], [Notes(times, np.array([60]), np.array([90]))], GRID)
-    found = search(task, DecodingConfig(dip=0.25))
-    assert 0.1 < found.threshold < 0.8
-    assert dataclasses.replace(found, threshold=0.5) == DecodingConfig(dip=0.25)
+    task = task_of((roll, Notes(times, np.array([60]), np.array([90]))))
+    chosen = search(task, DecodingConfig(dip=0.25))
+    assert 0.1 < chosen.threshold < 0.8
+    assert dataclasses.replace(chosen, threshold=0.5) == DecodingConfig(dip=0.25)
 
 
 def test_without_reference_notes_nothing_changes():
-    task = DecodingTask([np.ones((NUM_FRAMES, 88), np.float32)], [Notes.empty()], GRID)
+    task = task_of((np.ones((NUM_FRAMES, 88), np.float32), Notes.empty()))
     base = DecodingConfig(threshold=0.33)
     assert search(task, base) == base
     assert search(task) == DecodingConfig()
+
+
+def test_notes_from_before_alone_have_no_onset_score():
+    roll = np.zeros((NUM_FRAMES, 88), np.float32)
+    roll[:20, 39] = 0.8
+    before = Notes(np.array([[-1, 20 / GRID.frame_rate_hz]]), np.array([60]), np.array([90]))
+    assert task_of((roll, before)).scores(DecodingConfig()) == (0.0, 1.0)

@@ -1,12 +1,15 @@
 """Thresholds from validation excerpts into the checkpoints."""
 
+import dataclasses
 import json
 
 import pytest
 
 from cerberus_jax.checkpoint import locate
+from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
-from experiments.training import tuning
+from data_pipeline.reading.excerpts import read_excerpts
+from experiments.training import data, tuning
 from experiments.training.decoding_search import CANDIDATES
 from experiments.training.tuning import tune_run
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
@@ -42,3 +45,34 @@ def test_one_step_is_tuned_once(root, tmp_path, monkeypatch):
 def test_without_a_transcription_head_there_is_nothing_to_tune(root, tmp_path):
     run = write_run(tmp_path, tiny_config(root, **{"loss.transcription": 0.0}))
     assert tune_run(run) == {}
+
+
+@pytest.fixture
+def tuned_alone(root, tmp_path):
+    """A predictor, the planner of its validation excerpts, and how many there are."""
+    config = tiny_config(root)
+    predictor = Predictor.load(write_run(tmp_path, config))
+    planner = data.planner(config, "validation", excerpt_seconds=config.evaluation.excerpt_seconds)
+    return predictor, planner, config.data.num_validation_excerpts
+
+
+def test_excerpts_without_labels_are_left_out(tuned_alone, monkeypatch):
+    predictor, planner, count = tuned_alone
+    excerpts = list(read_excerpts(planner, count))
+    excerpts[1] = dataclasses.replace(excerpts[1], labelled=(True, False))
+    monkeypatch.setattr(tuning, "read_excerpts", lambda *_: iter(excerpts))
+    tasks = tuning.decoding_tasks(predictor, planner, count=count)
+    assert {name: task.num_items for name, task in tasks.items()} == {
+        "piano": count,
+        "drums": count - 1,
+    }
+
+
+def test_what_is_not_transcribed_is_not_tuned(tuned_alone):
+    """A network with one roll, that of the second instrument."""
+    predictor, planner, count = tuned_alone
+    model = predictor.model.clone(transcribed=("drums",))
+    drums = dataclasses.replace(Predictor.untrained(model), decoding={"drums": DecodingConfig()})
+    tasks = tuning.decoding_tasks(drums, planner, count=count)
+    assert {name: task.num_items for name, task in tasks.items()} == {"drums": count}
+    assert set(tuning.tune_decoding(drums, planner, count=count)) == {"drums"}
