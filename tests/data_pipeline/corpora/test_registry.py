@@ -69,7 +69,7 @@ def test_a_function_that_other_processes_cannot_import(raw, tmp_path, monkeypatc
     monkeypatch.setattr("__main__.of_a_script", of_a_script, raising=False)
     read_notes = of_a_script if kind == "script" else lambda stem: toy.read_notes(stem)
     monkeypatch.setitem(CORPORA, "toy", replace(toy.TOY, read_notes=read_notes))
-    settings = {"out": tmp_path / "out", "progress": False, "records": False}
+    settings = {"out": tmp_path / "out", "progress": False}
     with pytest.raises(ValueError, match=r"read_notes, .*, cannot be imported.*--num_workers=1"):
         prepare.prepare("toy", raw, **settings)
     assert prepare.prepare("toy", raw, num_workers=1, **settings).num_tracks == {"train": 3}
