@@ -1,0 +1,223 @@
+"""The steps of a run: updates, the log, validation, checkpoints, and when to stop.
+
+Whatever a run prints or writes is a function of the config alone, times apart: a run that was
+stopped and started again leaves the same parameters and the same metrics as one that ran through.
+"""
+
+import collections
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from cerberus_jax import checkpoint, parallel
+from cerberus_jax.heads import HEADS
+from cerberus_jax.processes import any_process
+from cerberus_jax.train_state import TrainState
+from experiments.config.loading import heads_of
+from experiments.runtime.graceful_stop import GracefulStop
+from experiments.training.metric_log import log_of_process
+from experiments.training.task import task_of, untuned_metadata
+
+LONG_RUN_SECONDS = 3600
+# Steps handed to the devices before the loop waits for the oldest. While it waits, the next two are
+# queued, so the devices never idle; with more, batches would pile up in memory and the progress
+# shown would not be true.
+STEPS_AHEAD = 2
+# Steps after the first, which compiles, from which the length of a run can be told.
+STEPS_TO_JUDGE = 5
+
+
+def start_step(workdir: str | Path) -> int:
+    """The step to go on from: that of the last checkpoint, 0 where there is none."""
+    return checkpoint.saved_steps(workdir).get("last", 0)
+
+
+def next_batch(batches: Iterator[dict], step: int) -> dict:
+    """The next batch, or a ValueError that says at which step there was none."""
+    try:
+        return next(batches)
+    except StopIteration:
+        raise ValueError(f"batches: ended at step {step}, before train.num_steps") from None
+
+
+class Loop:
+    """What the loop does at each step, and what it remembers between them."""
+
+    def __init__(self, config, mesh, workdir, validation_batches):
+        self.config, self.mesh, self.workdir = config, mesh, workdir
+        self.task = task_of(config, num_devices=mesh.size)
+        self.step_fn = parallel.make_step(self.task, mesh, parallel=config.parallel)
+        self.eval_fn = parallel.jit_eval(self.task, mesh)
+        self.validation = validation_batches
+        weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
+        self.weights = jax.device_put(weights, parallel.replicated(mesh))
+        self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
+        self.metadata = untuned_metadata(config, self.task.model)
+        self.metrics, self.logged = None, {}
+        self.in_flight = collections.deque()
+        self.following = None  # the batches after the first, on the devices
+        self.since, self.since_step, self.waited = None, None, 0.0  # what the pace counts from
+        self.began = None  # when the first step was done, and its number
+
+    def start(self, batch) -> tuple[TrainState, dict]:
+        """The last checkpoint's state, or a fresh one, and the first batch, on all devices.
+
+        A fresh one is made of the whole batch, so that it is the same in every process.
+        """
+        same, batch = parallel.replicated(self.mesh), self.put(batch)
+        fresh = parallel.jit_init(self.task, self.mesh)
+        if "last" in checkpoint.saved_steps(self.workdir):
+            like = jax.eval_shape(fresh, self.init_key, batch)
+            return checkpoint.restore_state(self.workdir, like, same), batch
+        return fresh(self.init_key, batch), batch
+
+    def run(self, state, batch, first, *, show) -> None:
+        """The steps after `first`, `batch` being that of the first of them."""
+        last = self.config.train.num_steps
+        with (
+            tqdm(total=last, initial=first, unit="step", disable=not show) as bar,
+            checkpoint.CheckpointWriter(self.workdir) as writer,
+            log_of_process(self.workdir, start_step=first) as log,
+            GracefulStop() as stop,
+        ):
+            for step in range(first + 1, last + 1):
+                state = self.update(state, batch, step)
+                bar.update()
+                state = self.after_step(state, step, bar, writer, log)
+                if self._stops(stop, step):
+                    # Never over a checkpoint that is sound.
+                    self._check_finite(self._values(), step)
+                    writer.save("last", state, self.metadata)
+                    raise KeyboardInterrupt
+                if step < last:
+                    batch = next_batch(self.following, step)
+
+    def _stops(self, stop, step) -> bool:
+        """Whether the run ends here; several processes settle that where they log, which waits."""
+        if jax.process_count() > 1 and step % self.config.train.log_every:
+            return False
+        return any_process(stop.asked)
+
+    def put(self, batch) -> dict:
+        return parallel.put_batch(batch, self.mesh)
+
+    def update(self, state, batch, step) -> TrainState:
+        args = (state, batch, self.dropout_key, self.weights)
+        if self.since_step is None:
+            self.step_fn = parallel.compile_step(self.step_fn, *args)
+        state, self.metrics = self.step_fn(*args)
+        self.in_flight.append(self.metrics["loss"])
+        if len(self.in_flight) > STEPS_AHEAD:
+            self.in_flight.popleft().block_until_ready()
+        if self.since_step is None:  # the first step compiles; the pace is that of the others
+            jax.block_until_ready(self.metrics)
+            self._count_from(step)
+            self.began = (self.since, step)
+        return state
+
+    def after_step(self, state, step, bar, writer, log) -> TrainState:
+        """Logs, validates and saves where the config says so, and always at the end."""
+        self._warn_if_long(step, bar)
+        train, last = self.config.train, step == self.config.train.num_steps
+        scheduled = step % train.log_every == 0 or step % train.eval_every == 0
+        save = step % train.checkpoint_every == 0 or last
+        if not (scheduled or save):
+            return state
+        entry = self._values()
+        self._check_finite(entry, step)
+        # Values that are there only because the run ends here are dropped when it goes on.
+        only_here = [] if scheduled else list(entry)
+        if self.validation and (step % train.eval_every == 0 or last):
+            validation = self._validate(state)
+            state = self._plateau(state, validation["validation_loss"], step, writer)
+            entry |= validation
+            only_here += list(validation) if step % train.eval_every else []
+        # The line first: a run that goes on drops the lines after its checkpoint, and could not
+        # make one that is missing before it.
+        if scheduled or last:
+            self._log(step, entry, only_here, bar, log)
+        if save:
+            writer.save("last", state, self.metadata)
+        return state
+
+    def _values(self) -> dict[str, float]:
+        """The metrics of the last step, once it is computed."""
+        return {name: float(value) for name, value in jax.device_get(self.metrics).items()}
+
+    def _log(self, step, entry, only_here, bar, log):
+        time_fields = self._pace(step)
+        extra = {"off_schedule": only_here} if only_here else {}
+        if log:
+            log.write(step, {**entry, **extra, "time": time_fields})
+        self.logged = entry
+        bar.set_postfix_str(_postfix(entry, time_fields))
+        self._count_from(step)
+
+    def _count_from(self, step):
+        self.since, self.since_step, self.waited = time.monotonic(), step, self.following.waited
+
+    def _pace(self, step) -> dict:
+        seconds = max(time.monotonic() - self.since, 1e-9)
+        steps = max(step - self.since_step, 1)
+        return {
+            "seconds_per_step": round(seconds / steps, 6),
+            "examples_per_second": round(self.config.batch_size * steps / seconds, 3),
+            "input_wait_percent": round(100 * (self.following.waited - self.waited) / seconds, 2),
+        }
+
+    def _warn_if_long(self, step, bar):
+        """Says once, a few steps into the run, that it will take more than an hour."""
+        began, first = self.began
+        if step != first + STEPS_TO_JUDGE:
+            return
+        seconds_per_step = (time.monotonic() - began) / STEPS_TO_JUDGE
+        remaining = (self.config.train.num_steps - step) * seconds_per_step
+        if remaining > LONG_RUN_SECONDS and jax.process_index() == 0:
+            bar.write(
+                f"This run will take about {remaining / 3600:.1f} hours more on this machine. "
+                "For a network in minutes: python -m experiments.run --config=sets/demo.py"
+            )
+
+    def _validate(self, state) -> dict:
+        """Means over all validation examples of all processes."""
+        losses = [
+            self.eval_fn(state.params, parallel.put_batch(batch, self.mesh), self.weights)
+            for batch in self.validation
+        ]
+        return {
+            f"validation_{name}": float(np.mean([np.mean(np.asarray(b[name])) for b in losses]))
+            for name in losses[0]
+        }
+
+    def _plateau(self, state, loss, step, writer) -> TrainState:
+        """Keeps the best network; the schedule counts only the validations of its rhythm, so that
+        a run that ended in between and goes on is the same run."""
+        if loss < float(state.plateau.best):
+            writer.save("best", state, self.metadata)
+        if step % self.config.train.eval_every:
+            return state
+        optimizer = self.config.optimizer
+        factor = optimizer.plateau_factor if optimizer.schedule == "plateau" else 1.0
+        plateau = state.plateau.update(loss, factor=factor, patience=optimizer.plateau_patience)
+        plateau = jax.device_put(plateau, parallel.replicated(self.mesh))
+        return state.replace(plateau=plateau)
+
+    def _check_finite(self, entry, step):
+        bad = [name for name, value in entry.items() if not np.isfinite(value)]
+        if bad:
+            raise ValueError(
+                f"training: {', '.join(bad)} not finite at step {step}; the last checkpoint in "
+                f"{self.workdir} is from before. Try a smaller --config.optimizer.learning_rate"
+            )
+
+
+def _postfix(entry, time_fields) -> str:
+    fields = [("loss", "loss"), *((head.short_name, name) for name, head in HEADS.items())]
+    fields.append(("val", "validation_loss"))
+    values = [f"{label} {entry[name]:.4f}" for label, name in fields if name in entry]
+    return ", ".join([*values, f"{time_fields['examples_per_second']:.1f} ex/s"])
