@@ -1,4 +1,4 @@
-"""Training: batches in, checkpoints and metrics out. It imports neither TensorFlow nor audio I/O."""
+"""Training: batches in, checkpoints and metrics out, without TensorFlow and without audio files."""
 
 import itertools
 from collections.abc import Iterable
