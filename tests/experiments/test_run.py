@@ -137,10 +137,11 @@ def test_overrides_keep_their_order():
     assert rest == ["c"]
 
 
-def test_the_refusal_works_as_a_process_without_jax_or_tensorflow():
+def test_the_refusal_works_as_a_process_without_devices_or_tensorflow():
     code = (
         "import sys; from experiments.run import main; rc = main(sys.argv[1:]); "
-        "import json; print(json.dumps([rc, 'jax' in sys.modules, 'tensorflow' in sys.modules]))"
+        "import json; from jax._src.xla_bridge import backends_are_initialized as used; "
+        "print(json.dumps([rc, used(), 'tensorflow' in sys.modules]))"
     )
     arguments = ["--config=sets/set4.py", "--config.batch_size=0"]
     done = subprocess.run(

@@ -16,6 +16,7 @@ from cerberus_jax import checkpoint, parallel
 from cerberus_jax.steps import init_state
 from experiments import train
 from experiments.config.loading import load_config
+from experiments.training import loop
 from experiments.training.metric_log import MetricLog, read_metrics
 from tests import ROOT
 from tests.tiny_network import noise_batch
@@ -210,7 +211,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 
 
 def test_a_stop_saves_nothing_that_is_not_finite(tmp_path, monkeypatch):
-    class Asked(train.GracefulStop):
+    class Asked(loop.GracefulStop):
         def __init__(self):
             super().__init__()
             self.asked = True
@@ -220,7 +221,7 @@ def test_a_stop_saves_nothing_that_is_not_finite(tmp_path, monkeypatch):
             batch["gains"][:] = np.nan
             yield batch
 
-    monkeypatch.setattr(train, "GracefulStop", Asked)
+    monkeypatch.setattr(loop, "GracefulStop", Asked)
     rarely = {f"train__{name}": 9 for name in ("num_steps", "log_every", "checkpoint_every")}
     with pytest.raises(ValueError, match="not finite at step 1"):
         _train(tmp_path, poisoned(), train__eval_every=9, **rarely)
@@ -228,7 +229,7 @@ def test_a_stop_saves_nothing_that_is_not_finite(tmp_path, monkeypatch):
 
 
 def test_a_long_run_says_so_once_and_early(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "LONG_RUN_SECONDS", 0)
+    monkeypatch.setattr(loop, "LONG_RUN_SECONDS", 0)
     config = _config(train__num_steps=14, train__log_every=14)
     train.train(config, _batches(), workdir=tmp_path)
     shown = capsys.readouterr()
