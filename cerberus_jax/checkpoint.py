@@ -163,14 +163,14 @@ def parameter_shapes(model: Cerberus) -> dict:
     return jax.eval_shape(lambda x: model.init(key, x, train=False)["params"], frames)
 
 
-def _differences(stored, wanted) -> list[str]:
+def _differences(stored, needed_shapes) -> list[str]:
     """One sentence per parameter that is not the same in both trees, in the network's order."""
-    stored, wanted = _shapes(stored), _shapes(wanted)
+    stored, needed_shapes = _shapes(stored), _shapes(needed_shapes)
     sentences = []
-    for name in [*wanted, *(name for name in stored if name not in wanted)]:
+    for name in [*needed_shapes, *(name for name in stored if name not in needed_shapes)]:
         if stored.get(name) != wanted.get(name):
             there = list(stored[name]) if name in stored else "absent"
-            here = list(wanted[name]) if name in wanted else "absent"
+            here = list(needed_shapes[name]) if name in needed_shapes else "absent"
             sentences.append(f"{name} ({there} in the checkpoint, {here} here)")
     return sentences
 
@@ -273,10 +273,10 @@ def _shorten(differences: list[str]) -> str:
     return "; ".join([*differences[:_MAX_SHOWN], *rest])
 
 
-def _stored_differences(path, wanted) -> list[str]:
+def _stored_differences(path, needed_shapes) -> list[str]:
     """What is known without reading parameters; nothing where even that is broken."""
     try:
         stored = ocp.StandardCheckpointHandler().metadata(path / "params")
-        return _differences(stored.tree if hasattr(stored, "tree") else stored, wanted)
+        return _differences(stored.tree if hasattr(stored, "tree") else stored, needed_shapes)
     except (OSError, ValueError, KeyError, AttributeError):
         return []

@@ -212,13 +212,13 @@ class Cerberus(nn.Module):
             db_reference: the magnitude that counts as 0 dB; None is each excerpt's own maximum.
             heads: the losses whose heads to compute; None is all that exist.
         """
-        wanted = self.heads if heads is None else heads
-        if missing := set(wanted) - set(self.heads):
+        asked_for = self.heads if heads is None else heads
+        if missing := set(asked_for) - set(self.heads):
             raise ValueError(f"heads: {sorted(missing)} asked for, this network has {self.heads}")
         features = self.features(mixture_magnitude, train=train, db_reference=db_reference)
         outputs = {}
         for name, head in self.head_objects().items():
-            if name in wanted or self.is_initializing():
+            if name in asked_for or self.is_initializing():
                 outputs[head.output] = head.activate(self._raw(head, features))
         return CerberusOutput(outputs)
 

@@ -71,11 +71,11 @@ class Notes:
         return cls(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @classmethod
-    def joined(cls, parts: Sequence["Notes"]) -> "Notes":
-        """The notes of all parts."""
+    def joined(cls, pieces: Sequence["Notes"]) -> "Notes":
+        """The notes of all pieces."""
         fields = ("intervals", "pitches", "velocities")
-        parts = [cls.empty(), *parts]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+        pieces = [cls.empty(), *pieces]
+        return cls(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in fields))
 
     @property
     def onsets(self) -> Float[np.ndarray, " n"]:
@@ -93,10 +93,10 @@ class Notes:
 
     def window(self, start_seconds: float, end_seconds: float) -> "Notes":
         """The notes that sound in [start, end), cut at its borders, in seconds from its start."""
-        sounding = (self.onsets < end_seconds) & (self.offsets > start_seconds)
-        kept = self.select(sounding)
-        cut = np.clip(kept.intervals, start_seconds, end_seconds) - start_seconds
-        return Notes(cut, kept.pitches, kept.velocities)
+        is_sounding = (self.onsets < end_seconds) & (self.offsets > start_seconds)
+        sounding = self.select(is_sounding)
+        cut = np.clip(sounding.intervals, start_seconds, end_seconds) - start_seconds
+        return Notes(cut, sounding.pitches, sounding.velocities)
 
     def transposed(self, semitones: int) -> "Notes":
         """All pitches moved by `semitones`; notes that would leave 0..127 are dropped."""

@@ -36,8 +36,8 @@ def _fault_of_bfloat16(backend: str) -> str:
     a, b = np.random.default_rng(0).integers(0, 16, (2, 64, 64)).astype(np.float32)
     both = jax.jit(lambda a, b: (product(a, b, "bfloat16"), transposed_product(a, b, "bfloat16")))
     try:
-        found = jax.device_get(both(a, b))
+        products = jax.device_get(both(a, b))
     except jax.errors.JaxRuntimeError as error:
         return str(error).splitlines()[0]
-    exact = all(np.array_equal(*pair) for pair in zip(found, (a @ b, a.T @ b), strict=True))
+    exact = all(np.array_equal(*pair) for pair in zip(products, (a @ b, a.T @ b), strict=True))
     return "" if exact else "its products are not summed in float32"

@@ -26,6 +26,6 @@ def check_same(name: str, here: int, *, hint: str) -> None:
     """
     if jax.process_count() == 1:
         return
-    found = multihost_utils.process_allgather(np.array(here)).tolist()
-    if len(set(found)) > 1:
-        raise ValueError(f"{name}: the same in every process expected, got {found}; {hint}")
+    values = multihost_utils.process_allgather(np.array(here)).tolist()
+    if len(set(values)) > 1:
+        raise ValueError(f"{name}: the same in every process expected, got {values}; {hint}")

@@ -1,7 +1,7 @@
 """One training step, one evaluation step, one prediction step: plain functions of arrays.
 
 They see the whole batch and know nothing of devices; parallel.py spreads them. The frame a strided
-loss begins with advances by one each step, so that every frame gets its turn.
+loss begins with advances by one each step, so that every frame is looked at.
 """
 
 from collections.abc import Mapping
@@ -150,9 +150,9 @@ def masks_and_rolls(
     """Masks and roll probabilities of mixtures, a roll for each of the r transcribed sources; None
     where the network has no such head."""
     names = {gives: head_giving(gives, model.heads) for gives in ("masks", "rolls")}
-    wanted = tuple(name for name in names.values() if name)
+    present = tuple(name for name in names.values() if name)
     output = model.apply(
-        {"params": params}, magnitude, train=False, db_reference=db_reference, heads=wanted
+        {"params": params}, magnitude, train=False, db_reference=db_reference, heads=present
     )
     heads = model.head_objects()
     return tuple(

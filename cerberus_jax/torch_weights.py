@@ -13,7 +13,7 @@ import numpy as np
 from cerberus_jax.notes import NUM_PITCHES
 
 _BATCH_NORM_EPSILON = 1e-5
-_BATCH_NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
+_BATCH_NORM_NAMES = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -215,12 +215,12 @@ def _head(
 
 def _affine(reader: _Reader, num_bins: int | None) -> dict | None:
     """Batch normalisation at rest; its one feature (or one per bin) is spread over the bins."""
-    parts = [reader.take("normalization", part, (None,)) for part in _BATCH_NORM_PARTS]
-    if num_bins is None or any(part is None for part in parts):
+    arrays = [reader.take("normalization", name, (None,)) for name in _BATCH_NORM_NAMES]
+    if num_bins is None or any(array is None for array in arrays):
         return None
-    if any(part.size not in (1, num_bins) for part in parts):
+    if any(array.size not in (1, num_bins) for array in arrays):
         reader.refuse("normalization", "weight", f"must have 1 or {num_bins} features")
         return None
-    weight, bias, mean, variance = (np.broadcast_to(part, (num_bins,)) for part in parts)
+    weight, bias, mean, variance = (np.broadcast_to(array, (num_bins,)) for array in arrays)
     scale = weight / np.sqrt(variance + np.float32(_BATCH_NORM_EPSILON))
     return {"scale": scale, "shift": bias - mean * scale}

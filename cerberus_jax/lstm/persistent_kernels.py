@@ -151,14 +151,14 @@ def backward(
             target = grads.at[direction, step, group]
             write = functools.partial(_store_gates, target, units, gate_grads)
             sums = _product(weights_s, grads_s, meanwhile=write)
-            turn = (direction * groups + group) * 2 + lax.rem(iteration, 2)
+            exchange = (direction * groups + group) * 2 + lax.rem(iteration, 2)
             copies = []
             for owner in range(blocks):
                 _store(parts_s.at[_units_of(owner)], sums[_rows_of(owner)])
-                copies.append((parts_s.at[_units_of(owner)], parts.at[turn, owner, units]))
+                copies.append((parts_s.at[_units_of(owner)], parts.at[exchange, owner, units]))
             _hand_over(handed, *copies)
             following = inputs_of(step - 1)
-            _take_over(handed, parts.at[turn, block], parts_s, copied)
+            _take_over(handed, parts.at[exchange, block], parts_s, copied)
             hidden_grad = sum(_load(parts_s.at[_units_of(other)]) for other in range(blocks))
             return hidden_grad, cell_grad, previous, following
 
