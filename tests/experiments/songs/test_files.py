@@ -16,6 +16,7 @@ from data_pipeline.io.midi import Part, write_midi
 from experiments.separate import separate
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from experiments.songs.options import SongOptions
+from experiments.songs.stems import stem_files
 from tests.experiments.separate.test_separate import NAMES, NOTES, HalfAndHalf, song
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
@@ -48,6 +49,8 @@ def test_stems_and_the_rest_are_the_song_to_the_last_bit(run, tmp_path, format, 
     without = read_quantised(folder / f"minus_drums.{format}", subtype)
     np.testing.assert_array_equal(without + stems["drums"], read_quantised(path, subtype))
     assert (folder / f"piano.{format}").exists() == (not only)
+    written = {file.name for file in folder.glob(f"*.{format}")}
+    assert written == stem_files(NAMES) & written and len(written) == len(names) + len(NAMES)
     rows = list(csv.DictReader((folder / NOTES_FILE).open()))
     assert {row["instrument"] for row in rows} <= set(only or NAMES)
 
