@@ -138,7 +138,7 @@ def test_scores_by_default_thresholds_are_marked(tmp_path):
         assert (UNTUNED in report.write_report(tmp_path).read_text()) == (not tuned)
 
 
-def test_a_split_that_was_not_scored_has_empty_cells():
+def test_columns_without_a_score_are_left_out():
     scores = {"si_sdr": 1.04}
     results = {"split": "test", "step": 1, "num_items": 2, "instruments": ["piano", "bass"]}
     results |= {"per_instrument": {"piano": scores, "bass": {"si_sdr": None}}, "mean": scores}
