@@ -60,19 +60,16 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
 def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
     """A copy, in `workdir`, of a mixture from the test songs, which training never sees."""
     from experiments.config.loading import load_config
-    from experiments.training.data import data_root
+    from experiments.training.data import embedded_tree
 
-    config = load_config(SET, overrides)
-    tree = data_root(config).parent / "tree"
-    songs = sorted((tree / "test").glob("Track*/mix.flac"))
+    folder = embedded_tree(load_config(SET, overrides)) / "test"
+    songs = sorted(folder.glob("Track*/mix.flac"))
     if not songs:
-        raise FileNotFoundError(
-            f"no Track*/mix.flac in {tree / 'test'}, the test songs to separate"
-        )
-    print(f"{len(songs)} held-out songs in {tree / 'test'}", flush=True)
+        raise FileNotFoundError(f"no Track*/mix.flac in {folder}, the test songs to separate")
+    print(f"{len(songs)} held-out songs in {folder}", flush=True)
     workdir.mkdir(parents=True, exist_ok=True)
     name = songs[0].parent.name
-    if (notes := songs[0].with_name("all_src.mid")).exists():  # shown beside those found
+    if (notes := songs[0].with_name("all_src.mid")).exists():  # shown beside the network's
         shutil.copyfile(notes, workdir / f"{name}.mid")
     return Path(shutil.copyfile(songs[0], workdir / f"{name}.flac"))
 
