@@ -1,6 +1,6 @@
 """Songs taken apart by a trained network: a wav per instrument, one MIDI file, a table of notes.
 
-One song may fail, the others go on; song_files.py sees to it that neither a full disk nor Ctrl-C
+One song may fail, the others go on; songs/files.py sees to it that neither a full disk nor Ctrl-C
 leaves half a song.
 """
 

@@ -80,7 +80,7 @@ def test_without_songs_it_says_where_it_looked(songs, ran, tmp_path, capsys):
 
 
 def test_a_failing_stage_ends_the_demo(songs, tmp_path, monkeypatch, capsys):
-    failing = [("training", "Training", ["json.tool", str(tmp_path / "missing")], None)]
+    failing = [demo.Stage("training", "Training", ["json.tool", str(tmp_path / "missing")])]
     monkeypatch.setattr(demo, "_stages", lambda *args, **kwargs: failing)
     assert demo.main([f"--workdir={tmp_path}"]) == 1
     captured = capsys.readouterr()
