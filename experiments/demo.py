@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.config.command_line import CommandFlags, Overrides, run_command
@@ -19,6 +20,17 @@ from experiments.runtime.huge_pages import restart_with_huge_pages
 
 SET = "sets/demo.py"
 INTERRUPTED = "Stopped. The same command continues the demo."
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of the demo: the arguments of `python -m`, and the file whose age tells whether
+    it is done; None if it always runs."""
+
+    name: str
+    title: str
+    arguments: list[str]
+    output: Path | None = None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,72 +55,61 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
     _announce(1, "Songs: MiniSlakh, rendered and prepared once")
     song = _held_out_song(workdir, overrides=overrides)
     times = {"songs": time.monotonic() - started}
-    for number, (name, title, arguments, output) in enumerate(
-        _stages(workdir, song, overrides=overrides), 2
-    ):
-        _announce(number, title)
-        if output and _is_newer(output, workdir / "checkpoints"):
-            print(f"Already done: {output}", flush=True)
-            times[name] = 0.0
+    for number, stage in enumerate(_stages(workdir, song, overrides=overrides), 2):
+        _announce(number, stage.title)
+        if stage.output and _is_newer(stage.output, workdir / "checkpoints"):
+            print(f"Already done: {stage.output}", flush=True)
+            times[stage.name] = 0.0
             continue
         stage_started = time.monotonic()
-        _run(name, arguments)
-        times[name] = time.monotonic() - stage_started
+        _run(stage.name, stage.arguments)
+        times[stage.name] = time.monotonic() - stage_started
     _close(workdir, song, times=times)
 
 
 def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
     """A copy, in `workdir`, of a mixture from the test songs, which training never sees."""
     from experiments.config.loading import load_config
-    from experiments.training.data import data_root
+    from experiments.training.data import embedded_tree
 
-    config = load_config(SET, overrides)
-    tree = data_root(config).parent / "tree"
-    songs = sorted((tree / "test").glob("Track*/mix.flac"))
+    folder = embedded_tree(load_config(SET, overrides)) / "test"
+    songs = sorted(folder.glob("Track*/mix.flac"))
     if not songs:
-        raise FileNotFoundError(
-            f"no Track*/mix.flac in {tree / 'test'}, the test songs to separate"
-        )
-    print(f"{len(songs)} held-out songs in {tree / 'test'}", flush=True)
+        raise FileNotFoundError(f"no Track*/mix.flac in {folder}, the test songs to separate")
+    print(f"{len(songs)} held-out songs in {folder}", flush=True)
     workdir.mkdir(parents=True, exist_ok=True)
     name = songs[0].parent.name
-    if (notes := songs[0].with_name("all_src.mid")).exists():  # shown beside those found
+    if (notes := songs[0].with_name("all_src.mid")).exists():  # shown beside the network's
         shutil.copyfile(notes, workdir / f"{name}.mid")
     return Path(shutil.copyfile(songs[0], workdir / f"{name}.flac"))
 
 
-def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[tuple]:
-    """(name, title, arguments of python -m, output to compare with the checkpoints or None)."""
+def _stages(workdir: Path, song: Path, *, overrides: Overrides) -> list[Stage]:
     fields = [f"--config.{field}={value}" for field, value in overrides]
-    here = f"--workdir={workdir}"
+    run = f"--workdir={workdir}"
     separated = workdir / "separated"
     return [
-        (
-            "training",
-            "Training",
-            ["experiments.run", f"--config={SET}", here, *fields],
-            None,
-        ),
-        (
+        Stage("training", "Training", ["experiments.run", f"--config={SET}", run, *fields]),
+        Stage(
             "evaluation",
             "Evaluation on held-out songs",
-            ["experiments.evaluate", here],
-            workdir / "results.json",
+            ["experiments.evaluate", run],
+            output=workdir / "results.json",
         ),
-        (
+        Stage(
             "separation",
             f"Separation of {song.stem}, a held-out song",
             [
                 "experiments.separate",
-                here,
+                run,
                 f"--out={separated}",
                 f"--references={workdir}",
                 "--overwrite",
                 str(song),
             ],
-            separated / song.stem / "transcription.mid",
+            output=separated / song.stem / "transcription.mid",
         ),
-        ("report", "Report page", ["experiments.report", here], None),
+        Stage("report", "Report page", ["experiments.report", run]),
     ]
 
 

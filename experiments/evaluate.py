@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from cerberus_jax.checkpoint import check_same_network, is_tuned, locate
 from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
+from data_pipeline.cli.progress import Progress
 from data_pipeline.io.files import check_writable
 from data_pipeline.planning.batch import Excerpt
 from data_pipeline.planning.planner import Planner
@@ -181,7 +181,7 @@ def _score(
     instruments, grid = tuple(config.instruments), grid_of(config)
     scores = {name: [] for name in systems}
     ids = []
-    with tqdm(total=count, desc=split, unit="item", file=sys.stderr, leave=False) as progress:
+    with Progress(total=count, desc=split, unit="item", leave=False) as progress:
         for excerpts in groups:
             ids += [excerpt.id for excerpt in excerpts]
             references = [Reference.of(excerpt, instruments) for excerpt in excerpts]

@@ -1,6 +1,6 @@
 """Songs taken apart by a trained network: a wav per instrument, one MIDI file, a table of notes.
 
-One song may fail, the others go on; song_files.py sees to it that neither a full disk nor Ctrl-C
+One song may fail, the others go on; songs/files.py sees to it that neither a full disk nor Ctrl-C
 leaves half a song.
 """
 
@@ -16,7 +16,7 @@ from cerberus_jax.inference import DB_REFERENCES, WINDOW_SECONDS, Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio_stream import SUBTYPES
 from data_pipeline.io.files import check_writable
-from data_pipeline.io.midi import read_midi
+from data_pipeline.io.midi import MAX_BPM, MIN_BPM, read_midi
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.freed_memory import return_large_blocks
@@ -62,7 +62,7 @@ def separate(
         overwrite: replace the files of an earlier call.
         options: what is written, and how.
         references: a folder with SONG.mid for the songs whose true notes are known: the page shows
-            them beside those found.
+            them beside the network's.
 
     Returns:
         the folders written.
@@ -86,36 +86,36 @@ def separate(
     written, failed = [], []
     with SongProgress(folders) as progress:
         if not transcribes(predictor.model.heads):
-            progress.say(
+            progress.write(
                 f"Stems without {MIDI_FILE} and {NOTES_FILE}: this network does not transcribe, it "
                 "was trained with loss.transcription = 0"
             )
         elif options.page and not sound.can_play():
-            progress.say(f"Pages without the sound of the notes; to add it: {sound.INSTALL}")
+            progress.write(f"Pages without the sound of the notes; to add it: {sound.INSTALL}")
         for number, (song, folder) in enumerate(folders.items(), 1):
-            progress.say(f"[{number}/{len(folders)}] {song}")
+            progress.write(f"[{number}/{len(folders)}] {song}")
             started = time.monotonic()
             try:
                 _check_absent(folder, overwrite)
-                reference = _true_notes(song, references, predictor.instruments, progress)
+                notes = _reference_notes(song, references, predictor.instruments, progress)
                 with progress.song(song) as advance:
                     info = write_song(
                         song,
                         folder,
                         predictor=predictor,
                         options=options,
-                        reference=reference,
+                        reference_notes=notes,
                         on_progress=advance,
                     )
             except (ValueError, OSError, MemoryError, RuntimeError) as error:
                 if isinstance(error, OSError) and error.errno in _NO_PLACE:
                     raise
-                progress.say(f"  failed: {_reason(error)}", file=sys.stderr)
+                progress.write(f"  failed: {_reason(error)}", file=sys.stderr)
                 failed.append(str(song))
                 continue
             written.append(folder)
-            spent = time.monotonic() - started
-            progress.say(f"  {', '.join(describe(info))} -> {folder} ({spent:.1f} s)")
+            seconds = time.monotonic() - started
+            progress.write(f"  {', '.join(describe(info))} -> {folder} ({seconds:.1f} s)")
     if failed:
         raise ValueError(
             f"{len(failed)} of {len(folders)} songs failed (messages above): {', '.join(failed)}"
@@ -135,16 +135,16 @@ def find_songs(paths: Sequence[str | Path]) -> list[Path]:
     songs = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(
+            files = sorted(
                 file
                 for file in path.iterdir()
                 if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")
             )
-            if not inside:
+            if not files:
                 raise ValueError(
                     f"{path}: no audio files in this folder; looked for {' '.join(AUDIO_SUFFIXES)}"
                 )
-            songs += inside
+            songs += files
         elif path.exists():
             songs.append(path)
         else:
@@ -152,110 +152,86 @@ def find_songs(paths: Sequence[str | Path]) -> list[Path]:
     return list(dict.fromkeys(songs))
 
 
-class _Flags(CommandFlags):
-    """Flags, and the songs as the arguments without a name."""
-
-    songs: tuple[str, ...] = ()
-
-    def __call__(self, argv, known_only=False):
-        end = argv.index("--") if "--" in argv else len(argv)
-        argv = [*map(_with_underscores, argv[:end]), *argv[end:]]
-        command, *songs = super().__call__(argv, known_only)
-        self.__dict__["songs"] = tuple(songs)
-        return [command]
-
-
-def _with_underscores(argument: str) -> str:
-    """--no-highs is --no_highs."""
-    if not argument.startswith("--"):
-        return argument
-    name, sign, value = argument[2:].partition("=")
-    return f"--{name.replace('-', '_')}{sign}{value}"
-
-
-def _flags() -> _Flags:
-    flags = _Flags(
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
         "python -m experiments.separate --workdir=DIR --out=DIR SONG_OR_FOLDER ...",
         "Take songs apart with a trained network. Each song gets a folder OUT/SONG with one file\n"
         f"per instrument (rate, length and channels of the song), {MIDI_FILE} (one track per\n"
         f"instrument), {NOTES_FILE} and index.html, a page to listen and look. Reads wav, flac,\n"
         "ogg, mp3, aiff and more, at any rate and of any length.",
+        takes_arguments=True,
     )
     flags.string("workdir", "", "The run's directory: the network to use.")
     flags.string("out", "", "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
-    flags.string("only", "", "Write these instruments only, e.g. --only=bass,drums.")
-    flags.string("minus", "", "Also write the song without each of these, e.g. --minus=piano.")
+    flags.names("only", [], "Write these instruments only, e.g. --only=bass,drums.")
+    flags.names("minus", [], "Also write the song without each of these, e.g. --minus=piano.")
     flags.boolean(
         "other", "Also write other.wav, what is left: all files together are the song, exactly."
     )
-    flags.string("format", "wav", "Of the audio files: wav or flac.")
-    flags.string("subtype", "PCM_16", f"Bit depth: {', '.join(SUBTYPES['wav'])} (wav only).")
-    flags.string("bpm", "120", "Tempo of the MIDI file; the notes stay where they sound.")
-    flags.string(
-        "level",
+    flags.choice("format", "wav", tuple(SUBTYPES), "Of the audio files.")
+    flags.choice("subtype", "PCM_16", SUBTYPES["wav"], "Bit depth; flac has no FLOAT.")
+    flags.number(
+        "bpm",
+        120.0,
+        "Tempo of the MIDI file; the notes stay where they sound.",
+        lowest=MIN_BPM,
+        highest=MAX_BPM,
+    )
+    flags.choice(
+        "db_reference",
         DB_REFERENCES[0],
-        "What the network hears as 0 dB: the loudest moment of the 'window' of "
-        f"{WINDOW_SECONDS:g} s, or of the\n"
-        "'song', which is then read twice.",
+        DB_REFERENCES,
+        "What the network hears as 0 dB: the loudest moment of each window of "
+        f"{WINDOW_SECONDS:g} s, or of the song, which is then read twice.",
     )
-    flags.boolean("exact", "The whole song at once, by its own level: memory grows with the song.")
+    flags.boolean("exact", "The whole song at once: memory grows with the song.")
     flags.boolean(
-        "no_highs", "Drop what lies above half the network's rate instead of carrying masks on."
+        "extend_masks",
+        "Carry the masks on above half the network's rate; without, stems end there.",
+        default=True,
     )
-    flags.boolean("no_page", "Write no page.")
+    flags.boolean("page", "Write the page.", default=True)
     flags.string("references", "", "A folder of SONG.mid with true notes, to show on the page.")
     flags.boolean("overwrite", "Replace the files of an earlier call.")
     return flags
 
 
-def _separate(flags: _Flags) -> None:
+def _separate(flags: CommandFlags) -> None:
     for name in ("workdir", "out"):
         if not flags[name].value:
             raise ValueError(
                 f"--{name} is missing, e.g. --workdir=runs/demo --out=separated SONG.wav"
             )
-    if not flags.songs:
+    if not flags.arguments:
         raise ValueError("no song given; name audio files or folders after the flags")
-    find_songs(flags.songs)  # a mistyped name is told before the network is loaded
-    options = _options(flags)
+    find_songs(flags.arguments)  # a mistyped name is told before the network is loaded
+    options = SongOptions(
+        format=flags.format,
+        subtype=flags.subtype,
+        only=tuple(flags.only),
+        minus=tuple(flags.minus),
+        other=flags.other,
+        bpm=flags.bpm,
+        page=flags.page,
+    )
     keep_compiled()
     return_large_blocks()
     predictor = Predictor.load(
         flags.workdir,
         step=flags.step,
-        db_reference=flags.level,
+        db_reference=flags.db_reference,
         exact=flags.exact,
-        extend_masks=not flags.no_highs,
+        extend_masks=flags.extend_masks,
     )
     separate(
-        flags.songs,
+        flags.arguments,
         predictor=predictor,
         out=flags.out,
         overwrite=flags.overwrite,
         options=options,
         references=flags.references,
     )
-
-
-def _options(flags: _Flags) -> SongOptions:
-    try:
-        bpm = float(flags.bpm)
-    except ValueError:
-        raise ValueError(f"bpm: a number expected, got {flags.bpm!r}") from None
-    return SongOptions(
-        form=flags.format,
-        subtype=flags.subtype,
-        only=_names(flags.only),
-        minus=_names(flags.minus),
-        other=flags.other,
-        bpm=bpm,
-        page=not flags.no_page,
-    )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _check_network(predictor: Predictor) -> None:
@@ -267,18 +243,18 @@ def _check_network(predictor: Predictor) -> None:
         )
 
 
-def _true_notes(
+def _reference_notes(
     song: Path, references: str | Path, instruments: Sequence[str], progress: SongProgress
 ) -> dict[str, Notes]:
-    """Those of the instruments that sound; parts of others have no row on the page."""
+    """Those of the instruments that sound; tracks of others have no row on the page."""
     if not references:
         return {}
     file = Path(references) / f"{song.stem}.mid"
     if not file.is_file():
-        progress.say(f"  no true notes to show: there is no {file}")
+        progress.write(f"  no true notes to show: there is no {file}")
         return {}
-    found, _ = by_instrument(read_midi(file), instruments)
-    return {name: notes for name, notes in found.items() if len(notes)}
+    by_name, _ = by_instrument(read_midi(file), instruments)
+    return {name: notes for name, notes in by_name.items() if len(notes)}
 
 
 def _check_absent(folder: Path, overwrite: bool) -> None:

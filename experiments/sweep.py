@@ -6,13 +6,13 @@ and continues what was stopped; the table is rewritten after each point.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
-from cerberus_jax.heads import HEADS, head_giving, transcribes
+from cerberus_jax.heads import HEADS, transcribes
 from data_pipeline.io.files import whole_file
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import (
@@ -138,20 +138,20 @@ def finished_results(config: ConfigDict, folder: Path) -> dict | None:
     except ValueError:
         return None
     best = steps.get("best", steps["last"])
-    wanted = results.get("split") == TEST_SPLIT and results.get("step") == best
-    return results if wanted else None
+    is_of_sweep = results.get("split") == TEST_SPLIT and results.get("step") == best
+    return results if is_of_sweep else None
 
 
 def table_row(name: str, config: ConfigDict, results: dict) -> dict:
     """Name, loss weights and mean scores of one point; None where the head is absent."""
     mean = results["mean"]
     heads = heads_of(config)
-    separates = head_giving("masks", heads) or head_giving("clusters", heads)
-    decibels = {metric: mean.get(metric) if separates else None for metric in _DECIBELS}
+    has_stems = _gives_stems(heads)
+    decibels = {metric: mean.get(metric) if has_stems else None for metric in _DECIBELS}
     notes = {
-        f"{kind}_{part}": mean.get(f"{kind}_{part}") if transcribes(heads) else None
+        f"{kind}_{score}": mean.get(f"{kind}_{score}") if transcribes(heads) else None
         for kind in _NOTES
-        for part in ("precision", "recall", "f1")
+        for score in ("precision", "recall", "f1")
     }
     weights = {loss: config.loss[loss] for loss in HEADS}
     return {"name": name, "assignment": results.get("assignment")} | weights | decibels | notes
@@ -163,36 +163,42 @@ def table(rows: list[dict]) -> str:
     Blank = head absent; a dash = not scored; a star = clusters of the embedding, which the
     reference assigns to the instruments.
     """
-    header = ["model", "wDC", "wMI", "wTR", "SI-SDR", "SI-SIR", "SI-SAR"]
+    header = ["model", *(f"w{head.short_name.upper()}" for head in HEADS.values())]
+    header += ["SI-SDR", "SI-SIR", "SI-SAR"]
     header += ["frame P/R/F1", "onset P/R/F1", "onset+offset P/R/F1"]
-    cells = [header, ["---"] * len(header)]
+    texts = [header]
     for row in rows:
         is_oracle = row.get("assignment") == "oracle"
-        line = [row["name"].replace("_", " ") + "*" * is_oracle]
-        line += [f"{row[loss]:g}" if row[loss] else "" for loss in HEADS]
-        absent = "–" if row["deep_clustering"] or row["mask_inference"] else ""
-        line += [absent if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
-        line += [_precision_recall_f1(row, kind) for kind in _NOTES]
-        cells.append(line)
-    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
-    cells[1] = ["-" * width for width in widths]
-    padded = [
-        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells
+        text = [row["name"].replace("_", " ") + "*" * is_oracle]
+        text += [f"{row[loss]:g}" if row[loss] else "" for loss in HEADS]
+        absent = "–" if _gives_stems([loss for loss in HEADS if row[loss]]) else ""
+        text += [absent if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
+        text += [_precision_recall_f1(row, kind) for kind in _NOTES]
+        texts.append(text)
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    texts.insert(1, ["-" * width for width in widths])
+    lines = [
+        f"| {' | '.join(word.ljust(width) for word, width in zip(text, widths, strict=True))} |"
+        for text in texts
     ]
-    lines = [f"| {' | '.join(line)} |" for line in padded]
     if any(row.get("assignment") == "oracle" for row in rows):
         lines += ["", STARRED]
     return "\n".join(lines) + "\n"
 
 
+def _gives_stems(heads: Iterable[str]) -> bool:
+    """Whether a network with these heads separates, be it by clusters."""
+    return any(HEADS[name].gives in ("masks", "clusters") for name in heads)
+
+
 def _precision_recall_f1(row: dict, kind: str) -> str:
-    scores = [row[f"{kind}_{part}"] for part in ("precision", "recall", "f1")]
+    scores = [row[f"{kind}_{score}"] for score in ("precision", "recall", "f1")]
     return "" if None in scores else "/".join(f"{score:.2f}" for score in scores)
 
 
 def _write(path: Path, text: str) -> None:
-    with whole_file(path) as part:
-        part.write_text(text)
+    with whole_file(path) as temporary:
+        temporary.write_text(text)
 
 
 def _sweep(flags: CommandFlags, overrides: Overrides) -> None:

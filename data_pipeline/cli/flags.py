@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from data_pipeline.cli.version import version_text
+
 _INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
+_LAST_IN_HELP = ("debug", "version", "help")
 
 
 class CommandFlags(flags.FlagValues):
@@ -20,13 +23,18 @@ class CommandFlags(flags.FlagValues):
     Args:
         usage: the command and its arguments in one line.
         description: what the command does and what it leaves on disk.
+        takes_arguments: accept arguments that are no flags; `arguments` holds them after parsing.
     """
 
-    def __init__(self, usage: str, description: str):
+    def __init__(self, usage: str, description: str, *, takes_arguments: bool = False):
         super().__init__()
+        self.set_gnu_getopt()  # flags may come after the arguments
         self.__dict__["__usage"] = usage
         self.__dict__["__description"] = description
+        self.__dict__["__takes_arguments"] = takes_arguments
+        self.__dict__["arguments"] = ()
         self.boolean("help", "Show this help.")
+        self.boolean("version", "Show the version.")
         self.boolean("debug", "Show the whole traceback of an error.")
 
     def string(self, name: str, default: str, text: str) -> None:
@@ -51,12 +59,21 @@ class CommandFlags(flags.FlagValues):
         """Define a flag that takes a whole number."""
         flags.DEFINE_integer(name, default, text, lower_bound=lowest, flag_values=self)
 
-    def number(self, name: str, default: float, text: str) -> None:
+    def number(
+        self,
+        name: str,
+        default: float | int,
+        text: str,
+        *,
+        lowest: float | int | None = None,
+        highest: float | int | None = None,
+    ) -> None:
         """Define a flag that takes a number."""
-        flags.DEFINE_float(name, default, text, flag_values=self)
+        bounds = {"lower_bound": lowest, "upper_bound": highest}
+        flags.DEFINE_float(name, default, text, **bounds, flag_values=self)
 
     def boolean(self, name: str, text: str, *, default: bool | None = False) -> None:
-        """Define a switch: off by default, or undecided (None), then `--noNAME` means off."""
+        """Define a switch; `--noNAME` turns one off that is on or undecided (None) by default."""
         flags.DEFINE_boolean(name, default, text, flag_values=self)
 
     def help_text(self) -> str:
@@ -68,25 +85,56 @@ class CommandFlags(flags.FlagValues):
             "",
             "flags:",
         ]
-        names = [name for name in self if name not in ("help", "debug")] + ["debug", "help"]
-        for name in names:
+        names = [name for name in self if name not in _LAST_IN_HELP]
+        for name in [*names, *_LAST_IN_HELP]:
             flag = self[name]
             lines.append(f"  {_shown(flag)}")
             lines += textwrap.wrap(f"{flag.help}{_default(flag)}", 96, **_INDENT)
         return "\n".join(lines)
 
+    def parse(self, argv: Sequence[str]) -> None:
+        """Set the flags from the arguments of a command, without the program's name.
+
+        Raises:
+            flags.Error: if a flag does not exist or has a wrong value.
+            ValueError: on an argument that is no flag, where the command takes none.
+        """
+        end = argv.index("--") if "--" in argv else len(argv)
+        argv = [*(self._spelled(argument) for argument in argv[:end]), *argv[end:]]
+        arguments = tuple(self(["command", *argv])[1:])
+        if arguments and not self.__dict__["__takes_arguments"]:
+            raise ValueError(
+                f"unexpected argument {arguments[0]!r}; flags begin with --, see --help"
+            )
+        self.__dict__["arguments"] = arguments
+
+    def _spelled(self, argument: str) -> str:
+        """The argument with absl's spelling of its flag: --no-page is --nopage, --data-root is
+        --data_root."""
+        name, sign, value = argument.partition("=")
+        name = name.replace("-", "_")
+        if not name.startswith("__") or name == "__":
+            return argument
+        name = name[2:]
+        positive = name.removeprefix("no_")
+        if name not in self and positive in self and self[positive].boolean:
+            name = f"no{positive}"
+        return f"--{name}{sign}{value}"
+
 
 def _shown(flag: flags.Flag) -> str:
     """How a flag is written on the command line."""
     if flag.boolean:
-        return f"--{'[no]' if flag.default is None else ''}{flag.name}"
+        return f"--{'' if flag.default is False else '[no]'}{flag.name}"
     values = getattr(flag.parser, "enum_values", None)
     return f"--{flag.name}={'|'.join(values) if values else flag.name.upper()}"
 
 
 def _default(flag: flags.Flag) -> str:
     value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
-    return "" if flag.boolean or value in (None, "") else f" (default: {value})"
+    if flag.boolean:
+        return " (default: on)" if value else ""
+    return "" if value in (None, "") else f" (default: {value})"
 
 
 def run_command(
@@ -113,13 +161,14 @@ def run_command(
     if "--help" in argv or "-h" in argv or "-help" in argv:
         print(flag_values.help_text())
         return 0
+    if "--version" in argv:
+        print(version_text())
+        return 0
     debug = "--debug" in argv
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     try:
         taken, rest = take(argv) if take else (None, argv)
-        unused = flag_values(["command", *rest])[1:]
-        if unused:
-            raise ValueError(f"unexpected argument {unused[0]!r}; flags begin with --, see --help")
+        flag_values.parse(rest)
         command(flag_values, taken) if take else command(flag_values)
     except flags.Error as error:
         print(f"error: {_one_line(error)} (see --help)", file=sys.stderr)

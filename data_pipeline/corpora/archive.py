@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
+from data_pipeline.cli.progress import Progress
 
 RESERVE = 100 << 20  # bytes to leave free on the disk
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -83,7 +83,7 @@ def need_space(folder: str | os.PathLike, size: float | int, purpose: str) -> No
 def _untar(path: Path, target: Path, progress: bool) -> Iterator[str]:
     """Unpacks one member after another; yields the name of each before."""
     size = path.stat().st_size
-    bar = tqdm(desc="unpacking", total=size, unit="B", unit_scale=True, disable=not progress)
+    bar = Progress(desc="unpacking", total=size, unit="B", unit_scale=True, disable=not progress)
     with path.open("rb") as file, bar, tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
             yield member.name
@@ -105,7 +105,7 @@ def _unzip(path: Path, target: Path, progress: bool) -> Iterator[str]:
             _check(path, member.filename, mode in (0, stat.S_IFREG, stat.S_IFDIR))
             _check_method(path, member)
         need_space(target, sum(member.file_size for member in members), f"unpacking {path.name}")
-        for member in tqdm(members, "unpacking", unit="file", disable=not progress):
+        for member in Progress(members, "unpacking", unit="file", disable=not progress):
             yield member.filename
             archive.extract(member, target)
 

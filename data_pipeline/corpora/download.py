@@ -16,8 +16,8 @@ from pathlib import Path
 import pooch
 import requests
 import urllib3
-from tqdm import tqdm
 
+from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.archive import need_space, unpack
 from data_pipeline.corpora.corpus import Archive
 from data_pipeline.corpora.registry import CORPORA
@@ -152,7 +152,7 @@ def _append(url: str, part: Path, growth: float, progress: bool) -> None:
         label = {"desc": part.stem, "unit": "B", "unit_scale": True, "disable": not progress}
         with (
             part.open("ab" if begin else "wb") as file,
-            tqdm(total=begin + length or None, initial=begin, **label) as bar,
+            Progress(total=begin + length or None, initial=begin, **label) as bar,
         ):
             for chunk in response.raw.stream(_CHUNK, decode_content=False):
                 file.write(chunk)

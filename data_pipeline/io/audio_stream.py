@@ -1,8 +1,8 @@
 """Songs of any length in blocks: read them, write them, in memory that does not grow.
 
-What is written has been put on the levels of the output format before (`quantise`), so sums and
+What is written has been rounded to steps of the output format before (`quantise`), so sums and
 differences of files are exact. A PCM wav that meets a sample beyond full scale goes on as 32-bit
-floats, the same levels unclipped.
+floats, the same steps unclipped.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float, Num
 
-# Levels per unit of amplitude; FLOAT has none worth the name.
+# Steps per unit of amplitude; FLOAT has none worth the name.
 SCALES = {"PCM_16": 2**15, "PCM_24": 2**23, "FLOAT": 0}
 SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
 _WAV_LIMIT = 2**32 - 2**16  # bytes of samples; RF64 goes on from there
@@ -63,7 +63,7 @@ def read_blocks(
     """
     path = Path(path)
     with _open(path) as file:
-        size, seen = max(round(block_seconds * file.samplerate), 1), 0
+        size, num_read = max(round(block_seconds * file.samplerate), 1), 0
         while True:
             try:
                 block = file.read(size, dtype="float32", always_2d=True).T
@@ -73,26 +73,26 @@ def read_blocks(
                 break
             if not np.isfinite(block).all():
                 raise ValueError(f"{path}: holds samples that are not finite (NaN or infinity)")
-            seen += block.shape[1]
+            num_read += block.shape[1]
             yield np.ascontiguousarray(block)
-        if seen < file.frames:
+        if num_read < file.frames:
             raise ValueError(
-                f"{path}: damaged or cut short: {file.frames} samples announced, {seen} read"
+                f"{path}: damaged or cut short: {file.frames} samples announced, {num_read} read"
             )
 
 
-def check_format(form: str, subtype: str) -> None:
+def check_format(format: str, subtype: str) -> None:
     """ValueError unless files of this format can have this subtype."""
-    if form not in SUBTYPES:
-        raise ValueError(f"format: one of {', '.join(SUBTYPES)} expected, got {form!r}")
-    if subtype not in SUBTYPES[form]:
+    if format not in SUBTYPES:
+        raise ValueError(f"format: one of {', '.join(SUBTYPES)} expected, got {format!r}")
+    if subtype not in SUBTYPES[format]:
         raise ValueError(
-            f"subtype: {form} files can be {', '.join(SUBTYPES[form])}, got {subtype!r}"
+            f"subtype: {format} files can be {', '.join(SUBTYPES[format])}, got {subtype!r}"
         )
 
 
 def quantise(samples: Float[np.ndarray, "*a n"], subtype: str) -> Num[np.ndarray, "*a n"]:
-    """Amplitudes in levels of a PCM subtype (whole numbers, not clipped); FLOAT as they are."""
+    """Amplitudes in steps of a PCM subtype (whole numbers, not clipped); FLOAT as they are."""
     scale = SCALES[subtype]
     if not scale:
         return np.asarray(samples, np.float32)
@@ -118,8 +118,8 @@ class AudioWriter:
     ):
         self.path, self.subtype, self.num_clipped = Path(path), subtype, 0
         self._rate, self._channels, self._length = sample_rate_hz, num_channels, num_samples
-        self._form = self.path.suffix[1:].lower()
-        check_format(self._form, subtype)
+        self._format = self.path.suffix[1:].lower()
+        check_format(self._format, subtype)
         self._stored = subtype
         self._file, self._sound = self._create(self.path)
 
@@ -129,17 +129,17 @@ class AudioWriter:
     def __exit__(self, *error):
         self.close(check=error[0] is None)
 
-    def write(self, levels: Num[np.ndarray, "c _"]) -> None:
+    def write(self, samples: Num[np.ndarray, "c _"]) -> None:
         """The next samples, as `quantise` gives them for this file's subtype."""
         scale = SCALES[self.subtype]
-        beyond = (levels < -scale) | (levels > scale - 1) if scale else np.zeros(1, bool)
+        beyond = (samples < -scale) | (samples > scale - 1) if scale else np.zeros(1, bool)
         if beyond.any() and self._stored != "FLOAT":
-            if self._form == "wav":
+            if self._format == "wav":
                 self._go_on_in_floats()
             else:
                 self.num_clipped += int(beyond.sum())
-                levels = np.clip(levels, -scale, scale - 1)
-        self._write(levels)
+                samples = np.clip(samples, -scale, scale - 1)
+        self._write(samples)
 
     def close(self, *, check: bool = True) -> None:
         """End the file; with `check`, what could not be written is an OSError."""
@@ -152,29 +152,30 @@ class AudioWriter:
 
     def _create(self, path):
         size = self._length * self._channels * {"PCM_16": 2, "PCM_24": 3}.get(self._stored, 4)
-        form = "RF64" if self._form == "wav" and size > _WAV_LIMIT else self._form.upper()
+        is_large = self._format == "wav" and size > _WAV_LIMIT
+        container = "RF64" if is_large else self._format.upper()
         file = _CheckedFile(path)
         try:
             with _interrupts_wait():
                 return file, soundfile.SoundFile(
-                    file, "w", self._rate, self._channels, self._stored, format=form
+                    file, "w", self._rate, self._channels, self._stored, format=container
                 )
         except (soundfile.SoundFileError, ValueError) as error:
             file.close()
             file.check()
             raise ValueError(
-                f"{path}: {self._form} {self._stored} cannot hold {self._channels} channels at "
+                f"{path}: {self._format} {self._stored} cannot hold {self._channels} channels at "
                 f"{self._rate} Hz ({error}); try another --format"
             ) from error
 
-    def _write(self, levels):
+    def _write(self, samples):
         scale = SCALES[self.subtype]
         if self._stored == "FLOAT":
-            data = np.asarray(levels / scale if scale else levels, np.float32)
+            data = np.asarray(samples / scale if scale else samples, np.float32)
         elif self._stored == "PCM_16":
-            data = levels.astype(np.int16)
+            data = samples.astype(np.int16)
         else:
-            data = levels.astype(np.int32) << 8
+            data = samples.astype(np.int32) << 8
         try:
             with _interrupts_wait():
                 self._sound.write(np.ascontiguousarray(data.T))
@@ -185,14 +186,14 @@ class AudioWriter:
     def _go_on_in_floats(self):
         """The same file anew in 32-bit floats, with what it holds so far."""
         self.close()
-        written = self.path.with_name(f".pcm.{self.path.name}")
-        os.replace(self.path, written)
+        pcm_file = self.path.with_name(f".pcm.{self.path.name}")
+        os.replace(self.path, pcm_file)
         self._stored = "FLOAT"
         self._file, self._sound = self._create(self.path)
-        with soundfile.SoundFile(written) as before:
-            for block in before.blocks(_BLOCK, dtype="float64", always_2d=True):
+        with soundfile.SoundFile(pcm_file) as pcm:
+            for block in pcm.blocks(_BLOCK, dtype="float64", always_2d=True):
                 self._write(quantise(block.T, self.subtype))
-        written.unlink()
+        pcm_file.unlink()
 
 
 @contextlib.contextmanager
@@ -202,14 +203,14 @@ def _interrupts_wait():
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    came, numbers = [], (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
+    received, numbers = [], (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
-        for number in came[:1]:
+        for number in received[:1]:
             signal.raise_signal(number)
 
 

@@ -21,6 +21,7 @@ SUSTAIN_PEDAL = 64
 TICKS_PER_BEAT = (9600, 4800, 1920, 960, 480, 240, 96, 24)  # the finest that readers can bear
 MAX_TICKS = 9_500_000  # of a file: pretty_midi takes one with 10 million for broken
 DEFAULT_TEMPO = 500_000  # microseconds per beat, until the file says otherwise
+MIN_BPM, MAX_BPM = 4, 1000
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,20 @@ def read_midi(path: str | os.PathLike, *, sustain_pedal: bool = False) -> list[P
     """
     file = _open(path)
     seconds = _clock(file)
-    parts, pedals, last_tick = _collect(file)
+    rows_by_part, pedals, last_tick = _collect(file)
     end = seconds(np.array([last_tick], np.float64))[0]
-    found = []
-    for (track, channel, program), rows in sorted(parts.items()):
+    parts = []
+    for (track, channel, program), rows in sorted(rows_by_part.items()):
         table = np.array(rows, np.int64).reshape(-1, 4)
         intervals = seconds(table[:, :2].astype(np.float64))
         if sustain_pedal and pedals[channel]:
             intervals[:, 1] = _lengthen(
-                intervals, table[:, 2], _held(pedals[channel], seconds, end)
+                intervals, table[:, 2], _pedal_down(pedals[channel], seconds, end)
             )
         notes = Notes(intervals, table[:, 2], table[:, 3])
         name = file.tracks[track].name.strip()
-        found.append(Part(name, program, channel == DRUM_CHANNEL, notes))
-    return found
+        parts.append(Part(name, program, channel == DRUM_CHANNEL, notes))
+    return parts
 
 
 def read_notes(path: str | os.PathLike, *, sustain_pedal: bool = False) -> Notes:
@@ -84,20 +85,20 @@ def write_midi(path: str | os.PathLike, parts: list[Part], *, bpm: float | int =
     Raises:
         ValueError: if `bpm` cannot be written or a program lies outside 0..127.
     """
-    if not 4 <= bpm <= 1000:
-        raise ValueError(f"write_midi: bpm must lie in 4..1000, got {bpm}")
+    if not MIN_BPM <= bpm <= MAX_BPM:
+        raise ValueError(f"write_midi: bpm must lie in {MIN_BPM}..{MAX_BPM}, got {bpm}")
     tempo = round(60e6 / bpm)
     beats = 1e6 / tempo * max((p.notes.offsets.max(initial=0) for p in parts), default=0)
     resolution = next((n for n in TICKS_PER_BEAT if n * beats <= MAX_TICKS), TICKS_PER_BEAT[-1])
     file = mido.MidiFile(type=1, ticks_per_beat=resolution, charset="utf-8")
     file.tracks.append(mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=tempo)]))
     melodic = [channel for channel in range(16) if channel != DRUM_CHANNEL]
-    used = 0
+    num_melodic = 0
     for part in parts:
         if not 0 <= part.program <= 127:
             raise ValueError(f"write_midi: program must lie in 0..127, got {part.program}")
-        channel = DRUM_CHANNEL if part.is_drum else melodic[used % len(melodic)]
-        used += not part.is_drum
+        channel = DRUM_CHANNEL if part.is_drum else melodic[num_melodic % len(melodic)]
+        num_melodic += not part.is_drum
         file.tracks.append(_track(part, channel, resolution * 1e6 / tempo))
     with whole_file(path) as temporary:
         file.save(temporary)
@@ -159,7 +160,7 @@ def _collect(file: mido.MidiFile):
                 events.append((tick, index, message))
         last_tick = max(last_tick, tick)
     events.sort(key=lambda event: event[:2])
-    parts, pedals = {}, defaultdict(list)
+    rows_by_part, pedals = {}, defaultdict(list)
     sounding = defaultdict(deque)
     channel_program, track_program = defaultdict(int), {}
     for tick, index, message in events:
@@ -172,14 +173,14 @@ def _collect(file: mido.MidiFile):
         elif message.type == "note_on" and message.velocity > 0:
             program = track_program.get((index, channel), channel_program[channel])
             row = [tick, last_tick, message.note, message.velocity]
-            parts.setdefault((index, channel, program), []).append(row)
+            rows_by_part.setdefault((index, channel, program), []).append(row)
             sounding[index, channel, message.note].append(row)
         elif sounding[index, channel, message.note]:
             sounding[index, channel, message.note].popleft()[1] = tick
-    return parts, pedals, last_tick
+    return rows_by_part, pedals, last_tick
 
 
-def _held(events, seconds, end: float):
+def _pedal_down(events, seconds, end: float):
     """The intervals in seconds during which the pedal is down."""
     intervals, down = [], None
     for tick, pressed in events:
@@ -194,14 +195,15 @@ def _held(events, seconds, end: float):
     return np.array(intervals, np.float64).reshape(-1, 2)
 
 
-def _lengthen(intervals, pitches, held):
+def _lengthen(intervals, pitches, pedal_down):
     """Offsets moved to where the pedal goes up, but not beyond the next onset of the same pitch."""
     onsets, offsets = intervals.T
-    if not len(held):
+    if not len(pedal_down):
         return offsets
-    index = np.maximum(np.searchsorted(held[:, 0], offsets, side="right") - 1, 0)
-    inside = (held[index, 0] <= offsets) & (offsets < held[index, 1])
-    longer = np.where(inside, held[index, 1], offsets)
+    begins, ends = pedal_down.T
+    index = np.maximum(np.searchsorted(begins, offsets, side="right") - 1, 0)
+    inside = (begins[index] <= offsets) & (offsets < ends[index])
+    longer = np.where(inside, ends[index], offsets)
     following = np.full(len(onsets), np.inf)
     for pitch in np.unique(pitches):
         where = np.flatnonzero(pitches == pitch)

@@ -12,7 +12,7 @@ def to_pcm16(waveform: Float[np.ndarray, "*channels n"]) -> Int16[np.ndarray, "*
 
 
 def gain_of_db(db: Float[np.ndarray, "*batch"]) -> Float32[np.ndarray, "*batch"]:
-    """Linear gain of a level change in dB."""
+    """The linear gain of a gain in dB."""
     return np.power(10.0, db / 20).astype(np.float32)
 
 

@@ -8,8 +8,7 @@ import threading
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from tqdm import tqdm
-
+from data_pipeline.cli.progress import Progress
 from data_pipeline.minislakh.jobs import Job, render_job
 from data_pipeline.minislakh.renderer import Renderer
 from data_pipeline.prepared.convert import end_with, num_processors
@@ -57,7 +56,7 @@ def render_all(
         OSError: if a track cannot be written or a process was killed; finished tracks are kept.
     """
     num_workers = min(num_workers or num_processors(), max(len(jobs), 1))
-    bar = tqdm(total=len(jobs), desc="MiniSlakh", unit="song", disable=not (progress and jobs))
+    bar = Progress(total=len(jobs), desc="MiniSlakh", unit="song", disable=not (progress and jobs))
     with bar:
         if num_workers == 1:
             renderer = Renderer(fonts, sample_rate_hz=sample_rate_hz) if jobs else None

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float16, Int16
-from tqdm import tqdm
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
 from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.files import whole_file
@@ -186,7 +186,7 @@ def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True)
         return
     num_workers = min(num_workers or num_processors(), len(jobs))
     if num_workers <= 1:
-        for job in tqdm(jobs, "preparing", unit="track", disable=not progress):
+        for job in Progress(jobs, "preparing", unit="track", disable=not progress):
             convert(job)
         return
     command = [
@@ -245,7 +245,7 @@ def _main() -> None:
     )
     try:
         done = as_completed([pool.submit(convert, job) for job in jobs])
-        for future in tqdm(done, "preparing", len(jobs), unit="track", disable=not progress):
+        for future in Progress(done, "preparing", len(jobs), unit="track", disable=not progress):
             future.result()
     except (OSError, BrokenExecutor) as error:
         print(error)

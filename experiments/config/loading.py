@@ -9,7 +9,7 @@ bare AttributeError.
 import difflib
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -179,7 +179,7 @@ def find_file(path: str | Path, *, folder: str) -> Path:
     known = known_files(folder)
     raise FileNotFoundError(
         f"no file {str(path)!r} in the working directory or in experiments/"
-        f"{_hint(str(path), known)}; known: {', '.join(known)}"
+        f"{_hint(str(path), known, last_part=_stem)}; known: {', '.join(known)}"
     )
 
 
@@ -204,16 +204,27 @@ def _known_fields(values: dict[str, object], origin: str) -> dict[str, object]:
         inside = [name for name in schema if name.startswith(f"{field}.")]
         if inside:
             raise ValueError(f"{origin}: {field!r} is a group; set one of {', '.join(inside)}")
-        hint = _hint(field, list(schema))
+        hint = _hint(field, list(schema), last_part=_field_name)
         groups = sorted({name.partition(".")[0] for name in schema})
         raise ValueError(f"{origin}: no field {field!r}{hint or '; known: ' + ', '.join(groups)}")
     return values
 
 
-def _hint(word: str, known: list[str]) -> str:
-    last_parts = [name for name in known if name.rpartition(".")[2] == word.rpartition(".")[2]]
-    near = difflib.get_close_matches(word, known, n=1) or last_parts
+def _hint(word: str, known: list[str], *, last_part: Callable[[str], str]) -> str:
+    """Asks whether the known name was meant that is nearest, as a whole or by its last part."""
+    by_last_part = {last_part(name): name for name in known}
+    near = difflib.get_close_matches(word, known, n=1) or [
+        by_last_part[name] for name in difflib.get_close_matches(last_part(word), by_last_part, n=1)
+    ]
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _stem(path: str) -> str:
+    return Path(path).stem
+
+
+def _field_name(field: str) -> str:
+    return field.rpartition(".")[2]
 
 
 def _convert(field: str, value: object, default: object) -> object:

@@ -50,7 +50,7 @@ class Player {
     this.#silenceOthers();
     this.#align();
     const started = await Promise.allSettled(this.active.map((audio) => audio.play()));
-    const refused = started.find((one) => one.status === "rejected" && one.reason.name === "NotAllowedError");
+    const refused = started.find(({ status, reason }) => status === "rejected" && reason.name === "NotAllowedError");
     if (refused) this.pause();
   }
 

@@ -1,10 +1,10 @@
 // Moments at round distances, for the ruler and for the lines of the piano rolls.
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
-const LEAST_PIXELS = 70;
+const MIN_PIXELS = 70;
 
 function ticks(width) {
-  const least = ((view.end - view.start) / width) * LEAST_PIXELS;
-  const step = STEPS.find((one) => one >= least) ?? STEPS.at(-1);
+  const shortest = ((view.end - view.start) / width) * MIN_PIXELS;
+  const step = STEPS.find((seconds) => seconds >= shortest) ?? STEPS.at(-1);
   const first = Math.ceil(view.start / step - 1e-9), last = Math.floor(view.end / step + 1e-9);
   return Array.from({ length: Math.max(last - first + 1, 0) }, (_, k) => {
     const seconds = (first + k) * step;

@@ -5,7 +5,7 @@ const player = new Player(data, (file) => {
   find("message").textContent = `The browser cannot play ${file}; is it beside this page?`;
 });
 const view = { start: 0, end: data.seconds };
-const ROLL_HEIGHT = 150, PICTURE_HEIGHT = 64, RULER_HEIGHT = 18, LEAST_SPAN = Math.min(0.5, data.seconds);
+const ROLL_HEIGHT = 150, PICTURE_HEIGHT = 64, RULER_HEIGHT = 18, MIN_SPAN = Math.min(0.5, data.seconds);
 const rows = [];
 let chosen = null;
 
@@ -22,17 +22,18 @@ function make(tag, className, text = "") {
   return element;
 }
 
-function addRow(source, index) {
+function addRow(source) {
   const row = { ...source, element: make("section", "row"), canvases: [] };
-  const title = source.name ?? "song";
+  const title = (source.name ?? "song").replaceAll("_", " ");
   row.element.tabIndex = -1;
   row.element.setAttribute("aria-label", title);
-  row.element.style.setProperty("--colour", source.name ? `var(--series-${1 + (index % 6)})` : "var(--text)");
+  const grey = source.name ? "var(--quiet)" : "var(--text)";
+  row.element.style.setProperty("--colour", source.colours ? `light-dark(${source.colours})` : grey);
   const about = make("div", "about");
   about.append(make("div", "name", title));
   if (source.name) {
     const truth = source.reference ? `, ${source.reference.length} true` : "";
-    about.append(make("div", "count", source.notes ? `${source.notes.length} notes${truth}` : "what is left"));
+    about.append(make("div", "count", source.notes ? `${source.notes.length} notes${truth}` : source.about));
     row.solo = make("button", "solo", "S");
     row.mute = make("button", "mute", "M");
     row.solo.setAttribute("aria-label", `Solo ${title}`);
@@ -150,7 +151,7 @@ function show() {
     button.setAttribute("aria-pressed", button.dataset.listen === player.listen);
     button.disabled = !player.sets[button.dataset.listen].length;
   }
-  for (const row of rows.filter((one) => one.name)) {
+  for (const row of rows.filter(({ name }) => name)) {
     row.solo.setAttribute("aria-pressed", player.soloed.has(row.name));
     row.mute.setAttribute("aria-pressed", player.muted.has(row.name));
     row.element.classList.toggle("silent", player.listen !== "song" && !player.isHeard(row.name));
@@ -159,7 +160,7 @@ function show() {
 }
 
 function look(start, span) {
-  span = Math.min(Math.max(span, LEAST_SPAN), data.seconds);
+  span = Math.min(Math.max(span, MIN_SPAN), data.seconds);
   view.start = Math.min(Math.max(start, 0), data.seconds - span);
   view.end = view.start + span;
   draw();
@@ -168,7 +169,7 @@ function look(start, span) {
 function zoom(factor, around = player.now) {
   const span = view.end - view.start;
   const inside = around >= view.start && around <= view.end ? around : (view.start + view.end) / 2;
-  const wide = Math.min(Math.max(span * factor, LEAST_SPAN), data.seconds);
+  const wide = Math.min(Math.max(span * factor, MIN_SPAN), data.seconds);
   look(inside - ((inside - view.start) / span) * wide, wide);
 }
 
@@ -244,8 +245,7 @@ function follow() {
   requestAnimationFrame(follow);
 }
 
-addRow({ picture: data.picture }, -1);
-data.rows.forEach(addRow);
+for (const source of [{ picture: data.picture }, ...data.rows]) addRow(source);
 find("truth").hidden = !data.rows.some((row) => row.reference);
 find("seek").max = data.seconds;
 find("seek").oninput = (event) => { player.seek(Number(event.target.value)); movePlayheads(); };

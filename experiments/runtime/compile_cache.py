@@ -1,8 +1,8 @@
 """Compiled programs kept on disk, so that the second start of a command compiles nothing.
 
-JAX keeps them and finds them again by program, compiler and flags. What it does not settle is done
-here: where they lie, that a program compiled for one processor is never loaded on another, which
-may lack its instructions or have more cores, and that the folder does not grow without end.
+JAX keeps them, finds them again by program, compiler and flags, and drops those that were not used
+for longest. What it does not settle is done here: where they lie, and that a program compiled for
+one processor is never loaded on another, which may lack its instructions or have more cores.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from experiments.runtime.cache_folder import cache_folder
 
 JAX_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
-MAX_BYTES = 512 * 2**20
+MAX_BYTES = 512 * 2**20  # of the programs of one processor
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -40,7 +40,7 @@ def keep_compiled() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        forget_oldest(folder.parent, most_bytes=MAX_BYTES)
+        _remove_undated(folder)
     except OSError as error:
         print(
             f"Compiled programs are not kept: {error.strerror}: {folder}. For another place set "
@@ -49,6 +49,7 @@ def keep_compiled() -> Path | None:
         )
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", MAX_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder
 
@@ -57,9 +58,9 @@ def processor_key() -> str:
     """A name for this processor: equal where a program is right, and split over all cores."""
     described = f"{platform.machine()}, {num_cores()} cores\n"
     if _CPU_INFO.exists():
-        wanted = ("model name", "flags", "CPU implementer", "CPU part", "Features")
+        names = ("model name", "flags", "CPU implementer", "CPU part", "Features")
         lines = _CPU_INFO.read_text().splitlines()
-        described += "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
+        described += "\n".join(sorted({line for line in lines if line.startswith(names)}))
     else:  # nothing tells the instructions of two machines apart
         described += platform.node()
     return hashlib.sha256(described.encode()).hexdigest()[:16]
@@ -72,19 +73,12 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def forget_oldest(folder: Path, *, most_bytes: int) -> None:
-    """Remove the files that were not used for the longest time until `most_bytes` are left."""
-    found = []
-    for file in folder.rglob("*"):
-        try:
-            status = file.stat()
-        except FileNotFoundError:  # another process was faster
-            continue
-        if file.is_file():
-            found.append((max(status.st_atime, status.st_mtime), status.st_size, file))
-    excess = sum(size for _, size, _ in found) - most_bytes
-    for _, size, file in sorted(found):
-        if excess <= 0:
-            return
-        file.unlink(missing_ok=True)
-        excess -= size
+def _remove_undated(folder: Path) -> None:
+    """Remove programs beside which JAX did not write when they were used.
+
+    A process that is killed between the two files leaves such a one, and so do versions of this
+    project without a limit; JAX would stop at it when it saves any other, and save none.
+    """
+    for program in folder.glob("*-cache"):
+        if not program.with_name(f"{program.name.removesuffix('-cache')}-atime").exists():
+            program.unlink(missing_ok=True)

@@ -1,8 +1,7 @@
-"""The files of one separated song: stems, what is left of them, MIDI, a table of notes, the page.
+"""The files of one separated song: stems, MIDI, a table of notes, the page.
 
 Everything is written block by block into a hidden folder beside its place and moved when all of it
-is whole. Stems, minus-one mixes and `other` are whole numbers of the format's levels: together they
-give the song back to the last bit.
+is whole.
 """
 
 import contextlib
@@ -21,58 +20,12 @@ from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from cerberus_jax.note_stream import EnvelopeStream, NoteStream
 from cerberus_jax.notes import Notes
-from data_pipeline.io.audio_stream import (
-    SUBTYPES,
-    AudioInfo,
-    AudioWriter,
-    audio_info,
-    check_format,
-    quantise,
-    read_blocks,
-)
+from data_pipeline.io.audio_stream import AudioInfo, audio_info, read_blocks
 from data_pipeline.io.midi import write_midi
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
+from experiments.songs.options import SongOptions
 from experiments.songs.page import PAGE_FILE, SOUNDS, SongPage
-
-OTHER = "other"
-
-
-@dataclass(frozen=True)
-class SongOptions:
-    """What is written of a song, and how.
-
-    Args:
-        form, subtype: of the audio files: wav or flac; PCM_16, PCM_24 or FLOAT.
-        only: the instruments to write; none for all.
-        minus: instruments of which to write the song without them.
-        other: also write what is left of the song without the written stems.
-        bpm: tempo of the MIDI file; moves the beat grid, not the notes.
-        page: also write the page.
-
-    Raises:
-        ValueError: on a format that does not exist or a tempo MIDI cannot hold.
-    """
-
-    form: str = "wav"
-    subtype: str = "PCM_16"
-    only: tuple[str, ...] = ()
-    minus: tuple[str, ...] = ()
-    other: bool = False
-    bpm: float = 120.0
-    page: bool = True
-
-    def __post_init__(self):
-        check_format(self.form, self.subtype)
-        if not 4 <= self.bpm <= 1000:
-            raise ValueError(f"bpm: must lie in 4..1000, got {self.bpm}")
-
-    def check_instruments(self, known: Sequence[str]) -> None:
-        """ValueError if an instrument is asked for that the network does not know."""
-        for name, wanted in (("only", self.only), ("minus", self.minus)):
-            if unknown := [instrument for instrument in wanted if instrument not in known]:
-                raise ValueError(
-                    f"{name}: {', '.join(unknown)} asked for; the network knows {', '.join(known)}"
-                )
+from experiments.songs.stems import StemFiles, stem_files
 
 
 def write_song(
@@ -81,12 +34,20 @@ def write_song(
     *,
     predictor: Predictor,
     options: SongOptions,
-    reference: dict[str, Notes] | None = None,
+    reference_notes: dict[str, Notes] | None = None,
     on_progress: Callable[[float], None] = lambda seconds: None,
 ) -> AudioInfo:
     """All files of a song, or none of them.
 
     A network without a transcription head writes neither a MIDI file nor a table of notes.
+
+    Args:
+        song: the audio file.
+        folder: gets the files; one of an earlier call is replaced.
+        predictor: the network.
+        options: what is written, and how.
+        reference_notes: true notes by instrument, where they are known, for the page.
+        on_progress: called with the seconds of music just done.
 
     Raises:
         FileNotFoundError, ValueError: if the song cannot be read.
@@ -95,10 +56,11 @@ def write_song(
     info = audio_info(song)
     try:
         with tempfile.TemporaryDirectory(prefix=".separating.", dir=folder.parent) as name:
-            part = Path(name) / folder.name
-            part.mkdir()
-            _write_files(song, part, info, predictor, options, reference, on_progress)
-            _replace(folder, part, predictor.instruments)
+            new_folder = Path(name) / folder.name
+            new_folder.mkdir()
+            writer = _SongWriter(new_folder, info, predictor, options)
+            writer.write(song, reference_notes or {}, on_progress)
+            _replace(folder, new_folder, predictor.instruments)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot write the files of a song ({reason})"
@@ -129,124 +91,86 @@ def output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
     return {song: out / name for song, name in zip(songs, names, strict=True)}
 
 
-class StemFiles:
-    """The audio files of a song, while it is being separated."""
+@dataclass(frozen=True)
+class _SongWriter:
+    """Writes the files of a song into an empty folder."""
 
-    def __init__(
-        self, folder: Path, instruments: Sequence[str], info: AudioInfo, options: SongOptions
-    ):
-        self.instruments = tuple(instruments)
-        self.written = tuple(name for name in instruments if name in (options.only or instruments))
-        self._subtype = options.subtype
-        self._minus = [name for name in instruments if name in options.minus]
-        names = [*self.written, *(f"minus_{name}" for name in self._minus)]
-        names += [OTHER] * options.other
-        self._writers = {
-            name: AudioWriter(
-                folder / f"{name}.{options.form}",
-                sample_rate_hz=info.sample_rate_hz,
-                num_channels=info.num_channels,
-                subtype=options.subtype,
-                num_samples=info.num_samples,
+    folder: Path
+    info: AudioInfo
+    predictor: Predictor
+    options: SongOptions
+
+    def write(self, song: Path, reference_notes: dict[str, Notes], on_progress: Callable) -> None:
+        """All of them."""
+        instruments, options = self.predictor.instruments, self.options
+        with StemFiles(self.folder, instruments, self.info, options) as stems:
+            page = SongPage(self.folder, self.info, stems.files) if options.page else None
+            with page or contextlib.nullcontext():
+                notes = self._separate(song, stems, page, on_progress)
+        if notes:
+            write_midi(self.folder / MIDI_FILE, parts_of(notes), bpm=options.bpm)
+            write_notes(self.folder / NOTES_FILE, notes)
+        if page:
+            inside = {
+                name: true_notes.window(0.0, self.info.seconds)
+                for name, true_notes in reference_notes.items()
+            }
+            page.finish(song.stem, parts_of(notes), reference=inside)
+        for name, count in stems.clipped.items():
+            file = f"{name}.{options.format}"
+            print(
+                f"  {file}: {count} samples beyond full scale were clipped; "
+                "--format=wav keeps them",
+                flush=True,
             )
-            for name in names
-        }
 
-    @property
-    def files(self) -> dict[str, str]:
-        """File names of the stems, and of `other`."""
+    def _separate(
+        self, song: Path, stems: StemFiles, page: SongPage | None, on_progress: Callable
+    ) -> dict[str, Notes]:
+        """Fills stems and page; returns the notes of the instruments that are written, none of a
+        network that does not transcribe."""
+        predictor, rate = self.predictor, self.info.sample_rate_hz
+        db_reference = None
+        if predictor.db_reference == "song" and not predictor.exact:
+            db_reference = predictor.song_db_reference(_readable(song), rate)
+        has_notes = transcribes(predictor.model.heads)
+        note_stream = NoteStream(predictor.decode, predictor.grid)
+        envelope_stream = EnvelopeStream(rate, predictor.grid)
+        mixture = _Tee(_readable(song))
+        for sources, rolls in predictor.predict_stream(mixture, rate, db_reference=db_reference):
+            samples = mixture.take(sources.shape[-1])
+            sounds = stems.add(samples, sources)
+            if page:
+                page.add(samples, sounds)
+            if has_notes:
+                note_stream.add(rolls)
+            envelope_stream.add(sources)
+            on_progress(samples.shape[1] / rate)
+        if not has_notes:
+            return {}
+        envelopes = dict(zip(predictor.instruments, envelope_stream.finish(), strict=True))
+        notes = note_stream.finish()
         return {
-            name: writer.path.name
-            for name, writer in self._writers.items()
-            if not name.startswith("minus_")
+            name: with_velocities(notes[name], envelopes[name], predictor.grid)
+            for name in stems.written
+            if name in notes
         }
-
-    @property
-    def clipped(self) -> dict[str, int]:
-        """How many samples of a file had to be clipped, where any."""
-        return {name: w.num_clipped for name, w in self._writers.items() if w.num_clipped}
-
-    def __enter__(self) -> "StemFiles":
-        return self
-
-    def __exit__(self, *error):
-        for writer in self._writers.values():
-            writer.close(check=False)
-        if error[0] is None:
-            for writer in self._writers.values():
-                writer.close()
-
-    def add(
-        self, mixture: Float[np.ndarray, "c n"], sources: Float[np.ndarray, "s c n"]
-    ) -> dict[str, Float[np.ndarray, "c n"]]:
-        """The next samples of the song and of its sources; returns those of every stem."""
-        levels = quantise(mixture, self._subtype)
-        stems = dict(zip(self.instruments, quantise(sources, self._subtype), strict=True))
-        sounds = dict(zip(self.instruments, sources, strict=True))
-        sounds = {name: sounds[name] for name in self.written}
-        for name in self.written:
-            self._writers[name].write(stems[name])
-        for name in self._minus:
-            self._writers[f"minus_{name}"].write(levels - stems[name])
-        if OTHER in self._writers:
-            self._writers[OTHER].write(levels - sum(stems[name] for name in self.written))
-            sounds[OTHER] = mixture - sum(sounds.values())
-        return sounds
-
-
-def _write_files(song, folder, info, predictor, options, reference, on_progress):
-    rate = info.sample_rate_hz
-    by_song = predictor.db_reference == "song" and not predictor.exact
-    reference_level = predictor.song_db_reference(_readable(song), rate) if by_song else None
-    mixture = _Tee(_readable(song))
-    has_notes = transcribes(predictor.model.heads)
-    notes = NoteStream(predictor.decode, predictor.grid)
-    levels = EnvelopeStream(rate, predictor.grid)
-    with StemFiles(folder, predictor.instruments, info, options) as stems:
-        page = SongPage(folder, info, stems.files) if options.page else None
-        with page or contextlib.nullcontext():
-            pieces = predictor.predict_stream(mixture, rate, db_reference=reference_level)
-            for sources, rolls in pieces:
-                samples = mixture.take(sources.shape[-1])
-                sounds = stems.add(samples, sources)
-                if page:
-                    page.add(samples, sounds)
-                if has_notes:
-                    notes.add(rolls)
-                levels.add(sources)
-                on_progress(samples.shape[1] / rate)
-        written = stems.written
-    found = {}
-    if has_notes:
-        loudness = dict(zip(predictor.instruments, levels.finish(), strict=True))
-        whole = notes.finish()
-        found = {
-            name: with_velocities(whole[name], loudness[name], predictor.grid) for name in written
-        }
-        write_midi(folder / MIDI_FILE, parts_of(found), bpm=options.bpm)
-        write_notes(folder / NOTES_FILE, found)
-    if page:
-        truth = {name: kept.window(0.0, info.seconds) for name, kept in (reference or {}).items()}
-        page.finish(song.stem, parts_of(found), reference=truth)
-    for name, count in stems.clipped.items():
-        print(f"  {name}.{options.form}: {count} samples beyond full scale were clipped; "
-              "--format=wav keeps them", flush=True)  # fmt: skip
 
 
 class _Tee:
-    """Hands blocks on and keeps their samples until they are taken."""
+    """Hands blocks on and holds their samples until they are taken."""
 
     def __init__(self, blocks: Iterator[np.ndarray]):
-        self._blocks, self._kept = blocks, []
+        self._blocks, self._held = blocks, []
 
     def __iter__(self):
         for block in self._blocks:
-            self._kept.append(block)
+            self._held.append(block)
             yield block
 
     def take(self, count: int) -> Float[np.ndarray, "c n"]:
-        joined = np.concatenate(self._kept, axis=1)
-        self._kept = [joined[:, count:]]
+        joined = np.concatenate(self._held, axis=1)
+        self._held = [joined[:, count:]]
         return joined[:, :count]
 
 
@@ -258,28 +182,27 @@ def _readable(song: Path) -> Iterator[np.ndarray]:
         raise ValueError(f"{song}: cannot be read ({error.strerror or error})") from error
 
 
-def _replace(folder: Path, part: Path, instruments: Sequence[str]) -> None:
+def _replace(folder: Path, new_folder: Path, instruments: Sequence[str]) -> None:
     """Puts the new files in the place of all that an earlier call has written; files that are not
     of this command stay."""
     if not folder.exists():
-        os.rename(part, folder)
+        os.rename(new_folder, folder)
         return
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        own = file.relative_to(folder)
-        if not _is_output(own, instruments) and not (part / own).exists():
-            (part / own).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, part / own)
-    aside = part.with_name("before")
+        name = file.relative_to(folder)
+        if not _is_output(name, instruments) and not (new_folder / name).exists():
+            (new_folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, new_folder / name)
+    old_folder = new_folder.with_name("before")
     try:
-        os.rename(folder, aside)
-        os.rename(part, folder)
+        os.rename(folder, old_folder)
+        os.rename(new_folder, folder)
     finally:  # whatever came between, Ctrl-C too
         if not folder.exists():
-            os.rename(aside, folder)
+            os.rename(old_folder, folder)
 
 
 def _is_output(file: Path, instruments: Sequence[str]) -> bool:
     """Whether a call may have written this file, whatever its options."""
-    stems = [*instruments, *(f"minus_{name}" for name in instruments), OTHER]
-    sounds = {f"{name}.{form}" for name in stems for form in SUBTYPES}
-    return file.parts[0] == SOUNDS or str(file) in {MIDI_FILE, NOTES_FILE, PAGE_FILE} | sounds
+    files = {MIDI_FILE, NOTES_FILE, PAGE_FILE} | stem_files(instruments)
+    return file.parts[0] == SOUNDS or str(file) in files

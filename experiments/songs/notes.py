@@ -11,16 +11,14 @@ from data_pipeline.instruments import INSTRUMENTS, instrument_of
 from data_pipeline.io.midi import Part
 
 MIDI_FILE = "transcription.mid"
-
-
 NOTES_FILE = "notes.csv"
 
 
 def write_notes(path: Path, notes: dict[str, Notes]) -> None:
     """All notes as a table, by onset: times in seconds, MIDI pitches and velocities."""
-    names = np.repeat(list(notes), [len(found) for found in notes.values()])
+    names = np.repeat(list(notes), [len(own) for own in notes.values()])
     times, pitches, velocities = (
-        np.concatenate([getattr(found, field) for found in notes.values()])
+        np.concatenate([getattr(own, field) for own in notes.values()])
         for field in ("intervals", "pitches", "velocities")
     )
     with path.open("w", newline="") as file:
@@ -38,9 +36,9 @@ def parts_of(notes: dict[str, Notes]) -> list[Part]:
             name=name,
             program=INSTRUMENTS[name].midi_program,
             is_drum=INSTRUMENTS[name].is_drum,
-            notes=found,
+            notes=own,
         )
-        for name, found in notes.items()
+        for name, own in notes.items()
     ]
 
 
@@ -49,12 +47,12 @@ def by_instrument(
 ) -> tuple[dict[str, Notes], list[Part]]:
     """Notes by instrument, told by the name of a track or else by its program; none for those
     without a track. Then the parts that fit no instrument."""
-    found, others = {name: [] for name in instruments}, []
+    notes, unassigned = {name: [] for name in instruments}, []
     for part in parts:
-        names = (part.name.lower(), instrument_of(part.program, is_drum=part.is_drum))
-        name = next((name for name in names if name in found), None)
+        candidates = (part.name.lower(), instrument_of(part.program, is_drum=part.is_drum))
+        name = next((name for name in candidates if name in notes), None)
         if name:
-            found[name].append(part.notes)
+            notes[name].append(part.notes)
         else:
-            others.append(part)
-    return {name: Notes.joined(notes) for name, notes in found.items()}, others
+            unassigned.append(part)
+    return {name: Notes.joined(own) for name, own in notes.items()}, unassigned

@@ -13,18 +13,20 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.notes import Notes
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
 from data_pipeline.io.midi import Part
 from experiments import pages
 from experiments.songs import sound
 from experiments.songs.spectrogram import Spectrogram, png
+from experiments.songs.stems import OTHER
 
 PAGE_FILE = "index.html"
 SCRIPTS = ("player.js", "ruler.js", "song.js")
 SOUNDS = "page"  # the folder of the sounds that only the page needs
 # A network that does not transcribe has no notes to show, hear or download.
 WITHOUT_NOTES = (
-    'header nav, [data-listen="notes"], .row .count, .legend span:has(.found) { display: none; }'
+    'header nav, [data-listen="notes"], .row .count, .legend span:has(.notes) { display: none; }'
 )
 WITHOUT_SOUND = f"no sound of the notes: it needs a synthesiser ({sound.INSTALL})"
 SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark, and silence black
@@ -84,7 +86,7 @@ class SongPage:
 
         Args:
             title: the song's.
-            parts: the notes found; none if none were looked for.
+            parts: the transcribed notes; none of a network that does not transcribe.
             reference: the true notes of an instrument, where they are known.
         """
         reference = reference or {}
@@ -98,6 +100,8 @@ class SongPage:
         rows = [
             {
                 "name": name,
+                "colours": _colours(name),
+                "about": "what is left" if name == OTHER else "not transcribed",
                 "stem": quote(file),
                 "synth": f"{SOUNDS}/{quote(name)}.flac" if name in powers else None,
                 "synthVolume": volumes.get(name, 1.0),
@@ -151,6 +155,11 @@ class SongPage:
             name: round(float(np.clip(ratio / loudest, 0.05, 1)), 3)
             for name, ratio in ratios.items()
         }
+
+
+def _colours(name: str) -> tuple[str, str] | None:
+    """On a light and on a dark ground; None for what is no instrument, which is grey."""
+    return INSTRUMENTS[name].colours if name in INSTRUMENTS else None
 
 
 def _rows_of(notes: Notes) -> list[list[float]]:

@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from cerberus_jax import metrics, parallel, steps
 from cerberus_jax.losses import transcription_loss
 from cerberus_jax.stft import istft, stft
 from cerberus_jax.targets import make_targets, source_waveforms
+from data_pipeline.cli.progress import Progress
 from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.planner import Planner
 from data_pipeline.prepare import prepare
@@ -141,11 +141,12 @@ def overfit(config: ConfigDict, batch: dict) -> dict:
     start = examine(state.params, batch, weights)
     step = parallel.jit_step(task, mesh)
     started = time.monotonic()
-    bar = tqdm(range(config.train.num_steps), desc="overfit", mininterval=2.0)
-    for number in bar:
+    progress = Progress(range(config.train.num_steps), "overfit", unit="step")
+    for number in progress:
         state, found = step(state, batch, jax.random.key(config.seed), weights)
         if number % 50 == 0:
-            bar.set_postfix({name: f"{float(found[name]):.4f}" for name in LOSSES})
+            losses = (f"{name} {float(found[name]):.4f}" for name in LOSSES)
+            progress.set_postfix_str(", ".join(losses))
     jax.block_until_ready(state)
     minutes = (time.monotonic() - started) / 60
     end = examine(state.params, batch, weights)

@@ -38,6 +38,20 @@ def data_root(config: ConfigDict) -> Path:
     return _embedded_root(num_songs, config.audio.sample_rate_hz)
 
 
+def embedded_tree(config: ConfigDict) -> Path:
+    """The songs of the embedded MiniSlakh, a tree of Slakh's shape; made on first use.
+
+    Raises:
+        ValueError: if the config is of other data.
+    """
+    if config.data.root:
+        raise ValueError(
+            "data.root: the songs of the embedded MiniSlakh were asked for, which a config has "
+            f"with an empty data.root, got {config.data.root!r}"
+        )
+    return data_root(config).parent / "tree"
+
+
 def planner(
     config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0, training: bool = False
 ) -> Planner:

@@ -12,12 +12,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from cerberus_jax import checkpoint, parallel
 from cerberus_jax.heads import HEADS
 from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
+from data_pipeline.cli.progress import Progress
 from experiments.config.loading import heads_of
 from experiments.runtime.graceful_stop import GracefulStop
 from experiments.training.metric_log import log_of_process
@@ -80,15 +80,17 @@ class Loop:
         """The steps after `first`, `batch` being that of the first of them."""
         last = self.config.train.num_steps
         with (
-            tqdm(total=last, initial=first, unit="step", disable=not show) as bar,
+            Progress(
+                None, "training", last, initial=first, unit="step", disable=not show
+            ) as progress,
             checkpoint.CheckpointWriter(self.workdir) as writer,
             log_of_process(self.workdir, start_step=first) as log,
             GracefulStop() as stop,
         ):
             for step in range(first + 1, last + 1):
                 state = self.update(state, batch, step)
-                bar.update()
-                state = self.after_step(state, step, bar, writer, log)
+                progress.update()
+                state = self.after_step(state, step, progress, writer, log)
                 if self._stops(stop, step):
                     # Never over a checkpoint that is sound.
                     self._check_finite(self._values(), step)
@@ -120,9 +122,9 @@ class Loop:
             self.began = (self.since, step)
         return state
 
-    def after_step(self, state, step, bar, writer, log) -> TrainState:
+    def after_step(self, state, step, progress, writer, log) -> TrainState:
         """Logs, validates and saves where the config says so, and always at the end."""
-        self._warn_if_long(step, bar)
+        self._warn_if_long(step, progress)
         train, last = self.config.train, step == self.config.train.num_steps
         scheduled = step % train.log_every == 0 or step % train.eval_every == 0
         save = step % train.checkpoint_every == 0 or last
@@ -140,7 +142,7 @@ class Loop:
         # The line first: a run that goes on drops the lines after its checkpoint, and could not
         # make one that is missing before it.
         if scheduled or last:
-            self._log(step, entry, only_here, bar, log)
+            self._log(step, entry, only_here, progress, log)
         if save:
             writer.save("last", state, self.metadata)
         return state
@@ -149,13 +151,13 @@ class Loop:
         """The metrics of the last step, once it is computed."""
         return {name: float(value) for name, value in jax.device_get(self.metrics).items()}
 
-    def _log(self, step, entry, only_here, bar, log):
+    def _log(self, step, entry, only_here, progress, log):
         time_fields = self._pace(step)
         extra = {"off_schedule": only_here} if only_here else {}
         if log:
             log.write(step, {**entry, **extra, "time": time_fields})
         self.logged = entry
-        bar.set_postfix_str(_postfix(entry, time_fields))
+        progress.set_postfix_str(_postfix(entry, time_fields))
         self._count_from(step)
 
     def _count_from(self, step):
@@ -170,7 +172,7 @@ class Loop:
             "input_wait_percent": round(100 * (self.following.waited - self.waited) / seconds, 2),
         }
 
-    def _warn_if_long(self, step, bar):
+    def _warn_if_long(self, step, progress):
         """Says once, a few steps into the run, that it will take more than an hour."""
         began, first = self.began
         if step != first + STEPS_TO_JUDGE:
@@ -178,7 +180,7 @@ class Loop:
         seconds_per_step = (time.monotonic() - began) / STEPS_TO_JUDGE
         remaining = (self.config.train.num_steps - step) * seconds_per_step
         if remaining > LONG_RUN_SECONDS and jax.process_index() == 0:
-            bar.write(
+            progress.write(
                 f"This run will take about {remaining / 3600:.1f} hours more on this machine. "
                 "For a network in minutes: python -m experiments.run --config=sets/demo.py"
             )

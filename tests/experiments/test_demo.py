@@ -63,6 +63,12 @@ def test_a_finished_stage_is_repeated_only_after_more_training(songs, ran, tmp_p
     assert len(ran) == 4
 
 
+def test_other_data_are_refused(ran, tmp_path, capsys):
+    assert demo.main([f"--workdir={tmp_path}", "--config.data.root=elsewhere"]) == 1
+    assert "data.root: the songs of the embedded MiniSlakh" in capsys.readouterr().err
+    assert not ran
+
+
 def test_without_songs_it_says_where_it_looked(songs, ran, tmp_path, capsys):
     for mix in songs.glob("*/mix.flac"):
         mix.unlink()
@@ -74,7 +80,7 @@ def test_without_songs_it_says_where_it_looked(songs, ran, tmp_path, capsys):
 
 
 def test_a_failing_stage_ends_the_demo(songs, tmp_path, monkeypatch, capsys):
-    failing = [("training", "Training", ["json.tool", str(tmp_path / "missing")], None)]
+    failing = [demo.Stage("training", "Training", ["json.tool", str(tmp_path / "missing")])]
     monkeypatch.setattr(demo, "_stages", lambda *args, **kwargs: failing)
     assert demo.main([f"--workdir={tmp_path}"]) == 1
     captured = capsys.readouterr()

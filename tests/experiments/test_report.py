@@ -8,6 +8,8 @@ import pytest
 from experiments import report
 from experiments.config.loading import load_config, save_config
 from experiments.evaluation.result_table import UNTUNED
+from experiments.pages.curves import curves, plot_svg
+from experiments.pages.scores import scores_html
 from tests.full_disk import room_for
 
 VOID = {"meta", "br", "path", "use", "rect", "circle", "line"}
@@ -136,8 +138,16 @@ def test_scores_by_default_thresholds_are_marked(tmp_path):
         assert (UNTUNED in report.write_report(tmp_path).read_text()) == (not tuned)
 
 
+def test_columns_without_a_score_are_left_out():
+    scores = {"si_sdr": 1.04}
+    results = {"split": "test", "step": 1, "num_items": 2, "instruments": ["piano", "bass"]}
+    results |= {"per_instrument": {"piano": scores, "bass": {"si_sdr": None}}, "mean": scores}
+    cells = Page(scores_html(results)).cells
+    assert cells == ["SI-SDR dB", "piano", "1.0", "bass", "mean", "1.0"]
+
+
 def test_training_and_validation_share_a_plot():
-    plots = report.curves(
+    plots = curves(
         [
             {"step": 1, "loss": 2.0, "off_schedule": ["loss"]},
             {"step": 2, "loss": 1.0, "validation_loss": 3.0},
@@ -147,7 +157,7 @@ def test_training_and_validation_share_a_plot():
 
 
 def test_plots_take_the_colour_of_the_text():
-    svg = report.plot_svg("loss", {"training": [(1, 2.0), (3, 1.0)]})
+    svg = plot_svg("loss", {"training": [(1, 2.0), (3, 1.0)]})
     assert svg.startswith("<svg")
     assert "currentColor" in svg
     assert "#010203" not in svg
@@ -184,4 +194,4 @@ def test_the_command(tmp_path, capsys):
 
 def test_the_losses_come_first():
     entry = {"step": 1, "deep_clustering": 1.0, "gradient_norm": 1.0, "loss": 1.0}
-    assert list(report.curves([entry])) == ["loss", "deep_clustering", "gradient_norm"]
+    assert list(curves([entry])) == ["loss", "deep_clustering", "gradient_norm"]

@@ -11,18 +11,12 @@ import pytest
 from tests import ROOT
 
 
-def hear_ctrl_c():
-    """In a new process: shells start background jobs, and so perhaps these tests, deaf to it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_build_leaves_no_process_and_goes_on(tmp_path, number):
     command = [sys.executable, "-m", "data_pipeline.minislakh", f"--out={tmp_path}"]
     process = subprocess.Popen(
         [*command, "--num_songs=400", "--song_seconds=2", "--num_workers=2"],
         cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("train/*")) and time.monotonic() < deadline:

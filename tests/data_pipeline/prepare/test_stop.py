@@ -14,7 +14,6 @@ from data_pipeline.prepared import convert
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.benchmarks.prepare import make_corpus
 from tests import ROOT
-from tests.data_pipeline.minislakh.test_stop import hear_ctrl_c
 from tests.data_pipeline.prepare.test_prepare import content, prepare_quietly
 from tests.tiny_slakh import make_tree
 
@@ -96,7 +95,6 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hear_ctrl_c,
     )
     part = tmp_path / "out/slakh2100"
     deadline = time.monotonic() + 60

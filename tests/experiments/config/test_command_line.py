@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from data_pipeline.cli.flags import CommandFlags, run_command
+from data_pipeline.cli.version import version_text
 
 COMMANDS = ("prepare", "minislakh.__main__", "inspect", "excerpts", "minislakh.statistics")
 
@@ -67,6 +68,7 @@ def test_help_shows_defaults_choices_and_switches(capsys):
     flags.strings("file", "May be repeated.")
     flags.integer("count", 0, "How many.")
     flags.boolean("fast", "Now or never.", default=None)
+    flags.boolean("bright", "As always.", default=True)
     assert run_command(print, flags, argv=["--help"]) == 0
     assert capsys.readouterr().out.split("flags:\n")[1].splitlines() == [
         "  --fruit=apple|pear",
@@ -79,11 +81,21 @@ def test_help_shows_defaults_choices_and_switches(capsys):
         "      How many. (default: 0)",
         "  --[no]fast",
         "      Now or never.",
+        "  --[no]bright",
+        "      As always. (default: on)",
         "  --debug",
         "      Show the whole traceback of an error.",
+        "  --version",
+        "      Show the version.",
         "  --help",
         "      Show this help.",
     ]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_the_version(capsys, name):
+    code, out, error = run(name, capsys, "--version")
+    assert (code, out, error) == (0, version_text() + "\n", "")
 
 
 def test_what_is_taken_goes_to_the_command():
@@ -97,6 +109,35 @@ def test_what_is_taken_goes_to_the_command():
         take=lambda argv: (argv[:1], list(argv[1:])),
     )
     assert (code, found) == (0, [(3, ["song.wav"])])
+
+
+def parsed(*argv, takes_arguments=False):
+    flags = CommandFlags("command", "What it does.", takes_arguments=takes_arguments)
+    flags.boolean("two_words", "On by default.", default=True)
+    flags.boolean("no_good", "A name that begins like a negation.")
+    flags.number("pace", 2.0, "How fast.", lowest=1.0, highest=3.0)
+    flags.names("colours", [], "Which.")
+    flags.parse(argv)
+    return flags
+
+
+@pytest.mark.parametrize(
+    "argument", ["--notwo_words", "--no_two_words", "--no-two-words", "--two-words=false"]
+)
+def test_a_switch_is_turned_off_by_any_spelling(argument):
+    assert parsed("--two_words").two_words
+    assert not parsed(argument).two_words
+
+
+def test_flags_have_types():
+    flags = parsed("--no-good", "--pace=1.5", "--colours=a, b")
+    assert flags.no_good is True and flags.pace == 1.5 and flags.colours == ["a", "b"]
+
+
+def test_arguments_may_stand_before_flags_and_behind_a_double_hyphen():
+    flags = parsed("a-b.wav", "--pace=3", "--", "--c-d.wav", takes_arguments=True)
+    assert flags.arguments == ("a-b.wav", "--c-d.wav")
+    assert flags.pace == 3
 
 
 def test_errors_and_ctrl_c(capsys):

@@ -133,6 +133,21 @@ def test_an_unknown_set_lists_the_known_ones():
 
 
 @pytest.mark.parametrize(
+    ("folder", "name", "meant"),
+    [
+        ("sets", "set4", "sets/set4.py"),
+        ("sets", "set4.py", "sets/set4.py"),
+        ("sets", "sets/set4", "sets/set4.py"),
+        ("sets", "experiments/sets/demo", "sets/demo.py"),
+        ("sweeps", "loss_weights", "sweeps/loss_weights.py"),
+    ],
+)
+def test_a_file_named_in_short_is_recognised(folder, name, meant):
+    with pytest.raises(FileNotFoundError, match=f"did you mean '{meant}'"):
+        configs.find_file(name, folder=folder)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("own.txt", "", "is not a Python file"),

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.runtime import compile_cache
 from experiments.runtime.cache_folder import CACHE_VARIABLE
-from experiments.runtime.compile_cache import forget_oldest, keep_compiled, processor_key
+from experiments.runtime.compile_cache import keep_compiled, processor_key
 from tests import ROOT
 
 START = """
@@ -30,10 +30,10 @@ print(json.dumps(counts | {"sum": float(result.sum()), "folder": str(folder)}))
 """
 
 
-def _start(cache):
+def _start(cache, code=START):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "XLA_"))}
     done = subprocess.run(
-        [sys.executable, "-c", START],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         env=env | {CACHE_VARIABLE: str(cache)},
         capture_output=True,
@@ -67,26 +67,26 @@ def test_damaged_programs_are_compiled_anew(started, damage):
     programs = {file: file.read_bytes() for file in cache.rglob("*-cache")}
     for file, content in programs.items():
         file.write_bytes(damage(content))
-    found, error = _start(cache)
+    restarted, error = _start(cache)
     for file, content in programs.items():
         file.write_bytes(content)
-    assert found["sum"] == first["sum"]
-    assert found["cache_hits"] == 0
+    assert restarted["sum"] == first["sum"]
+    assert restarted["cache_hits"] == 0
     assert "Error reading persistent compilation cache entry" in error
     assert "Traceback" not in error
 
 
 def test_a_place_that_cannot_be_written_is_said_and_costs_only_time(started, tmp_path):
     """A file where a folder is wanted: permissions would not stop a superuser."""
-    (tmp_path / "compiled").write_text("kept")
-    found, error = _start(tmp_path)
-    assert found["sum"] == started[1][0]["sum"]
-    assert found["folder"] == "None"
+    (tmp_path / "compiled").write_text("a file")
+    restarted, error = _start(tmp_path)
+    assert restarted["sum"] == started[1][0]["sum"]
+    assert restarted["folder"] == "None"
     assert error.startswith("Compiled programs are not kept: ")
     assert error.count("\n") == 1
     assert str(tmp_path / "compiled") in error
     assert "JAX_COMPILATION_CACHE_DIR" in error
-    assert (tmp_path / "compiled").read_text() == "kept"
+    assert (tmp_path / "compiled").read_text() == "a file"
 
 
 def test_a_folder_named_by_the_user_is_left_alone(monkeypatch, tmp_path):
@@ -114,32 +114,48 @@ def test_other_processors_have_other_folders(monkeypatch, tmp_path):
     info = tmp_path / "cpuinfo"
     monkeypatch.setattr(compile_cache, "_CPU_INFO", info)
     core = "processor : {}\nmodel name : Some CPU\ncpu MHz : {}\nflags : fpu {}\n\n"
-    found = []
+    keys = []
     for flags in ("avx2", "avx2 avx512f"):
         info.write_text("".join(core.format(k, 2000 + k, flags) for k in range(2)))
-        found.append(processor_key())
+        keys.append(processor_key())
     info.write_text("".join(core.format(k, 3000 - k, "avx2") for k in range(2)))
-    assert processor_key() == found[0]  # the clock rate does not matter
+    assert processor_key() == keys[0]  # the clock rate does not matter
     monkeypatch.setattr(compile_cache, "num_cores", lambda: 64)
-    found.append(processor_key())
+    keys.append(processor_key())
     info.unlink()
     monkeypatch.setattr(compile_cache.platform, "node", lambda: "one")
-    found.append(processor_key())
+    keys.append(processor_key())
     monkeypatch.setattr(compile_cache.platform, "node", lambda: "other")
-    found.append(processor_key())
-    assert len(set(found)) == 5
+    keys.append(processor_key())
+    assert len(set(keys)) == 5
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path):
-    for age, name in enumerate(("new", "used", "old", "older")):
-        file = tmp_path / ("a" if age % 2 else "b") / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(bytes(100))
-        moment = 1_000_000 - 1000 * age
-        os.utime(file, (moment if name != "used" else 2_000_000, moment))
-    forget_oldest(tmp_path, most_bytes=250)
-    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"new", "used"}
-    forget_oldest(tmp_path, most_bytes=200)
-    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"new", "used"}
-    forget_oldest(tmp_path, most_bytes=199)
-    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"used"}
+MANY = """
+import json, os
+from experiments.runtime import compile_cache
+compile_cache.MAX_BYTES = 40_000
+folder = compile_cache.keep_compiled()
+import jax, jax.numpy as jnp
+sizes = []
+for k in range(12):
+    jax.jit(lambda x: jnp.sin(x + k) @ x.T)(jnp.ones((3, 4 + k)))
+    sizes.append(sum(file.stat().st_size for file in folder.glob("*-cache")))
+print(json.dumps({"sizes": sizes, "folder": str(folder)}))
+"""
+
+
+def test_the_folder_does_not_outgrow_its_limit(tmp_path):
+    (first, error) = _start(tmp_path, MANY)
+    assert error == ""
+    sizes = first["sizes"]
+    assert 20_000 < max(sizes) <= 40_000
+    assert max(sizes[:6]) == sizes[5]  # it grows until it is full
+
+
+def test_a_program_without_the_time_of_its_use_does_not_stop_others_from_being_saved(tmp_path):
+    """What a process leaves that was killed between the two files."""
+    first, _ = _start(tmp_path, MANY)
+    for file in list(Path(first["folder"]).glob("*-atime"))[:3]:
+        file.unlink()
+    assert _start(tmp_path, MANY)[1] == ""
+    assert len(list(tmp_path.rglob("*-atime"))) == len(list(tmp_path.rglob("*-cache")))

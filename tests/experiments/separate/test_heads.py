@@ -66,7 +66,7 @@ def test_its_page_offers_no_notes(masks_only, tmp_path):
         browser.get((folder / "index.html").as_uri())
         wait_for(lambda: browser.execute_script("return player.leader.readyState") == 4)
         shown = "return document.querySelector(arguments[0]).checkVisibility()"
-        for hidden in ("header nav", '[data-listen="notes"]', ".swatch.found", ".row .count"):
+        for hidden in ("header nav", '[data-listen="notes"]', ".swatch.notes", ".row .count"):
             assert not browser.execute_script(shown, hidden), hidden
         assert browser.execute_script(shown, '[data-listen="stems"]')
         assert not console_errors(browser)

@@ -10,7 +10,8 @@ import soundfile
 
 from experiments.separate import separate
 from experiments.songs import files as module
-from experiments.songs.files import MIDI_FILE, NOTES_FILE, SongOptions
+from experiments.songs.notes import MIDI_FILE, NOTES_FILE
+from experiments.songs.options import SongOptions
 from tests.experiments.separate.test_separate import HalfAndHalf, names_in, song
 
 
@@ -21,7 +22,7 @@ def test_a_second_call_leaves_nothing_of_the_first(tmp_path):
     assert {"other.wav", "minus_piano.wav", "page"} <= set(names_in(folder))
     (folder / "notes").mkdir()
     (folder / "notes/mine.txt").write_text("mine")
-    options = SongOptions(form="flac", only=("drums",), page=False)
+    options = SongOptions(format="flac", only=("drums",), page=False)
     separate([path], predictor=HalfAndHalf(), out=out, options=options, overwrite=True)
     assert names_in(folder) == ["drums.flac", "notes", NOTES_FILE, MIDI_FILE]
     assert (folder / "notes/mine.txt").read_text() == "mine"
@@ -110,10 +111,10 @@ def test_an_interrupt_between_two_renames_gives_the_old_result_back(tmp_path, mo
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 99 GB")])
 def test_a_song_too_large_for_the_memory_fails_alone(tmp_path, capsys, error):
     class Large(HalfAndHalf):
-        def predict_stream(self, blocks, sample_rate_hz, reference=None):
+        def predict_stream(self, blocks, sample_rate_hz, db_reference=None):
             if sample_rate_hz == 44100:
                 raise error
-            yield from super().predict_stream(blocks, sample_rate_hz, reference)
+            yield from super().predict_stream(blocks, sample_rate_hz, db_reference)
 
     songs = [song(tmp_path / "a.wav", rate=44100), song(tmp_path / "b.wav")]
     with pytest.raises(ValueError, match="1 of 2 songs failed"):

@@ -16,7 +16,7 @@ from cerberus_jax.notes import Notes
 from data_pipeline.io.audio import read_audio, write_audio
 from experiments.separate import find_songs, main, separate
 from experiments.songs import files as module
-from experiments.songs.files import MIDI_FILE, NOTES_FILE
+from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from tests.full_disk import room_for
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
@@ -34,10 +34,10 @@ class HalfAndHalf:
     instruments = NAMES
     grid = FrameGrid()
     model = types.SimpleNamespace(heads=("mask_inference", "transcription"))
-    level, exact = "window", False
+    db_reference, exact = "window", False
     share = 0.5
 
-    def predict_stream(self, blocks, sample_rate_hz, reference=None):
+    def predict_stream(self, blocks, sample_rate_hz, db_reference=None):
         for block in blocks:
             yield np.stack([self.share * block] * 2), np.zeros((2, 0, 88), np.float32)
 
@@ -45,9 +45,9 @@ class HalfAndHalf:
         return NOTES
 
 
-def song(path, *, channels=2, rate=48000, seconds=1.0, level=0.3):
+def song(path, *, channels=2, rate=48000, seconds=1.0, peak=0.3):
     rng = np.random.default_rng(0)
-    waveform = level * rng.uniform(-1, 1, (channels, round(seconds * rate)))
+    waveform = peak * rng.uniform(-1, 1, (channels, round(seconds * rate)))
     write_audio(path, waveform.astype(np.float32), sample_rate_hz=rate)
     return path
 
@@ -82,8 +82,8 @@ def test_the_command_with_a_real_network(run, tmp_path, capsys):
 def test_short_songs_and_other_rates(run, tmp_path, channels, rate, num_samples):
     path = song(tmp_path / "a.flac", channels=channels, rate=rate, seconds=num_samples / rate)
     (folder,) = separate([path], predictor=Predictor.load(run), out=tmp_path)
-    waveform, found_rate = read_audio(folder / "piano.wav")
-    assert (waveform.shape, found_rate) == ((channels, num_samples), rate)
+    waveform, stem_rate = read_audio(folder / "piano.wav")
+    assert (waveform.shape, stem_rate) == ((channels, num_samples), rate)
 
 
 def test_stems_add_up_to_the_song(tmp_path):
@@ -97,7 +97,7 @@ def test_stems_beyond_full_scale_are_not_clipped(tmp_path):
     class Loud(HalfAndHalf):
         share = 4.0
 
-    path = song(tmp_path / "a.wav", level=0.9)
+    path = song(tmp_path / "a.wav", peak=0.9)
     (folder,) = separate([path], predictor=Loud(), out=tmp_path / "out")
     assert soundfile.info(folder / "piano.wav").subtype == "FLOAT"
     assert np.abs(read_audio(folder / "piano.wav")[0]).max() > 3
@@ -106,10 +106,10 @@ def test_stems_beyond_full_scale_are_not_clipped(tmp_path):
 def test_midi_tracks_programs_and_drum_channel(tmp_path):
     (folder,) = separate([song(tmp_path / "a.wav")], predictor=HalfAndHalf(), out=tmp_path / "out")
     parsed = pretty_midi.PrettyMIDI(str(folder / MIDI_FILE))
-    found = {part.name: part for part in parsed.instruments}
-    assert (found["piano"].program, found["piano"].is_drum) == (0, False)
-    assert found["drums"].is_drum
-    times = [(note.start, note.end, note.pitch) for note in found["piano"].notes]
+    tracks = {track.name: track for track in parsed.instruments}
+    assert (tracks["piano"].program, tracks["piano"].is_drum) == (0, False)
+    assert tracks["drums"].is_drum
+    times = [(note.start, note.end, note.pitch) for note in tracks["piano"].notes]
     np.testing.assert_allclose(times, [(0.1, 0.5, 60), (0.5, 1.0, 64)], atol=1e-3)
     messages = [m for m in mido.MidiFile(folder / MIDI_FILE) if m.type == "note_on"]
     assert {m.channel for m in messages if m.note == 36} == {9}
@@ -191,7 +191,7 @@ def test_a_place_that_cannot_be_written(tmp_path):
     blocked.touch()
 
     class NeverAsked(HalfAndHalf):
-        def predict_stream(self, blocks, sample_rate_hz, reference=None):
+        def predict_stream(self, blocks, sample_rate_hz, db_reference=None):
             pytest.fail("computed before the folder was tried")
 
     for out in (blocked, blocked / "below", "/proc/nowhere"):
@@ -248,7 +248,7 @@ def test_songs_beside_flags_on_the_command_line(tmp_path, capsys):
     path = song(tmp_path / "a.wav")
     assert main([f"--workdir={tmp_path}", "--out=y", str(path)]) == 1
     assert "holds no checkpoint" in capsys.readouterr().err
-    assert main(["--no-highs", f"--workdir={tmp_path}", "--out=y", "--", "--my-song.wav"]) == 1
+    assert main(["--no-page", f"--workdir={tmp_path}", "--out=y", "--", "--my-song.wav"]) == 1
     assert "--my-song.wav: no such song or folder" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert "--overwrite" in capsys.readouterr().out
@@ -257,11 +257,11 @@ def test_songs_beside_flags_on_the_command_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--format=mp3", "format: one of wav, flac expected"),
-        ("--subtype=PCM_8", "subtype: wav files can be"),
-        ("--bpm=fast", "bpm: a number expected, got 'fast'"),
-        ("--level=loud", "level: one of window, song expected, got 'loud'"),
-        ("--bpm=0", "bpm: must lie in 4..1000"),
+        ("--format=mp3", "--format=mp3: value should be one of <wav|flac>"),
+        ("--subtype=PCM_8", "--subtype=PCM_8: value should be one of <PCM_16|PCM_24|FLOAT>"),
+        ("--bpm=fast", "--bpm=fast: could not convert"),
+        ("--bpm=0", "0.0 is not a number in the range [4, 1000]"),
+        ("--db_reference=loud", "--db_reference=loud: value should be one of <window|song>"),
         ("--only=kazoo", "only: kazoo asked for; the network knows piano, drums"),
         ("--minus=kazoo", "minus: kazoo asked for"),
     ],
@@ -276,16 +276,16 @@ def test_wishes_that_cannot_be_met(run, tmp_path, capsys, flag, message):
 
 def test_flags_may_have_hyphens(run, tmp_path):
     path = song(tmp_path / "a-b.wav")
-    flags = ["--no-highs", "--no-page", "--exact", "--other"]
+    flags = ["--no-extend-masks", "--no-page", "--exact", "--other"]
     assert main([f"--workdir={run}", f"--out={tmp_path / 'out-put'}", *flags, str(path)]) == 0
     folder = tmp_path / "out-put" / "a-b"
     assert "other.wav" in names_in(folder) and "page" not in names_in(folder)
     other, _ = read_audio(folder / "other.wav")
-    assert np.abs(other).mean() > 0.05  # the highs
+    assert np.abs(other).mean() > 0.05  # what lies above half the network's rate
 
 
-def test_the_level_of_the_song_or_of_the_window(run, tmp_path):
-    """A quiet window before a loud one: by the song's level the network hears it as quiet."""
+def test_what_counts_as_0_db_is_the_loudest_moment_of_the_song_or_of_the_window(run, tmp_path):
+    """A quiet window before a loud one: by that of the song the network hears it as quiet."""
     rng = np.random.default_rng(0)
     waveform = 0.01 * rng.uniform(-1, 1, 24 * 16000).astype(np.float32)
     waveform[22 * 16000 :] *= 60
@@ -293,11 +293,12 @@ def test_the_level_of_the_song_or_of_the_window(run, tmp_path):
     write_audio(path, waveform, sample_rate_hz=16000)
     waveform, _ = read_audio(path)
     stems = {}
-    for level in ("window", "song"):
-        out = tmp_path / level
-        flags = [f"--out={out}", f"--level={level}", "--subtype=FLOAT", "--no-page"]
+    for choice in ("window", "song"):
+        out = tmp_path / choice
+        flags = [f"--out={out}", f"--db_reference={choice}", "--subtype=FLOAT", "--no-page"]
         assert main([f"--workdir={run}", *flags, str(path)]) == 0
-        stems[level] = read_audio(out / "a" / "piano.wav")[0]
-        predicted = Predictor.load(run, level=level).predict(waveform, 16000).sources[0]
-        np.testing.assert_allclose(stems[level], predicted, atol=1e-6)
+        stems[choice] = read_audio(out / "a" / "piano.wav")[0]
+        predictor = Predictor.load(run, db_reference=choice)
+        predicted = predictor.predict(waveform, 16000).sources[0]
+        np.testing.assert_allclose(stems[choice], predicted, atol=1e-6)
     assert np.abs(stems["song"] - stems["window"])[:, : 16 * 16000].max() > 1e-5

@@ -14,7 +14,9 @@ from data_pipeline.io.audio import read_audio
 from data_pipeline.io.audio_stream import SCALES, AudioWriter, quantise
 from data_pipeline.io.midi import Part, write_midi
 from experiments.separate import separate
-from experiments.songs.files import MIDI_FILE, NOTES_FILE, SongOptions
+from experiments.songs.notes import MIDI_FILE, NOTES_FILE
+from experiments.songs.options import SongOptions
+from experiments.songs.stems import stem_files
 from tests.experiments.separate.test_separate import NAMES, NOTES, HalfAndHalf, song
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
@@ -25,28 +27,30 @@ def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("run"), tiny_config(root))
 
 
-def read_levels(path, subtype):
+def read_quantised(path, subtype):
     waveform, _ = read_audio(path)
     return np.rint(waveform.astype(np.float64) * SCALES[subtype])
 
 
 @pytest.mark.parametrize(
-    ("form", "subtype"), [("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", "PCM_16")]
+    ("format", "subtype"), [("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", "PCM_16")]
 )
 @pytest.mark.parametrize("only", [(), ("drums",)])
-def test_stems_and_the_rest_are_the_song_to_the_last_bit(run, tmp_path, form, subtype, only):
+def test_stems_and_the_rest_are_the_song_to_the_last_bit(run, tmp_path, format, subtype, only):
     path = tmp_path / "a.wav"
     waveform = 0.9 * np.random.default_rng(0).uniform(-1, 1, (2, 30000)).astype(np.float32)
     with AudioWriter(path, sample_rate_hz=44100, num_channels=2, subtype=subtype) as writer:
         writer.write(quantise(waveform, subtype))
-    options = SongOptions(form=form, subtype=subtype, only=only, other=True, minus=NAMES)
+    options = SongOptions(format=format, subtype=subtype, only=only, other=True, minus=NAMES)
     (folder,) = separate([path], predictor=Predictor.load(run), out=tmp_path, options=options)
     names = [*(only or NAMES), "other"]
-    found = {name: read_levels(folder / f"{name}.{form}", subtype) for name in names}
-    np.testing.assert_array_equal(sum(found.values()), read_levels(path, subtype))
-    without = read_levels(folder / f"minus_drums.{form}", subtype)
-    np.testing.assert_array_equal(without + found["drums"], read_levels(path, subtype))
-    assert (folder / f"piano.{form}").exists() == (not only)
+    stems = {name: read_quantised(folder / f"{name}.{format}", subtype) for name in names}
+    np.testing.assert_array_equal(sum(stems.values()), read_quantised(path, subtype))
+    without = read_quantised(folder / f"minus_drums.{format}", subtype)
+    np.testing.assert_array_equal(without + stems["drums"], read_quantised(path, subtype))
+    assert (folder / f"piano.{format}").exists() == (not only)
+    written = {file.name for file in folder.glob(f"*.{format}")}
+    assert written == stem_files(NAMES) & written and len(written) == len(names) + len(NAMES)
     rows = list(csv.DictReader((folder / NOTES_FILE).open()))
     assert {row["instrument"] for row in rows} <= set(only or NAMES)
 

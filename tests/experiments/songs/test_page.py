@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax.notes import Notes
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.audio import read_audio
 from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
 from data_pipeline.io.midi import Part
@@ -63,7 +64,7 @@ def test_the_file_needs_nothing_from_elsewhere(page):
     piano, drums, other = data["rows"]
     assert len(piano["notes"]) == len(piano["reference"]) == 22
     assert drums["isDrum"] and drums["reference"] is None
-    assert other["notes"] is None and other["synth"] is None
+    assert other["notes"] is None and other["synth"] is None and other["colours"] is None
     synth, rate = read_audio(page.parent / piano["synth"])
     assert synth.shape[1] == SECONDS * rate and np.abs(synth).max() > 0.01
 
@@ -98,6 +99,24 @@ def browser(page):
         wait_for(lambda: found.execute_script("return player.leader.readyState") == 4)
         yield found
         assert not console_errors(found)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_rows_have_the_colours_of_their_instruments(page, dark):
+    with chromium(dark=dark) as browser:
+        browser.get(page.as_uri())
+        is_dark = browser.execute_script(
+            "return matchMedia('(prefers-color-scheme: dark)').matches"
+        )
+        assert is_dark == dark
+        names, colours = browser.execute_script(
+            "return [rows.map((row) => row.name), rows.map((row) => colour(row, '--colour'))]"
+        )
+    by_name = dict(zip(names, colours, strict=True))
+    for name in ("piano", "drums"):
+        expected = INSTRUMENTS[name].colours[dark].removeprefix("#")
+        assert by_name[name] == f"rgb({', '.join(map(str, bytes.fromhex(expected)))})"
+    assert len(set(colours)) == 4
 
 
 def state(browser):
