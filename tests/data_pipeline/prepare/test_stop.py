@@ -12,7 +12,6 @@ import pytest
 from data_pipeline import prepare
 from data_pipeline.prepared import convert
 from data_pipeline.prepared.catalogue import Catalogue
-from experiments.benchmarks.prepare import make_corpus
 from tests import ROOT
 from tests.data_pipeline.minislakh.test_stop import hear_ctrl_c
 from tests.data_pipeline.prepare.test_prepare import content, prepare_quietly
@@ -54,13 +53,16 @@ def test_what_unfinished_runs_with_other_settings_left_is_swept(tmp_path, monkey
 
 @pytest.fixture(params=["tones", "genuine"])
 def raw(request, tmp_path):
-    """A raw tree of some tracks; the genuine ones are songs of real Slakh stems, 1000 s in all."""
+    """A raw tree of some tracks; the genuine ones are many copies of an excerpt of Slakh."""
     root = tmp_path / request.param
     if request.param == "tones":
         make_tree(root, {"train": 8}, seconds=4, rate=44100)
     else:
         samples = request.getfixturevalue("samples")
-        make_corpus(samples / "slakh_44k", root, 1000)
+        (root / "train").mkdir(parents=True)
+        for number in range(150):
+            copy = root / f"train/Copy{9000 + number}"
+            copy.symlink_to(samples / "slakh2100/train/Track00001")
     return root
 
 
