@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import tempfile
-import time
 
 import pytest
 
@@ -46,16 +45,6 @@ def chromium(*, size=(1280, 1000), dark=False):
             yield browser
         finally:
             browser.quit()
-
-
-def wait_for(condition, *, seconds=20.0):
-    """The first true value of `condition()`."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    return pytest.fail(f"waited {seconds} s for {condition}")
 
 
 def console_errors(browser) -> list[str]:

@@ -1,13 +1,16 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and what holds for every test."""
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
-# Before the first import of the packages, so that every jaxtyping annotation is checked.
-from jaxtyping import install_import_hook
+# Before the first import of the packages, so that every jaxtyping annotation is checked. A machine
+# that only runs the tests of the GPU may lack beartype.
+if find_spec("beartype"):
+    from jaxtyping import install_import_hook
 
-install_import_hook(["cerberus_jax", "data_pipeline"], "beartype.beartype")
+    install_import_hook(["cerberus_jax", "data_pipeline"], "beartype.beartype")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Many tests compile the same small programs: each is compiled once, for subprocesses too.
@@ -21,12 +24,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 
-SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
+SAMPLES = Path(__file__).resolve().parent / "data"
+LARGER_SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
 
 
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """The folder of genuine sample data beside the checkout."""
-    if not SAMPLES.is_dir():
-        pytest.skip("the genuine samples (../shared/samples) are not on this machine")
+    """The folder of genuine excerpts; its SOURCES.md says what they are."""
     return SAMPLES
+
+
+@pytest.fixture(scope="session")
+def larger_samples() -> Path:
+    """The folder of longer genuine samples beside the checkout."""
+    if not LARGER_SAMPLES.is_dir():
+        pytest.skip("needs the larger samples, ../shared/samples, which are not on this machine")
+    return LARGER_SAMPLES

@@ -68,14 +68,15 @@ def minislakh_figures(num_songs: int, *, seed: int = 0) -> dict[str, list[Figure
 
 
 def slakh_figures(root: str | os.PathLike) -> dict[str, list[Figures]]:
-    """Figures of every stem of a Slakh tree that has notes, with or without audio."""
+    """Figures of the stems of a Slakh tree that have notes, with or without audio; of MiniSlakh's
+    classes alone."""
     found = {name: [] for name in INSTRUMENTS}
     for file in sorted(Path(root).glob("**/metadata.yaml")):
         metadata = yaml.safe_load(file.read_text(encoding="utf-8"))
         for name, stem in metadata["stems"].items():
             instrument = instrument_of(stem["program_num"], is_drum=stem["is_drum"])
             midi = file.parent / "MIDI" / f"{name}.mid"
-            if not instrument or not midi.is_file():
+            if instrument not in found or not midi.is_file():
                 continue
             notes = read_notes(midi)
             if instrument == "bass" and metadata.get("renderer") != "minislakh":

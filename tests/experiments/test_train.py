@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -16,10 +16,11 @@ from cerberus_jax import checkpoint, parallel
 from cerberus_jax.steps import init_state
 from experiments import train
 from experiments.config.loading import load_config
-from experiments.training import loop
+from experiments.training import loop, prefetch
 from experiments.training.metric_log import MetricLog, read_metrics
 from tests import ROOT
 from tests.tiny_network import noise_batch
+from tests.waiting import ReadersClock
 
 TINY = {
     "instruments": "piano,bass",
@@ -124,21 +125,26 @@ def test_batches_are_read_ahead_but_no_more_than_needed(tmp_path):
     assert len(read) == 3
 
 
-def test_the_log_says_how_long_the_loop_waited_for_batches(tmp_path):
+def test_the_log_says_how_long_the_loop_waited_for_batches(tmp_path, monkeypatch):
     """A reader far slower than the step, then one that has read all beforehand."""
-
-    def slow():
-        for batch in _batches():
-            time.sleep(0.2)
-            yield batch
-
+    batches = [noise_batch(4)] * 6
     waited = {}
-    for name, batches in (("slow", slow()), ("fast", [noise_batch(4)] * 6)):
-        _train(tmp_path / name, batches, train__num_steps=6, train__eval_every=6)
+    for name in ("slow", "fast"):
+        clock, seconds = ReadersClock(), itertools.count()
+        loops = SimpleNamespace(monotonic=lambda c=clock, s=seconds: c.now + next(s))
+        monkeypatch.setattr(prefetch, "time", clock)
+        monkeypatch.setattr(loop, "time", loops)
+        # The first batch is read before the loop, and nobody waits for it.
+        following = clock.slow(batches[1:], seconds=9.0) if name == "slow" else batches[1:]
+        _train(
+            tmp_path / name,
+            itertools.chain(batches[:1], following),
+            train__num_steps=6,
+            train__eval_every=6,
+        )
         entry = read_metrics(tmp_path / name)[4]  # no validation, no checkpoint before it
         waited[name] = entry["time"]["input_wait_percent"]
-    assert 50 < waited["slow"] <= 100
-    assert 0 <= waited["fast"] < waited["slow"]
+    assert waited == {"slow": 90, "fast": 0}
 
 
 def test_steps_between_two_lines_of_the_log_fetch_nothing(tmp_path, monkeypatch):

@@ -191,7 +191,7 @@ def test_random_bytes_as_metadata(tmp_path):
 
 
 def test_genuine_samples(samples):
-    tracks = {track.id: track for track in slakh.scan(samples / "slakh_16k_120s")}
+    tracks = {track.id: track for track in slakh.scan(samples / "slakh2100")}
     stems = {
         name: {stem.id: (stem.instrument, stem.pitch_shift) for stem in track.stems}
         for name, track in tracks.items()
@@ -211,15 +211,7 @@ def test_genuine_samples(samples):
         "S02": ("piano", 0),
         "S03": ("bass", -12),
         "S07": ("guitar", 0),
-        "S08": ("guitar", 0),
     }
-    assert {name for name, _ in stems["Track01501"].values()} == {
-        "piano",
-        "guitar",
-        "bass",
-        "strings",
-    }
-    (redux,) = slakh.scan(samples / "slakh2100_flac_redux")
-    assert len(redux.stems) == 10  # S06 has no audio
-    full = slakh.scan(samples / "slakh_44k")
-    assert [[stem.id for stem in track.stems] for track in full] == [["S08"], ["S06"]]
+    assert stems["Track01501"] == {"S00": ("piano", 0), "S01": ("strings", 0)}
+    for track in tracks.values():  # metadata.yaml calls them rendered, and they are not here
+        assert "no audio file (drums)" in dict(track.skipped).values()

@@ -238,7 +238,7 @@ def test_figures_agree_with_counting_frames():
 
 
 def test_songs_are_as_dense_as_slakh(samples, songs):
-    theirs = statistics.slakh_figures(samples / "slakh_16k_120s")
+    theirs = statistics.slakh_figures(samples / "slakh2100")
     ours = {name: [] for name in programs.INSTRUMENTS}
     for song in songs[:200]:
         for part in song.parts:

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests import ROOT
+from tests.waiting import MAX_SECONDS, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -18,14 +18,13 @@ def test_a_stopped_build_leaves_no_process_and_goes_on(tmp_path, number):
         [*command, "--num_songs=400", "--song_seconds=2", "--num_workers=2"],
         cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("train/*")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: process.poll() is not None or list(tmp_path.glob("train/*")))
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does: all of the process group
     else:
         process.kill()
-    shown = process.communicate(timeout=60)[1]  # which ends when no worker holds the pipe any more
+    # Which ends when no worker holds the pipe any more.
+    shown = process.communicate(timeout=MAX_SECONDS)[1]
     assert "Traceback" not in shown
     if number == signal.SIGINT:
         assert process.returncode == 130

@@ -17,8 +17,9 @@ from experiments.evaluate import evaluate
 from experiments.evaluation.report_excerpts import choose
 from experiments.report import main, write_report
 from experiments.training import data
-from tests.browser import chromium, console_errors, wait_for
+from tests.browser import chromium, console_errors
 from tests.tiny_run import prepare_data, tiny_config, write_run
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from experiments.training.metric_log import read_metrics
 from tests import ROOT
 from tests.distributed_checks import CONFIG
 from tests.tiny_network import noise_batch
+from tests.waiting import MAX_SECONDS
 
 STEPS = 7
 
@@ -43,7 +44,7 @@ def _train(workdir, *more, steps=STEPS, processes=2):
         for number in range(processes)
     ]
     try:
-        ends = [process.communicate(timeout=150) for process in running]
+        ends = [process.communicate(timeout=MAX_SECONDS) for process in running]
     finally:
         for process in running:
             process.kill()

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -17,9 +16,10 @@ from data_pipeline.io.midi import Part, write_midi
 from experiments.separate import main, separate
 from experiments.songs.page import WITHOUT_NOTES
 from tests import ROOT
-from tests.browser import chromium, console_errors, wait_for
+from tests.browser import chromium, console_errors
 from tests.experiments.separate.test_separate import NOTES, HalfAndHalf, names_in, song
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
+from tests.waiting import MAX_SECONDS, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,10 @@ def test_a_command_that_is_told_to_end_leaves_nothing_half_written(data, tmp_pat
         [*command, str(tmp_path / path)], cwd=ROOT, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
-    while process.poll() is None and not list(out.glob(".separating.*/*/piano.wav")):
-        time.sleep(0.02)
+    begun = ".separating.*/*/piano.wav"
+    wait_for(lambda: process.poll() is not None or list(out.glob(begun)))
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=MAX_SECONDS)
     assert process.returncode == 130, errors
     assert "Stopped. Songs already separated are whole." in errors
     assert names_in(out) == []

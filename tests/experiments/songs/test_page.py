@@ -17,7 +17,8 @@ from data_pipeline.io.midi import Part
 from experiments import pages
 from experiments.songs import sound
 from experiments.songs.page import WITHOUT_SOUND, SongPage
-from tests.browser import chromium, console_errors, wait_for
+from tests.browser import chromium, console_errors
+from tests.waiting import wait_for
 
 RATE, SECONDS = 22050, 12
 NAMES = ("piano", "drums", "other")

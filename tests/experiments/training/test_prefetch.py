@@ -8,16 +8,10 @@ import time
 
 import pytest
 
+from experiments.training import prefetch
 from experiments.training.prefetch import Prefetch
 from tests import ROOT
-
-
-def _wait_until(holds, seconds=10.0):
-    """Waits for another thread; only a test that fails waits long."""
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.005)
-    return holds()
+from tests.waiting import MAX_SECONDS, ReadersClock, wait_for
 
 
 def _no_thread_left():
@@ -38,7 +32,7 @@ def test_never_more_than_so_many_ahead(ahead):
     batches = (read.append(k) or k for k in itertools.count())
     with Prefetch(batches, lambda batch: batch, ahead=ahead) as following:
         for taken in range(5):
-            assert _wait_until(lambda taken=taken: len(read) == taken + ahead)
+            wait_for(lambda taken=taken: len(read) == taken + ahead)
             time.sleep(0.01)
             assert len(read) == taken + ahead
             assert next(following) == taken
@@ -98,21 +92,13 @@ def test_leaving_early_ends_the_thread_and_closes_the_reader():
     assert closed == [True]
 
 
-def test_the_time_waited_is_that_of_a_reader_slower_than_the_loop():
-    gate = threading.Event()
-
-    def slow():
-        yield 0
-        gate.wait()
-        yield 1
-
-    with Prefetch(slow(), lambda batch: batch) as following:
-        assert _wait_until(lambda: following._ready.qsize() == 1)
-        next(following)
-        before = following.waited
-        threading.Timer(0.1, gate.set).start()
-        next(following)
-    assert before < 0.1 <= following.waited + 0.01
+def test_the_time_waited_is_that_of_a_reader_slower_than_the_loop(monkeypatch):
+    clock = ReadersClock()
+    monkeypatch.setattr(prefetch, "time", clock)
+    with Prefetch(clock.slow(range(2), seconds=5.0), lambda batch: batch) as following:
+        assert [following.waited for _ in following] == [5.0, 10.0]
+    with Prefetch(range(2), lambda batch: batch) as following:
+        assert [following.waited for _ in following] == [0.0, 0.0]
 
 
 def test_an_interpreter_that_ends_while_reading_ends_well():
@@ -126,7 +112,7 @@ def test_an_interpreter_that_ends_while_reading_ends_well():
         "    raise KeyboardInterrupt\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=MAX_SECONDS
     )
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
     assert done.returncode == -2
