@@ -1,173 +1,192 @@
-"""The flags that all races share, checked once, and the end of each: a table, and files."""
+"""What the commands that race have in common: their flags, who takes part, the loop over races."""
 
-import json
+import dataclasses
 import math
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from experiments.benchmarks import figures as figures_
-from experiments.benchmarks import machine
-from experiments.benchmarks.figures import Figures
-from experiments.benchmarks.race import MAX_DISTURBANCE
-from experiments.benchmarks.sides import torch_version
+from experiments.benchmarks import machine, roofline, sides
+from experiments.benchmarks.race import Side, SideResult, race
+from experiments.benchmarks.result import Result, add_out_flag
+from experiments.benchmarks.workload import Workload
 from experiments.config.command_line import CommandFlags
 
 # Calls per turn. On a CPU two, after one outside the timing: a loop finds the memory that its last
 # step gave back, a single call after a pause may not.
 REPEAT = {"cpu": 2, "gpu": 50}
-
-
-@dataclass(frozen=True)
-class Options:
-    """Checked flags. `torch` is the version of PyTorch in `peer_python`, None without one; `end`
-    the moment (time.monotonic) after which no further round begins, `machine` the file that
-    describes the machine, if there is one."""
-
-    device: str
-    small: bool
-    rounds: int
-    repeat: int
-    peer_python: str
-    torch: str | None
-    out: str
-    end: float = math.inf
-    machine: str = ""
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the table must know of the sides."""
-        quiet = (
-            "medians are over the quiet rounds, in which other programs took less than "
-            f"{MAX_DISTURBANCE:.0%} of the processors; over all where there was none"
-        )
-        if self.torch:
-            return [quiet]
-        absent = f"no PyTorch in {self.peer_python}: this project alone (--peer_python=PYTHON)"
-        return [absent, quiet]
+TIME_WAS_UP = "the time (--budget) was up"
+COLUMNS = {
+    "side": ("side", ""),
+    "precision": ("precision", ""),
+    "median s": ("median", ".4g"),
+    "min s": ("minimum", ".4g"),
+    "CPU s": ("median_cpu", ".4g"),
+    "peak RSS MB": ("peak_mb", ".0f"),
+    "GPU peak MB": ("device_peak_mb", ".0f"),
+    "first call s": ("first_call_seconds", ".1f"),
+    "x published": ("times_published", ".2f"),
+    "memory of published": ("memory_of_published", ".2f"),
+    "x best PyTorch at this precision": ("times_best_peer", ".2f"),
+    "by rounds": ("times_best_peer_by_round", ".2f"),
+    "memory of leanest": ("memory_of_leanest_peer", ".2f"),
+    "% of roofline": ("roofline_percent", ".0f"),
+}
+"""What a table shows of a side."""
 
 
 def race_flags(name: str, more: str, description: str, *, rounds: int = 7) -> CommandFlags:
     """The flags of a benchmark; `more` are its own in the usage line."""
     flags = CommandFlags(
-        f"python -m experiments.benchmarks.{name} [--device=cpu|gpu] {more}".strip(), description
+        f"python -m experiments.benchmarks.{name} [--device=cpu|gpu] {more}", description
     )
-    flags.string("device", "cpu", "Where to compute: cpu or gpu.")
-    flags.boolean("small", "A tiny network and one round, to try the command.")
-    flags.string("rounds", str(rounds), "Turns of each side.")
-    flags.string("budget", "", "Minutes after which no further round begins (default: no limit).")
+    add_run_flags(flags)
+    flags.integer("rounds", rounds, "Turns of each side.", lowest=1)
+    flags.names(
+        "precision", None, "Of products, e.g. --precision=bfloat16; full and that by default."
+    )
     flags.string("peer_python", sys.executable, "The Python that has PyTorch.")
-    output_flags(flags)
+    flags.string("against", "", "Folder of another checkout of this project, which races too.")
     return flags
 
 
-def output_flags(flags: CommandFlags) -> None:
-    """Flags of every benchmark: where the figures go, and what is known of the machine."""
-    flags.string("out", "", "JSON file that gets the figures; the table goes beside it as .md.")
-    flags.string("machine", "", "JSON file of benchmarks.machine --out (default: measured anew).")
-
-
-def options(flags: CommandFlags) -> Options:
-    """Check the flags of `race_flags`.
-
-    Raises:
-        ValueError: naming the flag, what was expected and what came.
-    """
-    machine.check_device(flags.device)
-    return Options(
-        device=flags.device,
-        small=flags.small,
-        rounds=1 if flags.small else count(flags, "rounds"),
-        repeat=2 if flags.small else REPEAT[flags.device],
-        peer_python=flags.peer_python,
-        torch=torch_version(flags.peer_python),
-        out=flags.out,
-        end=end(flags),
-        machine=flags.machine,
-    )
-
-
-def end(flags: CommandFlags) -> float:
-    """The moment (time.monotonic) at which --budget is used up."""
-    return time.monotonic() + 60 * minutes(flags, "budget") if flags.budget else math.inf
-
-
-def measured_machine(chosen: Options) -> dict:
-    """known_machine, with the version of PyTorch."""
-    found = known_machine(chosen.device, small=chosen.small, file=chosen.machine)
-    if chosen.torch:
-        found["versions"]["PyTorch"] = chosen.torch
-    return found
-
-
-def known_machine(device: str, *, small: bool, file: str) -> dict:
-    """What machine.measure says of the device; read from `file`, if that is given.
-
-    Raises:
-        ValueError: if JAX cannot use the device, or the file is of another one.
-    """
-    if not file:
-        return machine.measure(device, small=small)
-    try:
-        found = json.loads(Path(file).read_text())
-        right = set(found["product_flops"]) == set(machine.PRECISIONS[device])
-    except (json.JSONDecodeError, TypeError, KeyError):
-        right = False
-    if not right:
-        raise ValueError(
-            f"machine: a file made by experiments.benchmarks.machine --device={device} "
-            f"--out=FILE expected, got {file}"
-        )
-    return found
+def add_run_flags(flags: CommandFlags) -> None:
+    """What `all` hands on to each benchmark."""
+    flags.choice("device", "cpu", machine.DEVICES, "Where to compute.")
+    flags.boolean("small", "A tiny network and one round, to try the command.")
+    flags.number("budget", math.inf, "Minutes after which nothing more is begun.")
+    add_out_flag(flags)
 
 
 def minutes(flags: CommandFlags, name: str) -> float:
     """The positive number of a flag."""
-    text = flags[name].value
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 0 < found < math.inf:
-        raise ValueError(f"{name}: a positive number of minutes expected, got {text!r}")
-    return found
+    if not flags[name].value > 0:
+        raise ValueError(f"{name}: a positive number of minutes expected, got {flags[name].value}")
+    return flags[name].value
 
 
 def among(flags: CommandFlags, name: str, known: Sequence[str]) -> list[str]:
-    """The names of a flag, separated by commas; all that are known where it is empty."""
-    asked = [part.strip() for part in flags[name].value.split(",") if part.strip()]
-    if unknown := [part for part in asked if part not in known]:
+    """The names of a flag; all that are known where there are none."""
+    names = flags[name].value or list(known)
+    if unknown := [text for text in names if text not in known]:
         raise ValueError(f"{name}: among {', '.join(known)}, got {unknown[0]!r}")
-    return asked or list(known)
+    return names
 
 
-def counts(flags: CommandFlags, name: str) -> list[int]:
-    """The positive whole numbers of a flag, separated by commas."""
-    text = flags[name].value
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"{name}: positive whole numbers expected, e.g. 8 or 8,16, got {text!r}")
-    return [int(part) for part in parts]
+def whole_numbers(flags: CommandFlags, name: str, default: Sequence[int]) -> list[int]:
+    """The positive whole numbers of a flag."""
+    texts = flags[name].value or list(map(str, default))
+    if wrong := [text for text in texts if not text.isdecimal() or int(text) == 0]:
+        raise ValueError(f"{name}: positive whole numbers expected, e.g. 8,16, got {wrong[0]!r}")
+    return list(map(int, texts))
 
 
-def count(flags: CommandFlags, name: str) -> int:
-    """The positive whole number of a flag."""
-    found = counts(flags, name)
-    if len(found) > 1:
-        raise ValueError(f"{name}: one whole number expected, got {flags[name].value!r}")
-    return found[0]
+class Session:
+    """A run of a command that races: what its flags say, who can take part, what comes out.
 
+    Args:
+        name: of the benchmark.
+        flags: those of `race_flags`, and more.
+        columns: of the table.
+        work: the sizes that all rows share.
 
-def keep(figures: Figures, out: str) -> list[Path]:
-    """Write the files that were asked for, also while more is to come: what ends a benchmark then
-    does not take away what it has measured."""
-    return figures_.write(figures, out) if out else []
+    Raises:
+        ValueError: naming the flag, what was expected and what came.
+    """
 
+    def __init__(self, name: str, flags: CommandFlags, columns: dict, work: Workload):
+        self.flags, self.end = flags, time.monotonic() + 60 * minutes(flags, "budget")
+        full = sides.FULL_PRECISION[flags.device]
+        self.precisions = among(flags, "precision", [full, "bfloat16"])
+        self.torch = sides.torch_version(flags.peer_python)
+        known = machine.measure(flags.device, small=flags.small)
+        versions = known["versions"] | ({"PyTorch": self.torch} if self.torch else {})
+        config = dataclasses.asdict(work) | {"device": flags.device, "rounds": flags.rounds}
+        self.result = Result(name, known | {"versions": versions}, columns, config)
+        if not self.torch:
+            python = f"{flags.peer_python} has none (--peer_python=PYTHON)"
+            self.result.notes.append(f"PyTorch is left out: {python}")
 
-def finish(figures: Figures, out: str) -> None:
-    """Print the table, and write the files that were asked for."""
-    print(figures_.markdown(figures))
-    if written := keep(figures, out):
-        print(f"\nWritten: {', '.join(map(str, written))}", file=sys.stderr)
+    def share(self, races_left: int) -> float:
+        """Seconds for the next of so many races."""
+        return max(0.0, self.end - time.monotonic()) / races_left
+
+    def contest(
+        self,
+        work: Workload,
+        mode: str,
+        precision: str,
+        *,
+        forms: dict[str, tuple[str, ...]],
+        ours: dict[str, dict],
+        labels: dict,
+    ) -> list[Side]:
+        """The sides of a race at one precision; PyTorch's published form always has the full one.
+
+        Args:
+            work, mode, precision: what all do.
+            forms: the forms of PyTorch, as variants of peer.py.
+            ours: settings of this project's sides, by name.
+            labels: what tells the rows of this race apart.
+        """
+        device, contestants = self.flags.device, []
+        for form, variants in forms.items() if self.torch else ():
+            kind = sides.FULL_PRECISION[device] if form == sides.PUBLISHED else precision
+            rival = sides.peer(form, work, mode, kind, device, variants)
+            contestants.append(dataclasses.replace(rival, python=self.flags.peer_python))
+        for name, settings in ours.items():
+            contestants.append(sides.ours(name, work, mode, precision, device, **settings))
+            if self.flags.against:
+                contestants.append(sides.of_checkout(contestants[-1], self.flags.against))
+        return [dataclasses.replace(side, labels=labels) for side in contestants]
+
+    def hold(
+        self,
+        races: list[list[Side]],
+        more: Callable[[SideResult, list[SideResult]], dict],
+        *,
+        repeat: int | None = None,
+    ) -> None:
+        """Hold the races one after the other, each within its share of the time that is left; then
+        print and write the table.
+
+        Args:
+            races: the sides of each.
+            more: what else the row of a side has, from its result and those of its race.
+            repeat: calls per turn; by default what the device asks for.
+
+        Raises:
+            ValueError: if nothing of this project was measured.
+        """
+        device, small = self.flags.device, self.flags.small
+        for number, contestants in enumerate(races):
+            if seconds := self.share(len(races) - number):
+                results = race(
+                    contestants,
+                    rounds=1 if small else self.flags.rounds,
+                    repeat=repeat or (2 if small else REPEAT[device]),
+                    together=small or device == "gpu",  # where compiling takes the time
+                    limit_seconds=seconds,
+                )
+            else:
+                results = [SideResult(side, error=TIME_WAS_UP) for side in contestants]
+            for result in results:
+                self._add_row(result, results, more)
+            self.result.save(self.flags.out)
+        self.result.finish(self.flags.out)
+        own = [row for row in self.result.rows if row["side"].startswith(sides.PROJECT)]
+        if all(row.get("error") for row in own):
+            notes = "; ".join(self.result.notes)
+            raise ValueError(f"nothing was measured of {sides.PROJECT}: {notes}")
+
+    def _add_row(self, result, results, more):
+        side, row = result.side, result.row()
+        if result.seconds:
+            parts = roofline.parts_of(side.work, side.mode, side.precision)
+            least = roofline.roofline_seconds(parts, self.result.machine, side.precision)
+            row["roofline_percent"] = 100 * least / result.median
+            row |= sides.comparisons(result, results) | more(result, results)
+        self.result.rows.append(row)
+        if result.error:
+            name = ", ".join([side.name, side.precision, *map(str, side.labels.values())])
+            self.result.notes.append(f"{name}, failed: {result.error.splitlines()[-1]}")

@@ -1,7 +1,8 @@
-"""The JAX side: the training step and inference of this project, as training and `separate` run
-them: `Task` under `parallel.jit_step` with donated state, `Predictor.predict_stream`."""
+"""The side of this project: its training step and its inference, as training and `separate` run
+them. The one file of the benchmarks that knows how a network and its task are made."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,9 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.joint_loss import choose_microbatch_size
 from cerberus_jax.lstm import backends
 from cerberus_jax.model import Cerberus
-from cerberus_jax.steps import Task, init_state
-from experiments.benchmarks.workload import NUM_PITCHES, Workload, loader_batch, song
+from cerberus_jax.steps import Task
+from cerberus_jax.trunk import Trunk
+from experiments.benchmarks.workload import NUM_PITCHES, SEED, Workload, loader_batch, song
 
 LOSS_WEIGHTS = {"deep_clustering": 0.1, "mask_inference": 0.1, "transcription": 0.8}
 BLOCK_SAMPLES = 1 << 16  # the blocks in which `separate` reads a song
@@ -22,17 +24,20 @@ _NOT_SETTINGS = {"grid", "instruments", "mesh", "parent", "name"}
 
 
 def make(work: Workload, mode: str, **settings):
-    """A function of nothing that does one training step ('train') or one song ('infer').
+    """A function of nothing that does one training step ('train') or one song ('infer'), or runs
+    the trunk alone: its forward pass ('forward'), or both passes to the gradients ('gradient').
 
-    Settings of 'train': microbatch_size, and any field of Cerberus (precision, ...). Settings of
-    'infer': exact, window_seconds, context_seconds, windows_per_call, and any field of Cerberus.
+    Settings: any field of Cerberus (precision, ...); beside them, of 'train' microbatch_size, of
+    'infer' any field of Predictor (exact, ...). Of the trunk recurrence and precision.
 
     Raises:
         ValueError: if the mode or a setting is unknown.
     """
+    if mode in ("forward", "gradient"):
+        return _trunk(work, mode, settings)
     makers = {"train": _train, "infer": _infer}
     if mode not in makers:
-        raise ValueError(f"mode: one of {', '.join(makers)}, got {mode!r}")
+        raise ValueError(f"mode: one of train, infer, forward, gradient, got {mode!r}")
     return makers[mode](work, settings)
 
 
@@ -56,11 +61,11 @@ def network(work: Workload, **settings) -> Cerberus:
     )
 
 
-def insist_on_path(recurrence: str, *, batch: int, hidden: int, precision: str) -> None:
-    """What runs in the place of a path that cannot must not be measured in its name.
+def insist_on_backend(recurrence: str, *, batch: int, hidden: int, precision: str) -> None:
+    """What runs in the place of a backend that cannot must not be measured in its name.
 
     Raises:
-        ValueError: unless this path of the recurrence runs here, or it is 'auto'.
+        ValueError: unless this backend of the recurrence runs here, or it is 'auto'.
     """
     runs = backends.choose(recurrence, batch=batch, hidden=hidden, precision=precision)
     if recurrence not in ("auto", runs):
@@ -69,40 +74,37 @@ def insist_on_path(recurrence: str, *, batch: int, hidden: int, precision: str) 
 
 def task(work: Workload, *, microbatch_size: int = 0, **settings) -> Task:
     """The training task of a workload; microbatch_size 0 is that which training takes."""
-    model = network(work, **settings)
-    insist_on_path(
-        model.recurrence,
-        batch=work.batch_size // jax.device_count(),
-        hidden=model.hidden,
-        precision=model.precision,
-    )
+    model, batch = network(work, **settings), work.batch_size // jax.device_count()
+    insist_on_backend(model.recurrence, batch=batch, hidden=model.hidden, precision=model.precision)
     options = HeadOptions(
         embedding_activation=model.embedding_activation,
         mask_activation=model.mask_activation,
         precision=model.precision,
     )
-    turn = choose_microbatch_size(
-        work.batch_size // jax.device_count(), work.num_frames, most=microbatch_size
-    )
-    return Task(model=model, options=options, microbatch_size=turn)
+    size = choose_microbatch_size(batch, work.num_frames, most=microbatch_size)
+    return Task(model=model, options=options, microbatch_size=size)
+
+
+def compiled_step(work: Workload, **settings):
+    """The training step over all devices, compiled; a function of nothing that makes the first
+    state; and what else the step is called with."""
+    mesh, job = parallel.make_mesh(), task(work, **settings)
+    batch = parallel.put_batch(loader_batch(work), mesh)
+    init_key, dropout_key = jax.random.split(jax.random.key(0))
+    weights = {name: jnp.float32(value) for name, value in LOSS_WEIGHTS.items()}
+    rest = (batch, dropout_key, jax.device_put(weights, parallel.replicated(mesh)))
+    init = functools.partial(parallel.jit_init(job, mesh), init_key, batch)
+    step = parallel.compile_step(parallel.make_step(job, mesh), jax.eval_shape(init), *rest)
+    return step, init, rest
 
 
 def _train(work, settings):
-    mesh = parallel.make_mesh()
-    same = parallel.replicated(mesh)
-    job = task(work, **settings)
-    step = parallel.make_step(job, mesh)
-    batch = parallel.put_batch(loader_batch(work), mesh)
-    init_key, dropout_key = jax.random.split(jax.random.key(0))
-    state = jax.device_put(jax.jit(lambda b: init_state(job, init_key, b))(batch), same)
-    weights = {name: jnp.float32(value) for name, value in LOSS_WEIGHTS.items()}
-    weights = jax.device_put(weights, same)
-
-    step = parallel.compile_step(step, state, batch, dropout_key, weights)
+    step, init, rest = compiled_step(work, **settings)
+    state = init()
 
     def call():
         nonlocal state
-        state, metrics = step(state, batch, dropout_key, weights)
+        state, metrics = step(state, *rest)
         return metrics["loss"]
 
     return call
@@ -119,15 +121,36 @@ def _infer(work, settings):
     num_sources = work.num_instruments
 
     def call():
-        """The whole song's audio [s n] and rolls [s t p] on the host, as the other side's."""
+        """The whole song's audio [s n] and rolls [s t p] on the host, as PyTorch's side."""
         audio = np.empty((num_sources, len(waveform)), np.float32)
         rolls = np.empty((num_sources, work.num_frames, NUM_PITCHES), np.float32)
         sample, frame = 0, 0
         blocks = np.split(waveform[None], range(BLOCK_SAMPLES, len(waveform), BLOCK_SAMPLES), 1)
-        for sources, part in predictor.predict_stream(iter(blocks)):
+        for sources, block_rolls in predictor.predict_stream(iter(blocks)):
             audio[:, sample : sample + sources.shape[2]] = sources[:, 0]
-            rolls[:, frame : frame + part.shape[1]] = part
-            sample, frame = sample + sources.shape[2], frame + part.shape[1]
+            rolls[:, frame : frame + block_rolls.shape[1]] = block_rolls
+            sample, frame = sample + sources.shape[2], frame + block_rolls.shape[1]
         return audio[0, 0] + rolls[0, 0, 0]
 
     return call
+
+
+def _trunk(work, mode, settings):
+    recurrence, precision = settings["recurrence"], settings["precision"]
+    insist_on_backend(recurrence, batch=work.batch_size, hidden=work.hidden, precision=precision)
+    shape = (work.batch_size, work.num_frames)
+    inputs = jax.random.normal(jax.random.key(SEED), (*shape, work.num_bins))
+    cotangent = jax.random.normal(jax.random.key(SEED + 1), (*shape, 2 * work.hidden))
+    trunk = Trunk(work.layers, work.hidden, recurrence=recurrence, precision=precision)
+    params = jax.jit(functools.partial(trunk.init, train=False))(jax.random.key(0), inputs)
+
+    def forward(params, inputs, cotangent):
+        features = trunk.apply(params, inputs, train=False)
+        return features[0, 0, 0], features
+
+    def gradient(params, inputs, cotangent):
+        features, vjp = jax.vjp(lambda params: trunk.apply(params, inputs, train=False), params)
+        return features[0, 0, 0], vjp(cotangent)
+
+    run = jax.jit({"forward": forward, "gradient": gradient}[mode])
+    return lambda: run(params, inputs, cotangent)[0]

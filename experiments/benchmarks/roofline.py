@@ -1,4 +1,4 @@
-"""The least time that a piece of work can take: its operations and bytes over measured rates.
+"""The roofline of a piece of work: the least time it can take at measured rates of the machine.
 
 Every part of the work is counted by itself, from the sizes alone: the operations of its matrix
 products, and the bytes it must read and write if each array that is too large for a cache passes
@@ -23,15 +23,19 @@ class Part:
     num_bytes: float
 
 
-def total_flops(parts: list[Part]) -> float:
-    """Of all parts."""
-    return sum(part.flops for part in parts)
-
-
 def roofline_seconds(parts: list[Part], machine: dict, precision: str) -> float:
     """The least time on a machine described by machine.measure."""
     products, copying = machine["product_flops"][precision], machine["copy_bytes"]
     return sum(max(part.flops / products, part.num_bytes / copying) for part in parts)
+
+
+def parts_of(work: Workload, mode: str, precision: str) -> list[Part]:
+    """The parts of a mode of ours.make; a forward pass alone keeps nothing for a backward."""
+    of_step = mode in ("train", "gradient")
+    parts = (training_step if of_step else inference)(work, precision)
+    if mode in ("train", "infer"):
+        return parts
+    return [part for part in parts if part.name.startswith(("trunk", "recurren"))]
 
 
 def trunk_products(work: Workload) -> tuple[int, int]:
@@ -64,8 +68,7 @@ def training_step(work: Workload, precision: str = "float32") -> list[Part]:
     the gradient of the first layer's input.
     """
     n, size = work.batch_size * work.num_frames, ELEMENT_BYTES[precision]
-    inputs, _ = trunk_products(work)
-    first = 8 * work.hidden * work.num_bins
+    inputs, first = trunk_products(work)[0], 8 * work.hidden * work.num_bins
     gates, hidden = 8 * work.hidden * work.layers, 2 * work.hidden
     rows = work.num_bins + (work.layers - 1) * hidden  # inputs of all layers
     head_macs = hidden * sum(head_outputs(work).values())

@@ -1,37 +1,38 @@
-"""Who races: this project and PyTorch, on a device, at a precision."""
+"""Who races: this project, another checkout of it and PyTorch, on a device, at a precision."""
 
+import dataclasses
 import os
+import statistics
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 from experiments.benchmarks.machine import ENVIRONMENT
-from experiments.benchmarks.race import Side
+from experiments.benchmarks.race import Side, SideResult
+from experiments.benchmarks.workload import Workload
 from experiments.runtime.huge_pages import huge_pages, on_request_only
 
 PEER = "experiments.benchmarks.peer:make"
 OURS = "experiments.benchmarks.ours:make"
+PROJECT = "cerberus_jax"  # how the names of this project's sides begin
+PUBLISHED, EAGER = "published", "eager"
 # What a float32 array is multiplied in by default: TensorFloat-32 on a GPU, in both frameworks
 # where PyTorch is told so.
 FULL_PRECISION = {"cpu": "float32", "gpu": "tf32"}
+PEER_VARIANT = {"float32": [], "tf32": ["tf32"], "bfloat16": ["bf16"]}
 
 
-def ours(
-    name: str, settings: dict, *, precision: str, device: str, large_pages: bool = True
-) -> Side:
+def ours(name: str, work: Workload, mode: str, precision: str, device: str, **settings) -> Side:
     """A side of this project; `settings` as in ours.make.
 
-    `large_pages`: as experiments.run takes them on a CPU, while `separate` does not. (PyTorch is
-    not faster with them.)
+    A training step gets large pages on a CPU, as from experiments.run, inference does not, as in
+    `separate`. (PyTorch is not faster with them.)
     """
     variables = environment(device, precision)
-    if large_pages and device == "cpu" and on_request_only():
+    if device == "cpu" and mode == "train" and on_request_only():
         variables |= huge_pages(os.environ)
-    return Side(
-        name,
-        OURS,
-        {"precision": of_network(precision), **settings},
-        precision=precision,
-        environment=variables,
-    )
+    settings = {"precision": of_network(precision), **settings}
+    return Side(name, OURS, work, mode, settings, precision=precision, environment=variables)
 
 
 def of_network(precision: str) -> str:
@@ -47,21 +48,18 @@ def environment(device: str, precision: str) -> dict[str, str]:
     return ENVIRONMENT[device] | {"JAX_DEFAULT_MATMUL_PRECISION": products}
 
 
-def peer(form: str, *variants: str, precision: str, device: str, python: str) -> Side:
+def of_checkout(side: Side, folder: str) -> Side:
+    """The same side of another checkout of this project."""
+    tree = Path(folder).resolve()
+    return dataclasses.replace(side, name=f"{side.name} of {tree.name}", tree=tree)
+
+
+def peer(
+    form: str, work: Workload, mode: str, precision: str, device: str, variants: Sequence[str]
+) -> Side:
     """A side of PyTorch; `variants` as in peer.VARIANTS, beside those that the precision asks."""
-    own = {"float32": (), "tf32": ("tf32",), "bfloat16": ("bf16",)}[precision]
-    settings = {"device": device, "variants": [*variants, *own]}
-    return Side(peer_name(form), PEER, settings, precision=precision, python=python)
-
-
-def peer_name(form: str) -> str:
-    """What the side of a form is called."""
-    return f"PyTorch {form}"
-
-
-def is_peer(side: Side) -> bool:
-    """Whether a side is PyTorch's."""
-    return side.factory == PEER
+    settings = {"device": device, "variants": [*variants, *PEER_VARIANT[precision]]}
+    return Side(f"PyTorch {form}", PEER, work, mode, settings, precision=precision)
 
 
 def torch_version(python: str) -> str | None:
@@ -81,3 +79,33 @@ def torch_version(python: str) -> str | None:
             f"{python} ({error.strerror})"
         ) from None
     return run.stdout.strip() if run.returncode == 0 else None
+
+
+def comparisons(result: SideResult, results: list[SideResult]) -> dict:
+    """How a side compares with those of PyTorch in its race; what cannot be said is left out.
+
+    Returns:
+        times_published, memory_of_published: beside PyTorch's published form.
+        times_best_peer, times_best_peer_by_round: beside the fastest of PyTorch's forms at equal
+            precision, by medians and by the median of the rounds' ratios.
+        memory_of_leanest_peer: beside the smallest of these.
+    """
+    peers = [rival for rival in results if rival.side.factory == PEER and rival.seconds]
+    ratios = {}
+    for rival in peers:
+        if rival.side.name == f"PyTorch {PUBLISHED}":
+            ratios["times_published"] = rival.median / result.median
+            ratios["memory_of_published"] = _memory(result) / _memory(rival)
+    if same := [rival for rival in peers if rival.side.precision == result.side.precision]:
+        best = min(same, key=lambda rival: rival.median)
+        ratios["times_best_peer"] = best.median / result.median
+        rounds = zip(best.seconds, result.seconds, strict=False)  # one may have failed later
+        by_round = statistics.median(theirs / ours for theirs, ours in rounds)
+        ratios["times_best_peer_by_round"] = by_round
+        ratios["memory_of_leanest_peer"] = _memory(result) / min(map(_memory, same))
+    return ratios
+
+
+def _memory(result):
+    """The memory that runs out first: the GPU's, if there is one."""
+    return result.device_peak_mb or result.peak_mb

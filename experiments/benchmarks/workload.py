@@ -18,12 +18,7 @@ SEED = 1
 class Workload:
     """The network and its input; the defaults are the paper's network for five instruments.
 
-    Args:
-        batch_size, seconds: clips at once, and the length of one.
-        num_instruments: instrument slots.
-        sample_rate_hz, window, hop: the analysis grid.
-        layers, hidden, dropout: the trunk; hidden units are per direction.
-        embedding_dim: of the deep-clustering head.
+    `batch_size` excerpts of `seconds` at once; `hidden` units are per direction.
     """
 
     batch_size: int = 8
@@ -39,12 +34,12 @@ class Workload:
 
     @property
     def num_samples(self) -> int:
-        """Samples of a clip."""
+        """Samples of an excerpt."""
         return round(self.seconds * self.sample_rate_hz)
 
     @property
     def num_frames(self) -> int:
-        """Frames of a clip, centred: that of FrameGrid, whose package not every side has."""
+        """Frames of an excerpt, centred: that of FrameGrid, whose package not every side has."""
         return 1 + self.num_samples // self.hop
 
     @property
@@ -57,7 +52,7 @@ SMALL = Workload(
     batch_size=2, seconds=0.2, num_instruments=2, window=128, hop=32, layers=2, hidden=8,
     embedding_dim=4,
 )  # fmt: skip
-"""A tiny network on tiny clips, to try a benchmark."""
+"""A tiny network on tiny excerpts, to try a benchmark."""
 
 
 def loader_batch(work: Workload) -> dict[str, np.ndarray]:
@@ -78,7 +73,7 @@ def loader_batch(work: Workload) -> dict[str, np.ndarray]:
 
 
 def float_batch(work: Workload) -> dict[str, np.ndarray]:
-    """The same clips as a loader hands them over that leaves nothing to the device: float32
+    """The same excerpts as a loader hands them over that leaves nothing to the device: float32
     mixture [b n], sources [b s n] and rolls [b s p t]."""
     batch = loader_batch(work)
     sources = batch["sources"] * (batch["gains"][..., None] / np.float32(32768))
@@ -91,5 +86,4 @@ def float_batch(work: Workload) -> dict[str, np.ndarray]:
 
 def song(work: Workload) -> np.ndarray:
     """A mono song of `work.seconds`, [n] float32."""
-    rng = np.random.default_rng(SEED)
-    return 0.1 * rng.standard_normal(work.num_samples, np.float32)
+    return 0.1 * np.random.default_rng(SEED).standard_normal(work.num_samples, np.float32)
