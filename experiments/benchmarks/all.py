@@ -18,7 +18,12 @@ from experiments.config.command_line import CommandFlags, run_command
 SHARES = {"train_step": 0.45, "inference": 0.15, "recurrence": 0.2, "scaling": 0.15, "memory": 0.05}
 # What fits into minutes on a GPU, where PyTorch compiles anew for every batch and precision.
 ARGUMENTS = {"gpu": {"train_step": ["--precision=bfloat16"], "inference": ["--precision=bfloat16"]}}
-ARGUMENTS_SMALL = {"recurrence": ["--parts=loop"], "scaling": ["--axes=devices"]}
+ARGUMENTS_SMALL = {
+    "train_step": ["--precision=float32"],
+    "inference": ["--precision=float32"],
+    "recurrence": ["--precision=float32", "--parts=loop"],
+    "scaling": ["--axes=devices"],
+}
 REPORT = "results.md"
 
 
@@ -50,11 +55,7 @@ def _all(flags: CommandFlags) -> None:
         sections.append(f"## {name}")
         table = out / f"{name}.md"
         table.unlink(missing_ok=True)
-        try:
-            reason = "see what it printed" if run_one(name, flags, seconds) else ""
-        except Exception as error:  # of any kind: the others go on, and the report says which
-            reason = f"{type(error).__name__}: {error}"
-        if reason:
+        if reason := run_one(name, flags, seconds):
             failed.append(name)
             sections.append(f"Failed: {reason}")
         if table.exists():  # after a failure: what it had measured before
@@ -66,14 +67,17 @@ def _all(flags: CommandFlags) -> None:
         raise ValueError(f"{len(failed)} of {len(names)} benchmarks failed: {', '.join(failed)}")
 
 
-def run_one(name: str, flags: CommandFlags, seconds: float) -> int:
-    """Run a benchmark within so many seconds; its exit code."""
-    module = importlib.import_module(f"experiments.benchmarks.{name}")
+def run_one(name: str, flags: CommandFlags, seconds: float) -> str:
+    """Run a benchmark within so many seconds; the reason if it failed."""
     arguments = [f"--device={flags.device}", f"--out={Path(flags.out) / name}.json"]
     arguments += [f"--budget={seconds / 60:.3f}", *(["--small"] if flags.small else [])]
     arguments += [f"--peer_python={flags.peer_python}"] if name != "memory" else []
     arguments += (ARGUMENTS_SMALL if flags.small else ARGUMENTS.get(flags.device, {})).get(name, [])
-    return module.main(arguments)
+    try:
+        module = importlib.import_module(f"experiments.benchmarks.{name}")
+        return "see what it printed" if module.main(arguments) else ""
+    except Exception as error:  # of any kind: the others go on, and the report says which
+        return f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -61,17 +61,11 @@ def child(
     environment: Mapping[str, str] = {},
     tree: Path = ROOT,
 ) -> Iterator[Child]:
-    """A function in a process, which ends with the `with` block at the latest.
-
-    Args:
-        function: 'module:name'; yields answers that JSON can hold.
-        arguments: what it is called with, JSON values.
-        python: the interpreter that has what the function needs.
-        environment: variables set for it.
-        tree: the checkout that its modules come from.
+    """A function ('module:name', of the checkout `tree`) that yields answers, in a process, which
+    ends with the `with` block at the latest. Arguments and answers are JSON values.
 
     Raises:
-        FileNotFoundError: if there is no such interpreter.
+        FileNotFoundError: if there is no such Python.
     """
     spec = json.dumps({"function": function, "arguments": arguments})
     with (
@@ -106,17 +100,18 @@ def answers(
             yield answer
 
 
-def run_module(name: str, *options: str) -> str:
-    """Run a command of this project; what it printed.
+def run_module(name: str, *options: str) -> dict:
+    """Run a command of this project; `seconds`, `user` and `system` CPU seconds, `peak_mb`.
 
     Raises:
         ChildFailed: if it failed.
     """
-    command, env = [sys.executable, "-m", name, *options], os.environ | import_path()
-    run = subprocess.run(command, capture_output=True, text=True, env=env)
-    if run.returncode:
-        raise ChildFailed(f"{name} failed: {run.stderr.strip()[-SHOWN_STDERR:]}")
-    return run.stdout
+    command = [sys.executable, "-m", name, *options]
+    try:
+        (usage,) = answers("__main__:run", environment={}, command=command)
+    except ChildFailed as error:
+        raise ChildFailed(f"{name} failed, {error}") from None
+    return usage
 
 
 def import_path(tree: Path = ROOT) -> dict[str, str]:

@@ -24,7 +24,7 @@ COLUMNS = {
     "CPU s": ("median_cpu", ".4g"),
     "peak RSS MB": ("peak_mb", ".0f"),
     "GPU peak MB": ("device_peak_mb", ".0f"),
-    "first call s": ("first_call_seconds", ".1f"),
+    "ready after s": ("ready_seconds", ".1f"),
     "x published": ("times_published", ".2f"),
     "memory of published": ("memory_of_published", ".2f"),
     "x best PyTorch at this precision": ("times_best_peer", ".2f"),
@@ -84,14 +84,8 @@ def whole_numbers(flags: CommandFlags, name: str, default: Sequence[int]) -> lis
 class Session:
     """A run of a command that races: what its flags say, who can take part, what comes out.
 
-    Args:
-        name: of the benchmark.
-        flags: those of `race_flags`, and more.
-        columns: of the table.
-        work: the sizes that all rows share.
-
-    Raises:
-        ValueError: naming the flag, what was expected and what came.
+    `flags` are those of `race_flags`, `columns` those of the table, `work` the sizes that all rows
+    share. A ValueError names the flag, what was expected and what came.
     """
 
     def __init__(self, name: str, flags: CommandFlags, columns: dict, work: Workload):
@@ -104,8 +98,8 @@ class Session:
         config = dataclasses.asdict(work) | {"device": flags.device, "rounds": flags.rounds}
         self.result = Result(name, known | {"versions": versions}, columns, config)
         if not self.torch:
-            python = f"{flags.peer_python} has none (--peer_python=PYTHON)"
-            self.result.notes.append(f"PyTorch is left out: {python}")
+            reason = f"{flags.peer_python} has none (--peer_python=PYTHON)"
+            self.result.notes.append(f"PyTorch is left out: {reason}")
 
     def share(self, races_left: int) -> float:
         """Seconds for the next of so many races."""
@@ -121,14 +115,8 @@ class Session:
         ours: dict[str, dict],
         labels: dict,
     ) -> list[Side]:
-        """The sides of a race at one precision; PyTorch's published form always has the full one.
-
-        Args:
-            work, mode, precision: what all do.
-            forms: the forms of PyTorch, as variants of peer.py.
-            ours: settings of this project's sides, by name.
-            labels: what tells the rows of this race apart.
-        """
+        """The sides of a race: the `forms` of PyTorch as variants of peer.py, and `ours`, settings
+        by name; `labels` tell its rows apart. The published form always has full precision."""
         device, contestants = self.flags.device, []
         for form, variants in forms.items() if self.torch else ():
             kind = sides.FULL_PRECISION[device] if form == sides.PUBLISHED else precision
@@ -148,12 +136,8 @@ class Session:
         repeat: int | None = None,
     ) -> None:
         """Hold the races one after the other, each within its share of the time that is left; then
-        print and write the table.
-
-        Args:
-            races: the sides of each.
-            more: what else the row of a side has, from its result and those of its race.
-            repeat: calls per turn; by default what the device asks for.
+        print and write the table. `more` gives what else the row of a side has, from its result and
+        those of its race; `repeat` is the number of calls per turn, by default for the device.
 
         Raises:
             ValueError: if nothing of this project was measured.

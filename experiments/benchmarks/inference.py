@@ -42,18 +42,11 @@ def measure(flags: CommandFlags) -> None:
     works = [Workload(batch_size=1, seconds=60.0 * minutes) for minutes in lengths]
     works = [SMALL_SONG] if flags.small else works
     session = command.Session("inference", flags, COLUMNS, works[0])
-    races = [
-        session.contest(
-            work,
-            "infer",
-            precision,
-            forms=FORMS | ({PUBLISHED: (PUBLISHED,)} if work is works[0] else {}),
-            ours=OURS,
-            labels={"song": f"{work.seconds / 60:.3g} min"},
-        )
-        for work in works
-        for precision in session.precisions
-    ]
+    races = []
+    for work in works:
+        forms = FORMS | ({PUBLISHED: (PUBLISHED,)} if work is works[0] else {})
+        who = {"forms": forms, "ours": OURS, "labels": {"song": f"{work.seconds / 60:.3g} min"}}
+        races += [session.contest(work, "infer", kind, **who) for kind in session.precisions]
     session.hold(races, more, repeat=1)  # a call is long enough for any clock to settle
 
 

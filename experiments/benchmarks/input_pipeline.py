@@ -27,11 +27,10 @@ from experiments.benchmarks.result import Result, add_out_flag
 from experiments.config.command_line import CommandFlags, run_command
 
 SET = "sets/set4.py"
-INSTRUMENTS = ("piano", "guitar", "bass", "drums", "strings")
+INSTRUMENTS = "piano,guitar,bass,drums,strings"
 EXCERPTS = ((3.2, 32), (10.0, 16))  # seconds, batch size
 OURS, MIXED, PEER = "int16 + gains + notes", "float32 mixture + rolls", "published loader"
-SONGS, SONG_SECONDS = 340, 60.0
-MEASURED_SECONDS, WARM_UP_BATCHES = 5.0, 6
+SONGS, SONG_SECONDS, MEASURED_SECONDS, WARM_UP_BATCHES = 340, 60.0, 5.0, 6
 COLUMNS = {
     "excerpt s": ("excerpt_seconds", "g"),
     "loader": ("loader", ""),
@@ -53,7 +52,6 @@ def main(argv: list[str] | None = None) -> int:
     )
     flags.string("peer", "", "peer_loader.py; without it the published loader is left out.")
     flags.string("peer_python", sys.executable, "Python that has torch, soundfile, pretty_midi.")
-    flags.string("folder", "", "Keeps the tree and the prepared data (default: a temporary one).")
     flags.integer("rounds", 3, "Measurements of each, in turns.", lowest=1)
     flags.boolean("small", "A tiny tree and short measurements, to try the command.")
     add_out_flag(flags)
@@ -67,10 +65,8 @@ def measure(flags: CommandFlags) -> None:
         result.notes.append("the published loader is left out: no file of it given (--peer=FILE)")
     elif not Path(flags.peer).is_file():
         raise FileNotFoundError(f"peer: the file of the published loader expected: {flags.peer}")
-    with tempfile.TemporaryDirectory() as temporary:
-        tree, prepared = _data(Path(flags.folder or temporary), small=flags.small)
-        size = sum(file.stat().st_size for file in tree.rglob("*") if file.is_file())
-        result.config |= {"tree_gb": size / 1e9, "instruments": INSTRUMENTS}
+    with tempfile.TemporaryDirectory() as folder:
+        tree, prepared = _data(Path(folder), small=flags.small)
         for _, cores in itertools.product(range(1 if flags.small else flags.rounds), (1, 2)):
             with _pinned(cores):
                 runs += answers(
@@ -80,13 +76,16 @@ def measure(flags: CommandFlags) -> None:
                     cores=cores,
                     seconds=0.3 if flags.small else MEASURED_SECONDS,
                 )
-                runs += _peer_rates(flags, tree, cores) if flags.peer else ()
+                try:
+                    runs += _peer_rates(flags, tree, cores) if flags.peer else ()
+                except ChildFailed as error:
+                    result.notes.append(f"{PEER}, failed: {str(error).splitlines()[-1]}")
     result.rows = summarise(runs)
     result.finish(flags.out)
 
 
 def _data(folder: Path, *, small: bool) -> tuple[Path, Path]:
-    """The rendered tree and the prepared data, made where they are missing."""
+    """The rendered tree and the prepared data."""
     tree, prepared = folder / "tree", folder / "prepared"
     songs, seconds = (2, 12.0) if small else (SONGS, SONG_SECONDS)
     of_songs = [f"--num_songs={songs}", f"--song_seconds={seconds}"]
@@ -110,8 +109,7 @@ def _peer_rates(flags: CommandFlags, tree: Path, cores: int) -> Iterator[dict]:
     for seconds, size in EXCERPTS:
         command = [flags.peer_python, flags.peer, str(tree), f"--seconds={seconds}"]
         command += [f"--batch={size}", f"--batches={2 if flags.small else 24}"]
-        command += [f"--workers={0 if cores == 1 else cores}"]
-        command += [f"--instruments={','.join(INSTRUMENTS)}"]
+        command += [f"--workers={cores if cores > 1 else 0}", f"--instruments={INSTRUMENTS}"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         run = subprocess.run(command, capture_output=True, text=True, env=environment)
         if run.returncode:
@@ -142,8 +140,8 @@ def own_rates(root: str, cores: int, seconds: float) -> Iterator[dict]:
         status = Path("/proc/self/status").read_text()
         rss_anon_gb = int(status.split("RssAnon:")[1].split()[0]) * 1024 / 1e9
         run = {"loader": loader, "excerpt_seconds": length, "cores": cores}
-        run |= {"per_cpu_second": count / cpu, "per_second": count / wall}
-        yield run | {"rss_anon_gb": rss_anon_gb}
+        rates = {"per_cpu_second": count / cpu, "per_second": count / wall}
+        yield run | rates | {"rss_anon_gb": rss_anon_gb}
 
 
 def mixed_on_host(batches: Iterator[dict], *, num_threads: int) -> Iterator[dict]:

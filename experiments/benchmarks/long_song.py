@@ -8,10 +8,8 @@ MIDI, the table of notes and the page.
 """
 
 import itertools
-import resource
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from jaxtyping import Float
 from experiments.benchmarks import machine
 from experiments.benchmarks.child import run_module
 from experiments.benchmarks.result import Result, add_out_flag
-from experiments.benchmarks.worker import RSS_UNIT
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import load_run_config
 from experiments.evaluation.whole_songs import whole_songs
@@ -45,13 +42,12 @@ COLUMNS = {
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     flags = CommandFlags(
-        "python -m experiments.benchmarks.long_song --workdir=DIR [--flags=FLAGS]",
+        "python -m experiments.benchmarks.long_song --workdir=DIR [--minutes=6,60]",
         "Print peak memory and speed of experiments.separate on songs of 6 and 60 minutes. Needs\n"
         "5 GB of disk for an hour of music.",
     )
     flags.string("workdir", "", "The run's directory.")
     flags.names("minutes", ["6", "60"], "Lengths of the songs.")
-    flags.string("flags", "", "More flags for separate, e.g. --flags='--other --format=flac'.")
     add_out_flag(flags)
     return run_command(measure, flags, argv=argv)
 
@@ -62,22 +58,17 @@ def measure(flags: CommandFlags) -> None:
     songs = [song.sources.sum(0) for song in whole_songs(data.planner(config, "validation"))]
     songs = [soxr.resample(song, config.audio.sample_rate_hz, RATE_HZ) for song in songs]
     result = Result("long_song", machine.describe(), COLUMNS)
-    for minutes in sorted(map(float, flags.minutes)):
+    for minutes in map(float, flags.minutes):
         with tempfile.TemporaryDirectory() as folder:
             song, out = Path(folder) / "song.wav", Path(folder) / "out"
             _write_song(song, itertools.cycle(songs), 60 * minutes)
-            folders, more = (f"--workdir={flags.workdir}", f"--out={out}"), flags.flags.split()
-            began = time.monotonic()
-            run_module("experiments.separate", *folders, *more, str(song))
-            seconds, page = time.monotonic() - began, out / "song" / PAGE_FILE
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # so far
-            row = {
+            folders = f"--workdir={flags.workdir}", f"--out={out}"
+            usage = run_module("experiments.separate", *folders, str(song))
+            row = usage | {
                 "minutes": minutes,
                 "notes": len((out / "song" / NOTES_FILE).read_text().splitlines()) - 1,
-                "page_mb": page.stat().st_size / 1e6 if page.exists() else None,
-                "peak_mb": peak * RSS_UNIT / 1e6,
-                "seconds": seconds,
-                "times_real_time": 60 * minutes / seconds,
+                "page_mb": (out / "song" / PAGE_FILE).stat().st_size / 1e6,
+                "times_real_time": 60 * minutes / usage["seconds"],
             }
         result.rows.append(row)
         result.save(flags.out)

@@ -29,10 +29,10 @@ _REPEATS, _CALLS = 15, {"cpu": 1, "gpu": 20}
 
 def describe() -> dict:
     """`device`, `versions`, `date`, `commit` and `load` (of the last minute), nothing measured."""
-    versions = {"Python": platform.python_version(), "JAX": importlib.metadata.version("jax")}
+    jax_version = importlib.metadata.version("jax")
     return {
         "device": cpu_words(),
-        "versions": versions,
+        "versions": {"Python": platform.python_version(), "JAX": jax_version},
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
         "load": round(os.getloadavg()[0], 1),
@@ -50,14 +50,14 @@ def measure(device: str, *, small: bool = False) -> dict:
     machine = describe()
     try:
         function = "experiments.benchmarks.machine:rates"
-        (found,) = answers(function, environment=ENVIRONMENT[device], device=device, small=small)
+        (measured,) = answers(function, environment=ENVIRONMENT[device], device=device, small=small)
     except ChildFailed as error:
         raise ValueError(
             f"device: a {device} that JAX can use expected, found none "
             f"({str(error).splitlines()[-1]}); a gpu needs a JAX with CUDA"
         ) from None
-    kind = found.pop("kind")
-    return machine | found | ({"device": f"{kind} ({cpu_words()})"} if device == "gpu" else {})
+    kind = measured.pop("kind")
+    return machine | measured | ({"device": f"{kind} ({cpu_words()})"} if device == "gpu" else {})
 
 
 def words(machine: dict) -> str:

@@ -47,9 +47,9 @@ def measure(flags: CommandFlags) -> None:
     """
     device, end = flags.device, time.monotonic() + 60 * command.minutes(flags, "budget")
     work = dataclasses.asdict(SMALL if flags.small else Workload())
-    batches = (2, 4) if flags.small else BATCHES[device]
+    batches = (2,) if flags.small else BATCHES[device]
     result = Result("memory", machine.describe(), COLUMNS, work | {"device": device})
-    for precision in (FULL_PRECISION[device], "bfloat16"):
+    for precision in (FULL_PRECISION[device], *(() if flags.small else ("bfloat16",))):
         try:
             for row in answers(
                 "experiments.benchmarks.memory:temporary_memory",

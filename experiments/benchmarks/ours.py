@@ -20,7 +20,6 @@ from experiments.benchmarks.workload import NUM_PITCHES, SEED, Workload, loader_
 
 LOSS_WEIGHTS = {"deep_clustering": 0.1, "mask_inference": 0.1, "transcription": 0.8}
 BLOCK_SAMPLES = 1 << 16  # the blocks in which `separate` reads a song
-_NOT_SETTINGS = {"grid", "instruments", "mesh", "parent", "name"}
 
 
 def make(work: Workload, mode: str, **settings):
@@ -28,36 +27,19 @@ def make(work: Workload, mode: str, **settings):
     the trunk alone: its forward pass ('forward'), or both passes to the gradients ('gradient').
 
     Settings: any field of Cerberus (precision, ...); beside them, of 'train' microbatch_size, of
-    'infer' any field of Predictor (exact, ...). Of the trunk recurrence and precision.
-
-    Raises:
-        ValueError: if the mode or a setting is unknown.
+    'infer' exact. Of the trunk recurrence and precision.
     """
-    if mode in ("forward", "gradient"):
-        return _trunk(work, mode, settings)
-    makers = {"train": _train, "infer": _infer}
-    if mode not in makers:
-        raise ValueError(f"mode: one of train, infer, forward, gradient, got {mode!r}")
-    return makers[mode](work, settings)
+    makers = {"train": _train, "infer": _infer, "forward": _forward, "gradient": _gradient}
+    return makers[mode](work, **settings)
 
 
 def network(work: Workload, **settings) -> Cerberus:
     """The network of a workload."""
-    known = {field.name for field in dataclasses.fields(Cerberus)} - _NOT_SETTINGS
-    if unknown := set(settings) - known:
-        raise ValueError(
-            f"settings: among {', '.join(sorted(known))}, got {', '.join(sorted(unknown))}"
-        )
+    sizes = ("layers", "hidden", "dropout", "embedding_dim")
     return Cerberus(
         FrameGrid(work.sample_rate_hz, work.window, work.hop),
         tuple(f"instrument_{k}" for k in range(work.num_instruments)),
-        **{
-            "layers": work.layers,
-            "hidden": work.hidden,
-            "dropout": work.dropout,
-            "embedding_dim": work.embedding_dim,
-            **settings,
-        },
+        **{name: getattr(work, name) for name in sizes} | settings,
     )
 
 
@@ -98,7 +80,7 @@ def compiled_step(work: Workload, **settings):
     return step, init, rest
 
 
-def _train(work, settings):
+def _train(work, **settings):
     step, init, rest = compiled_step(work, **settings)
     state = init()
 
@@ -110,13 +92,10 @@ def _train(work, settings):
     return call
 
 
-def _infer(work, settings):
+def _infer(work, exact=False, **settings):
     from cerberus_jax.inference import Predictor  # training needs none of what that imports
 
-    names = {field.name for field in dataclasses.fields(Predictor)}
-    own = {name: value for name, value in settings.items() if name in names}
-    rest = {name: value for name, value in settings.items() if name not in names}
-    predictor = dataclasses.replace(Predictor.untrained(network(work, **rest)), **own)
+    predictor = dataclasses.replace(Predictor.untrained(network(work, **settings)), exact=exact)
     waveform = song(work)
     num_sources = work.num_instruments
 
@@ -135,22 +114,34 @@ def _infer(work, settings):
     return call
 
 
-def _trunk(work, mode, settings):
-    recurrence, precision = settings["recurrence"], settings["precision"]
+def trunk(work: Workload, recurrence: str, precision: str):
+    """Inputs [b t f] and weights of the trunk, and a function of both that gives its features."""
     insist_on_backend(recurrence, batch=work.batch_size, hidden=work.hidden, precision=precision)
-    shape = (work.batch_size, work.num_frames)
-    inputs = jax.random.normal(jax.random.key(SEED), (*shape, work.num_bins))
-    cotangent = jax.random.normal(jax.random.key(SEED + 1), (*shape, 2 * work.hidden))
-    trunk = Trunk(work.layers, work.hidden, recurrence=recurrence, precision=precision)
-    params = jax.jit(functools.partial(trunk.init, train=False))(jax.random.key(0), inputs)
+    shape = (work.batch_size, work.num_frames, work.num_bins)
+    inputs = jax.random.normal(jax.random.key(SEED), shape)
+    layers = Trunk(work.layers, work.hidden, recurrence=recurrence, precision=precision)
+    params = jax.jit(functools.partial(layers.init, train=False))(jax.random.key(0), inputs)
+    return inputs, params, functools.partial(layers.apply, train=False)
 
-    def forward(params, inputs, cotangent):
-        features = trunk.apply(params, inputs, train=False)
+
+def _forward(work, **settings):
+    inputs, params, apply = trunk(work, **settings)
+
+    @jax.jit
+    def forward(params, inputs):
+        features = apply(params, inputs)
         return features[0, 0, 0], features
 
+    return lambda: forward(params, inputs)[0]
+
+
+def _gradient(work, **settings):
+    inputs, params, apply = trunk(work, **settings)
+    cotangent = jax.random.normal(jax.random.key(SEED + 1), (*inputs.shape[:2], 2 * work.hidden))
+
+    @jax.jit
     def gradient(params, inputs, cotangent):
-        features, vjp = jax.vjp(lambda params: trunk.apply(params, inputs, train=False), params)
+        features, vjp = jax.vjp(lambda params: apply(params, inputs), params)
         return features[0, 0, 0], vjp(cotangent)
 
-    run = jax.jit({"forward": forward, "gradient": gradient}[mode])
-    return lambda: run(params, inputs, cotangent)[0]
+    return lambda: gradient(params, inputs, cotangent)[0]

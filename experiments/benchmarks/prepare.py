@@ -10,7 +10,6 @@ of Python to the last file; it hardly depends on what else the machine does.
 
 import itertools
 import json
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -42,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         "Measure how many seconds of five-stem track data_pipeline.prepare does per CPU-second.",
     )
     flags.string("root", "", "A raw tree of Slakh's shape.")
-    flags.number("hours", 2.0, "Shortest length of the corpus that is made of it.")
-    flags.boolean("small", "A corpus of two tracks, to try the command.")
+    flags.number("hours", 2.0, "Shortest length of the corpus made of it; two tracks at least.")
     add_out_flag(flags)
     return run_command(measure, flags, argv=argv)
 
@@ -52,12 +50,10 @@ def measure(flags: CommandFlags) -> None:
     """Prepare a corpus; print and write."""
     if not flags.root:
         raise ValueError("--root is missing: a raw tree of Slakh's shape")
-    if not flags.hours > 0:
-        raise ValueError(f"--hours must be positive, got {flags.hours:g}")
     result = Result("prepare", machine.describe(), COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
-        raw, seconds = Path(folder) / "raw", 0.0 if flags.small else flags.hours * 3600
-        corpus = make_corpus(Path(flags.root), raw, seconds)
+        raw = Path(folder) / "raw"
+        corpus = make_corpus(Path(flags.root), raw, flags.hours * 3600)
         times = cpu_times(raw, Path(folder) / "prepared", corpus["tracks"])
         rate = {"rate": corpus["seconds"] / sum(times.values())}
         stem = soundfile.info(next(raw.rglob("stems/*")))
@@ -66,11 +62,8 @@ def measure(flags: CommandFlags) -> None:
 
 
 def make_corpus(samples: Path, root: Path, seconds: float) -> dict:
-    """Two tracks or more of five stems, as many as last `seconds`, of links to the stems at hand.
-
-    Returns:
-        'tracks' and 'seconds', a fifth of the length of all stems.
-    """
+    """Two tracks or more of five stems, as many as last `seconds`, of links to the stems at hand;
+    'tracks' and 'seconds' of what it became, a fifth of the length of all stems."""
     stems = [s for t in slakh.scan(samples, splits="folders") for s in t.stems]
     supply, tracks, length = itertools.cycle(stems), 0, 0.0
     while tracks < 2 or length < seconds:
@@ -80,17 +73,17 @@ def make_corpus(samples: Path, root: Path, seconds: float) -> dict:
         entries = {}
         for number, (name, program) in enumerate(PROGRAM.items()):
             stem, key = next(supply), f"S{number:02d}"
-            _link(stem.audio_path, folder / "stems" / f"{key}{stem.audio_path.suffix}")
-            _link(stem.notes_path, folder / "MIDI" / f"{key}.mid")
+            audio = folder / "stems" / f"{key}{stem.audio_path.suffix}"
+            for file, link in (
+                (stem.audio_path, audio),
+                (stem.notes_path, folder / f"MIDI/{key}.mid"),
+            ):
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.resolve())
             entries[key] = {"program_num": program, "is_drum": name == "drums"}
             length += soundfile.info(stem.audio_path).duration / len(PROGRAM)
         (folder / "metadata.yaml").write_text(yaml.safe_dump({"stems": entries}))
     return {"tracks": tracks, "seconds": length}
-
-
-def _link(file: Path, name: Path) -> None:
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.symlink_to(file.resolve())
 
 
 def cpu_times(root: Path, out: Path, num_tracks: int) -> dict:
@@ -99,14 +92,11 @@ def cpu_times(root: Path, out: Path, num_tracks: int) -> dict:
     Raises:
         ValueError: if the command failed or left something out, so that the figure would be wrong.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    printed = run_module("data_pipeline.prepare", f"--root={root}", f"--out={out}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = run_module("data_pipeline.prepare", f"--root={root}", f"--out={out}")
     report = json.loads(next(out.glob("*/*/report.json")).read_text())
     if report["skipped"] or report["num_tracks"] != {"train": num_tracks}:
-        raise ValueError(f"data_pipeline.prepare left stems out:\n{printed.strip()[-2000:]}")
-    names = {"user": "ru_utime", "system": "ru_stime"}
-    return {kind: getattr(after, name) - getattr(before, name) for kind, name in names.items()}
+        raise ValueError(f"data_pipeline.prepare left stems out: {str(report)[:2000]}")
+    return {kind: usage[kind] for kind in ("user", "system")}
 
 
 if __name__ == "__main__":

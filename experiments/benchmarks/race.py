@@ -9,7 +9,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,20 +21,12 @@ GRACE_SECONDS = 60.0  # after the limit of a race, in which a side must answer
 
 @dataclass(frozen=True)
 class Side:
-    """One contestant.
+    """One contestant: `name`, `precision` and `labels` tell it apart in the table.
 
-    Args:
-        name: in the table.
-        factory: 'module:function'; function(work, mode, **settings) gives a function of nothing
-            that does the work once and returns a number, which may still be on the device: float()
-            of it waits.
-        work, mode: what it does.
-        settings: JSON values.
-        labels: what else tells it apart in the table.
-        precision: of its products; sides are compared at equal precision.
-        python: the interpreter that has what the factory needs.
-        environment: variables set for it.
-        tree: the checkout that its modules come from.
+    `factory` is 'module:function'; function(work, mode, **settings) gives a function of nothing
+    that does the work once and returns a number, which may still be on the device: float() of it
+    waits. `python` is the interpreter that has what the factory needs, `environment` the variables
+    set for it, `tree` the checkout that its modules come from.
     """
 
     name: str
@@ -54,8 +46,8 @@ class SideResult:
     """What was measured of a side; `seconds` and `cpu_seconds`, of one call, have an entry a turn.
 
     `peak_mb` is the largest resident memory of the process, `device_peak_mb` the largest on a GPU
-    (None without one), `first_call_seconds` the first call with all compilation. `error` is None
-    unless the side failed.
+    (None without one), `ready_seconds` the time to the first result, with all compilation. `error`
+    is None unless the side failed.
     """
 
     side: Side
@@ -63,8 +55,7 @@ class SideResult:
     cpu_seconds: list[float] = field(default_factory=list)
     peak_mb: float | None = None
     device_peak_mb: float | None = None
-    first_call_seconds: float | None = None
-    versions: dict = field(default_factory=dict)
+    ready_seconds: float | None = None
     error: str | None = None
 
     @property
@@ -89,7 +80,6 @@ def race(
     repeat: int = 1,
     together: bool = False,
     limit_seconds: float = math.inf,
-    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> list[SideResult]:
     """Measure the sides against each other.
 
@@ -98,10 +88,9 @@ def race(
         rounds: turns of each side.
         repeat: calls per turn, at most; about 50 on a GPU, whose clocks fall when it idles. With
             more than one, a turn begins with a call outside the timing and lasts about a second.
-        together: let the sides prepare at once; faster, but their first calls are not comparable.
+        together: let the sides get ready at once; faster, but `ready_seconds` says little then.
         limit_seconds: time after which no second or later round begins; a side that is silent for a
             minute after it counts as failed.
-        say: takes messages about the progress.
 
     Returns:
         one result per side, in order; those that failed have `error`, and the others went on.
@@ -110,7 +99,7 @@ def race(
     with contextlib.ExitStack() as stack:
         runners = []
         for side in sides:
-            runners.append(_Runner(side, stack.enter_context(_start(side, repeat)), end, say))
+            runners.append(_Runner(side, stack.enter_context(_start(side, repeat)), end))
             if not together:
                 runners[-1].prepare()
         if together:
@@ -125,8 +114,7 @@ def race(
 
 
 def _start(side, repeat):
-    names = ("factory", "settings", "mode")
-    arguments = {name: getattr(side, name) for name in names}
+    arguments = {name: getattr(side, name) for name in ("factory", "settings", "mode")}
     arguments |= {"work": asdict(side.work), "repeat": repeat}
     where = {"python": side.python, "environment": side.environment, "tree": side.tree}
     return child("__main__:turns", arguments, **where)
@@ -135,14 +123,13 @@ def _start(side, repeat):
 class _Runner:
     """A side, its process, and the moment after which it must have answered."""
 
-    def __init__(self, side: Side, process: Child, end: float, say: Callable[[str], None]):
-        self.result, self.process, self.end, self.say = SideResult(side), process, end, say
+    def __init__(self, side: Side, process: Child, end: float):
+        self.result, self.process, self.end = SideResult(side), process, end
 
     def prepare(self):
         if answer := self._answer():
             vars(self.result).update(answer)
-            first = self.result.first_call_seconds
-            self.say(f"{self.result.side.name}: ready, first call {first:.1f} s")
+            self._say(f"ready after {self.result.ready_seconds:.1f} s")
 
     def turn(self):
         if self.result.error:
@@ -161,5 +148,8 @@ class _Runner:
             return answer
         except ChildFailed as error:
             self.result.error = str(error)
-            self.say(f"{self.result.side.name}: failed: {str(error).splitlines()[-1]}")
+            self._say(f"failed: {str(error).splitlines()[-1]}")
             return None
+
+    def _say(self, text):
+        print(f"{self.result.side.name}: {text}", file=sys.stderr, flush=True)

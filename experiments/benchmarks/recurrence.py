@@ -63,14 +63,10 @@ def measure(flags: CommandFlags) -> None:
         for name in BACKENDS
         if name != "auto" and (device == "gpu" or name not in ONLY_ON_GPU)
     }
+    who = {"forms": {"nn.LSTM": ()}, "ours": ours}
     races = [
         session.contest(
-            part_of(part, work),
-            mode,
-            precision,
-            forms={"nn.LSTM": ()},
-            ours=ours,
-            labels={"part": part, "passes": passes},
+            part_of(part, work), mode, precision, labels={"part": part, "passes": passes}, **who
         )
         for part in parts
         if part != ACCURACY

@@ -38,10 +38,9 @@ def measure(device: str, work: Workload, *, limit_seconds: float) -> Iterator[di
     variables = environment(device, "bfloat16")
     variables["JAX_PLATFORMS"] = ",".join(dict.fromkeys([variables["JAX_PLATFORMS"], "cpu"]))
     left = contestants(device)
-    function = "experiments.benchmarks.recurrence_accuracy:all_errors"
-    limits = {"environment": variables, "limit_seconds": limit_seconds}
+    run = {"environment": variables, "limit_seconds": limit_seconds, "work": asdict(work)}
     try:
-        for answer in answers(function, device=device, work=asdict(work), **limits):
+        for answer in answers(f"{__name__}:all_errors", device=device, **run):
             left.pop(0)
             yield answer
     except ChildFailed as error:

@@ -1,7 +1,6 @@
 """The one form of all benchmark results: JSON for programs, a Markdown table for readers."""
 
 import json
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -58,8 +57,6 @@ class Result:
         """Print the table, and write the files that were asked for."""
         print(self.markdown())
         self.save(out)
-        if out:
-            print(f"\nWritten: {out}, and the table beside it", file=sys.stderr)
 
 
 def add_out_flag(flags: CommandFlags) -> None:

@@ -116,8 +116,7 @@ def inference(work: Workload, precision: str = "float32") -> list[Part]:
     inputs, recurrent = trunk_products(work)
     gates, hidden = 8 * work.hidden * work.layers, 2 * work.hidden
     rows = work.num_bins + (work.layers - 1) * hidden
-    heads = head_outputs(work)
-    outputs = heads["mask_inference"] + heads["transcription"]
+    outputs = (work.num_bins + NUM_PITCHES) * work.num_instruments
     return [
         fourier(work, work.batch_size),
         Part("trunk inputs", 2 * n * inputs, n * size * (rows + gates)),

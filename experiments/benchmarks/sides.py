@@ -63,11 +63,7 @@ def peer(
 
 
 def torch_version(python: str) -> str | None:
-    """The version of PyTorch in this Python; None where it has none.
-
-    Raises:
-        ValueError: if that is no Python.
-    """
+    """The version of PyTorch in this Python; None where it has none, ValueError if it is none."""
     code = "import importlib.metadata as m; print(m.version('torch'))"
     try:
         # Elsewhere, because here any folder named torch would pass for it.
@@ -84,11 +80,8 @@ def torch_version(python: str) -> str | None:
 def comparisons(result: SideResult, results: list[SideResult]) -> dict:
     """How a side compares with those of PyTorch in its race; what cannot be said is left out.
 
-    Returns:
-        times_published, memory_of_published: beside PyTorch's published form.
-        times_best_peer, times_best_peer_by_round: beside the fastest of PyTorch's forms at equal
-            precision, by medians and by the median of the rounds' ratios.
-        memory_of_leanest_peer: beside the smallest of these.
+    Beside the published form: time and memory. Beside the forms at equal precision: times as fast
+    as the fastest, by medians and by the median of the rounds' ratios; memory of the leanest.
     """
     peers = [rival for rival in results if rival.side.factory == PEER and rival.seconds]
     ratios = {}

@@ -9,14 +9,15 @@ import importlib
 import json
 import math
 import os
-import platform
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 TURN_SECONDS, MIN_CALLS = 1.0, 5
-RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def serve(function: str, arguments: dict) -> None:
@@ -40,18 +41,15 @@ def turns(factory: str, settings: dict, work: dict, mode: str, repeat: int) -> I
         ValueError: if what the side computes is not a finite number.
     """
     workload = importlib.import_module("experiments.benchmarks.workload")
-    call = load(factory)(workload.Workload(**work), mode, **settings)
-    began = time.perf_counter()
+    make, began = load(factory), time.perf_counter()
+    call = make(workload.Workload(**work), mode, **settings)
     value = float(call())
-    first = time.perf_counter() - began
+    ready_seconds = time.perf_counter() - began
     if not math.isfinite(value):
         raise ValueError(f"{factory}: a finite number expected, it computed {value}")
     float(call())
     gc.collect()
-    loaded = {name: sys.modules[name] for name in ("jax", "torch") if name in sys.modules}
-    versions = {name: str(module.__version__) for name, module in loaded.items()}
-    versions["python"] = platform.python_version()
-    yield {"first_call_seconds": first, "versions": versions}
+    yield {"ready_seconds": ready_seconds}
     for _ in sys.stdin:
         yield _turn(call, repeat)
 
@@ -69,12 +67,20 @@ def _turn(call, repeat):
     turn = {
         "seconds": (time.perf_counter() - began) / repeat,
         "cpu_seconds": (time.process_time() - cpu) / repeat,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e6,
+        "peak_mb": _peak_mb(),
         "device_peak_mb": _device_peak_mb(),
     }
     if torch := _torch_on_gpu():
         torch.cuda.empty_cache()  # the other sides need it in their turns
     return turn
+
+
+def _peak_mb():
+    """Of this program; what getrusage says may be that of the program which started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT / 1e6
 
 
 def _torch_on_gpu():
@@ -90,6 +96,19 @@ def _device_peak_mb():
         stats = jax.local_devices()[0].memory_stats()
         return stats["peak_bytes_in_use"] / 1e6 if stats else None
     return None
+
+
+def run(command: list[str]) -> Iterator[dict]:
+    """A command as the one child of this small process: its seconds, `user` and `system` CPU
+    seconds, and peak memory."""
+    began = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    seconds, usage = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(done.stderr)
+    peak_mb = usage.ru_maxrss * _RSS_UNIT / 1e6
+    times = {"seconds": seconds, "user": usage.ru_utime, "system": usage.ru_stime}
+    yield times | {"peak_mb": peak_mb}
 
 
 if __name__ == "__main__":

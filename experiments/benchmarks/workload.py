@@ -49,7 +49,7 @@ class Workload:
 
 
 SMALL = Workload(
-    batch_size=2, seconds=0.2, num_instruments=2, window=128, hop=32, layers=2, hidden=8,
+    batch_size=2, seconds=0.2, num_instruments=2, window=128, hop=32, layers=1, hidden=8,
     embedding_dim=4,
 )  # fmt: skip
 """A tiny network on tiny excerpts, to try a benchmark."""

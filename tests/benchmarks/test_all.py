@@ -1,5 +1,6 @@
 """The whole set of benchmarks in one command, also where TensorFlow and the like are absent."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,11 +8,12 @@ import sys
 import pytest
 
 from experiments.benchmarks import all as all_benchmarks
-from experiments.benchmarks.figures import Figures, read, row, write
+from experiments.benchmarks import memory
+from experiments.benchmarks.result import Result
 from tests import ROOT
+from tests.benchmarks.test_command import MACHINE
 
-MACHINE = {"device": "a machine", "versions": {}, "date": "2026-11-25", "commit": "abc1234"}
-ABSENT = ("tensorflow", "tensorflow_datasets", "ml_collections", "mir_eval", "soxr")
+ABSENT = ("tensorflow", "tensorflow_datasets", "ml_collections", "mir_eval", "soxr", "soundfile")
 # Python imports a module of this name by itself when it starts.
 BLOCKER = f"""
 import sys
@@ -25,37 +27,30 @@ sys.meta_path.insert(0, Absent())
 """
 
 
-@pytest.fixture
-def bare(tmp_path):
-    """The environment of a machine without those packages."""
+def test_the_set_runs_where_those_packages_are_absent(tmp_path):
+    """Every benchmark of the set at a tiny size, from end to end."""
     (tmp_path / "sitecustomize.py").write_text(BLOCKER)
     env = os.environ | {"PYTHONPATH": str(tmp_path), "JAX_PLATFORMS": "cpu"}
     probe = subprocess.run([sys.executable, "-c", "import mir_eval"], env=env, capture_output=True)
     assert b"No module named 'mir_eval'" in probe.stderr
-    return env
-
-
-def test_every_benchmark_of_the_set_is_imported_without_those_packages(bare):
-    names = ", ".join(f"experiments.benchmarks.{name}" for name in ("all", *all_benchmarks.SHARES))
-    command = [sys.executable, "-c", f"import {names}"]
-    run = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-4000:]
-
-
-def test_the_set_runs_without_those_packages(bare, tmp_path):
-    """The races of three of them; the other two have tests of their own."""
-    out, names = tmp_path / "results", ("train_step", "recurrence", "scaling")
+    out = tmp_path / "results"
     command = [sys.executable, "-m", "experiments.benchmarks.all", "--small", f"--out={out}"]
-    command.append(f"--only={','.join(names)}")
-    run = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, timeout=300)
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-4000:]
     report = (out / all_benchmarks.REPORT).read_text()
-    for name in names:
-        rows = read(out / f"{name}.json").rows
+    for name, figure in {
+        "train_step": "examples_per_second",
+        "inference": "times_real_time",
+        "recurrence": "step_microseconds",
+        "scaling": "of_linear",
+        "memory": "temporary_mb",
+    }.items():
+        result = json.loads((out / f"{name}.json").read_text())
         # PyTorch, where it is installed, imports TensorFlow where that is: blocked, its sides fail.
-        own = [row for row in rows if not row.get("side", "").startswith("PyTorch")]
-        assert own and all(row["median"] > 0 for row in own), name
-        assert f"## {name}\n" in report
+        own = [row for row in result["rows"] if row["side"].startswith("cerberus_jax")]
+        assert own and all(row[figure] > 0 for row in own), name
+        assert all(0 < row.get("roofline_percent", 50) < 100 for row in own)
+        assert f"## {name}\n\n{name}: {result['machine']['device']}" in report
     assert [path.name for path in out.glob("*.md")] == [all_benchmarks.REPORT]
 
 
@@ -73,38 +68,30 @@ def pretended(monkeypatch):
 def test_after_a_benchmark_that_fails_the_others_go_on(pretended, tmp_path, capsys):
     ran = []
 
-    def run_one(name, options, limit_seconds):
+    def run_one(name, flags, seconds):
         ran.append(name)
         if name == "inference":
-            return "exit code 1\nout of memory\n"
-        rows = [
-            row(side, unit="s", better="lower", median=None, samples=samples, side=side)
-            for side, samples in (
-                ("PyTorch", [1.0]),
-                ("cerberus_jax", [] if name == "memory" else [1.0]),
-            )
-        ]
-        notes = ["this side failed"] if name == "memory" else []
-        write(Figures(name, MACHINE, {}, rows, notes=notes), tmp_path / f"{name}.json")
-        return None
+            return "ValueError: out of memory"
+        rows = [{"side": "cerberus_jax"}]
+        Result(name, MACHINE, {"side": ("side", "")}, {}, rows).save(f"{flags.out}/{name}.json")
+        return "see what it printed" if name == "memory" else ""
 
     pretended(run_one)
     assert all_benchmarks.main([f"--out={tmp_path}"]) == 1
     assert ran == list(all_benchmarks.SHARES)
     assert "2 of 5 benchmarks failed: inference, memory" in capsys.readouterr().err
     report = (tmp_path / all_benchmarks.REPORT).read_text()
-    assert "## inference\n\nFailed: exit code 1\nout of memory\n" in report
-    failure = "Failed: nothing was measured of cerberus_jax\nthis side failed"
-    assert f"## memory\n\n{failure}\n\nmemory: a machine" in report
-    assert "## scaling\n\nscaling: a machine" in report
+    assert "## inference\n\nFailed: ValueError: out of memory\n" in report
+    assert "## memory\n\nFailed: see what it printed\n\nmemory: a processor" in report
+    assert "## scaling\n\nscaling: a processor" in report
 
 
 def test_each_gets_its_share_of_the_time_that_is_left(pretended, tmp_path):
     limits = {}
 
-    def run_one(name, options, limit_seconds):
-        limits[name] = limit_seconds - all_benchmarks.GRACE_SECONDS
-        return "not run"
+    def run_one(name, flags, seconds):
+        limits[name] = seconds
+        return ""
 
     pretended(run_one)
     all_benchmarks.main([f"--out={tmp_path}", "--minutes=10", "--only=train_step,memory"])
@@ -114,43 +101,34 @@ def test_each_gets_its_share_of_the_time_that_is_left(pretended, tmp_path):
     assert limits["memory"] == pytest.approx(600, abs=5)
 
 
-def test_a_benchmark_that_fails_says_why():
-    error = all_benchmarks.run_one("compare", [], 60)
-    assert error.startswith("exit code 1\nerror: two result files or folders expected")
+def test_the_reason_of_a_failure(pretended, monkeypatch, tmp_path):
+    def broken(argv):
+        assert "--device=cpu" in argv and f"--out={tmp_path}/memory.json" in argv
+        raise TypeError("not like this")
+
+    monkeypatch.setattr(memory, "main", broken)
+    assert all_benchmarks.main([f"--out={tmp_path}", "--only=memory"]) == 1
+    report = (tmp_path / all_benchmarks.REPORT).read_text()
+    assert "Failed: TypeError: not like this" in report
 
 
-def test_a_benchmark_that_hangs_is_stopped(monkeypatch, tmp_path):
-    package = tmp_path / "experiments" / "benchmarks"
-    package.mkdir(parents=True)
-    (package / "hangs.py").write_text("import time\ntime.sleep(600)\n")
-    fake = package / "all.py"
-    monkeypatch.setattr(all_benchmarks, "__file__", str(fake))
-    monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.chdir(tmp_path)
-    assert all_benchmarks.run_one("hangs", [], 1.0).startswith("stopped after 1 s")
+def test_without_time_nothing_is_compiled_and_the_command_says_so(capsys):
+    assert memory.main(["--small", "--budget=0.00001"]) == 1
+    printed = capsys.readouterr()
+    assert "* float32: silent for 0 s" in printed.out
+    assert "nothing was compiled: float32: silent for 0 s" in printed.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device=tpu"], "device: one of cpu, gpu, got 'tpu'"),
-        (["--minutes=0"], "minutes: a positive number of minutes expected, got '0'"),
-        (["--minutes=soon"], "minutes: a positive number of minutes expected, got 'soon'"),
+        (["--device=tpu"], "--device=tpu: value should be one of <cpu|gpu>"),
+        (["--minutes=0"], "minutes: a positive number of minutes expected, got 0"),
+        (["--minutes=nan"], "minutes: a positive number of minutes expected, got nan"),
+        (["--minutes=soon"], "--minutes=soon"),
         (["--only=train_step,speed"], "only: among train_step, inference, recurrence, scaling"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
     assert all_benchmarks.main([*arguments, f"--out={tmp_path}"]) == 1
     assert message in capsys.readouterr().err
-
-
-def test_a_gpu_that_is_not_there(tmp_path):
-    """In one line, before anything is measured."""
-    command = [sys.executable, "-m", "experiments.benchmarks.all", "--small", "--device=gpu"]
-    env = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    run = subprocess.run(
-        [*command, f"--out={tmp_path}"], cwd=ROOT, env=env, capture_output=True, text=True
-    )
-    assert run.returncode == 1
-    assert run.stderr.startswith("error: device: a gpu that JAX can use expected, found none (")
-    assert len(run.stderr.splitlines()) == 1

@@ -1,179 +1,47 @@
-"""What the benchmarks of data compute, against a second computation."""
+"""The benchmarks of data and of whole commands, each once at a tiny size."""
 
+import json
 import statistics
 
-import mir_eval
-import numpy as np
 import pytest
 
-from cerberus_jax.frames import FrameGrid
-from cerberus_jax.notes import Notes
-from data_pipeline.io.audio import read_mono_pcm16
-from data_pipeline.prepared.catalogue import Catalogue
-from experiments.benchmarks import input_pipeline
-from experiments.studies import ceiling, genuine_stems
-from tests.tiny_slakh import random_notes, tiny_catalogue
+from data_pipeline.corpora import slakh
+from experiments.benchmarks import input_pipeline, long_song, prepare, startup
+from experiments.benchmarks.child import ChildFailed
+from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
+from tests.tiny_slakh import FIVE, make_tree
 
-GRID = FrameGrid()
-RATE = GRID.sample_rate_hz
-
-
-def _notes(*rows):
-    """Notes of (onset, offset, pitch)."""
-    table = np.array(rows, np.float64).reshape(-1, 3)
-    return Notes(table[:, :2], table[:, 2].astype(int), np.full(len(table), 80))
+PEER = """
+import json, sys
+assert "--instruments=piano,guitar,bass,drums,strings" in sys.argv
+workers = int(sys.argv[-2].removeprefix("--workers="))
+print(json.dumps({"cpu_per_s": 10.0, "wall_per_s": 10.0 + workers}))
+"""
 
 
-def _frames(notes):
-    """Pitch, first and end frame of each note."""
-    for (onset, offset), pitch in zip(notes.intervals, notes.pitches.tolist(), strict=True):
-        first = round(onset * GRID.frame_rate_hz)
-        yield pitch, first, max(first + 1, round(offset * GRID.frame_rate_hz))
+def rows_of(out) -> list[dict]:
+    """The rows of a result, whose table lies beside it."""
+    result = json.loads(out.read_text())
+    assert out.with_suffix(".md").read_text().startswith(f"{result['benchmark']}: ")
+    return result["rows"]
 
 
-def _cells(runs):
-    return {(pitch, frame) for pitch, first, end in runs for frame in range(first, end)}
-
-
-def _runs(notes, num_frames):
-    """The notes of a roll, frame by frame and key by key: {(pitch, first frame, end frame)}."""
-    held, onsets = _cells(_frames(notes)), {note[:2] for note in _frames(notes)}
-    runs, open_since = set(), {}
-    for pitch in range(21, 109):
-        for frame in range(num_frames + 1):
-            # A struck key is a new note unless it was struck in the frame before too.
-            struck = (pitch, frame) in onsets and (pitch, frame - 1) not in onsets
-            if pitch in open_since and (struck or (pitch, frame) not in held):
-                # A pause of one frame cannot be told from the frame cleared before a repeat.
-                pause = (pitch, frame) not in held and (pitch, frame + 1) in onsets
-                runs.add((pitch, open_since.pop(pitch), frame + pause))
-            if (pitch, frame) in held:
-                open_since.setdefault(pitch, frame)
-    return runs
-
-
-def _f1(runs, notes, offset_ratio):
-    rows = np.array(sorted(runs, key=lambda run: run[1]), np.float64)
-    return mir_eval.transcription.precision_recall_f1_overlap(
-        *(notes.intervals, mir_eval.util.midi_to_hz(notes.pitches)),
-        *(rows[:, 1:] / GRID.frame_rate_hz, mir_eval.util.midi_to_hz(rows[:, 0])),
-        offset_ratio=offset_ratio,
-    )[2]
-
-
-def test_scores_of_rolls():
-    trill = [(4.0 + 0.004 * k, 4.002 + 0.004 * k, 60) for k in range(12)]
-    repeats = [(5.0 + 0.1 * k, 5.1 + 0.1 * k, 62) for k in range(5)]
-    for number in range(3):
-        plain = random_notes(np.random.default_rng(number), 64, 4.0)
-        rows = [
-            (*times, pitch) for times, pitch in zip(plain.intervals, plain.pitches, strict=True)
-        ]
-        notes = _notes(*rows, *trill, *repeats)
-        runs = _runs(notes, GRID.num_frames(6 * RATE))
-        scores = ceiling.roll_scores(notes, GRID, 6 * RATE, "piano")
-        back, held = _cells(runs), _cells(_frames(notes))
-        assert scores["frame_f1"] == pytest.approx(2 * len(back & held) / (len(back) + len(held)))
-        assert scores["onset_f1"] == pytest.approx(_f1(runs, notes, None))
-        assert scores["onset_offset_f1"] == pytest.approx(_f1(runs, notes, 0.2))
-        assert scores["onset_f1"] < 0.95  # the trill is too fast for frames
-    assert ceiling.roll_scores(notes, GRID, 6 * RATE, "drums")["onset_offset_f1"] is None
-
-
-def test_energy_where_notes_are():
-    num_frames, held = 100, [10, 11, 12, 40]
-    source = np.full(num_frames * GRID.hop + 77, 0.05)
-    for frame in held:
-        source[frame * GRID.hop : (frame + 1) * GRID.hop] = 0.5
-    second = 1 / GRID.frame_rate_hz
-    notes = _notes((10 * second, 13 * second, 60), (40 * second, 41 * second, 30))
-    assert ceiling.energy_ratio_db(source, notes, GRID) == pytest.approx(20.0)
-    moved = Notes(notes.intervals + second, notes.pitches, notes.velocities)  # two frames sound
-    inside, outside = (2 * 0.5**2 + 2 * 0.05**2) / 4, (2 * 0.5**2 + 94 * 0.05**2) / 96
-    wanted = 10 * np.log10(inside / outside)
-    assert ceiling.energy_ratio_db(source, moved, GRID) == pytest.approx(wanted, abs=1e-6)
-    for all_or_none in (_notes((0.0, 99.0, 60)), Notes.empty()):
-        assert np.isnan(ceiling.energy_ratio_db(source, all_or_none, GRID))
-
-
-@pytest.mark.parametrize(
-    ("pitches", "share"), [((69,), 0.8), ((76,), 0.2), ((57, 88), 1.0), ((60,), 0.0)]
-)
-def test_energy_at_the_pitch_classes_of_the_notes(pitches, share):
-    """A4 and E5, half as loud: by their amplitudes."""
-    time = np.arange(4 * RATE) / RATE
-    source = np.sin(2 * np.pi * 440 * time) + 0.5 * np.sin(2 * np.pi * 659.255 * time)
-    notes = _notes(*((0.0, 4.0, pitch) for pitch in pitches))
-    assert ceiling.chroma_share(source, notes, GRID) == pytest.approx(share, abs=0.001)
-
-
-def test_energy_at_pitch_classes_goes_by_time_and_silence_tells_nothing():
-    time = np.arange(8 * RATE) / RATE
-    source = np.sin(2 * np.pi * 440 * time)
-    half = _notes((0.0, 4.0, 69))
-    assert ceiling.chroma_share(source, half, GRID) == pytest.approx(0.5, abs=0.05)
-    assert np.isnan(ceiling.chroma_share(np.zeros(RATE), half, GRID))
-
-
-def test_clicks_are_found_where_results_jump():
-    rng = np.random.default_rng(0)
-    smooth = np.cumsum(np.cumsum(rng.normal(size=(2, 4000)), 1), 1)
-    one, other = smooth, smooth + np.array([[50.0], [5.0]])
-    borders, near = np.array([1000, 3000]), 40
-    measured = genuine_stems.click_measures(
-        one, other, borders, other_borders=np.array([2000]), near=near
-    )
-    for row, found in enumerate(measured):
-        at = [n for n in range(4000) if min(abs(n - 1000), abs(n - 3000)) <= near]
-        rest = [n for n in range(4000) if n not in at and abs(n - 2000) > near]
-        for places, name in ((at, "near"), (rest, "elsewhere")):
-            error = sum((one[row, n] - other[row, n]) ** 2 for n in places)
-            level = 10 * np.log10(error / sum(one[row, n] ** 2 for n in places))
-            assert found[f"difference_{name}_db"] == pytest.approx(level)
-        jumps = [*one[row, :1000], *other[row, 1000:3000], *one[row, 3000:]]
-        usual = sorted(_bend(one[row], n) for n in rest)
-        usual = np.interp(0.999 * (len(usual) - 1), range(len(usual)), usual)
-        for kind, signal in zip(genuine_stems.KINDS, (one[row], other[row], jumps), strict=True):
-            roughness = max(_bend(signal, n) for n in at) / usual
-            assert found[f"roughness{kind}"] == pytest.approx(roughness)
-            clicks = [
-                max(_bend(signal, n) for n in range(b - 2, b + 3))
-                / statistics.median(_bend(signal, n) for n in range(b - near, b + near))
-                for b in borders.tolist()
-            ]
-            assert found[f"click{kind}"] == pytest.approx(max(clicks))
-    assert measured[0]["click_with_jumps"] > 5 * measured[0]["click"]
-
-
-def _bend(signal, n):
-    """The second difference; the ends go on as they are."""
-    before, after = signal[max(n - 1, 0)], signal[min(n + 1, len(signal) - 1)]
-    return abs(before - 2 * signal[n] + after)
-
-
-def test_the_whole_song(tmp_path):
-    catalogue = tiny_catalogue(tmp_path)
-    found = genuine_stems.whole_song(catalogue, ("guitar", "bass"))
-    folder = tmp_path / "raw/validation/Track01501"
-    guitars = [folder / f"stems/{key}.flac" for key in ("S01", "S05")]
-    wanted = sum(read_mono_pcm16(path, RATE) / 32768 for path in guitars)
-    np.testing.assert_allclose(found.sources[0], wanted, atol=1e-6)
-    t = catalogue.tables
-    of_track = t.track_ids[t.stem_tracks] == "Track01501"
-    stems = {key: int(np.flatnonzero(of_track & (t.stem_ids == key))[0]) for key in t.stem_ids[:7]}
-    ones = [catalogue.notes(stems[key]) for key in ("S01", "S05")]
-    onsets = sorted(onset for notes in ones for onset in notes.onsets.tolist())
-    assert found.notes["guitar"].onsets.tolist() == onsets
-    assert len(found.notes["bass"]) == len(catalogue.notes(stems["S02"]))
-    missing = Catalogue.load(tmp_path / "out")
-    missing.tables.track_ids[:] = "Track00001"
-    with pytest.raises(ValueError, match="--root: validation/Track01501 expected"):
-        genuine_stems.whole_song(missing, ("bass",))
-
-
-def _run(loader, seconds, cores, cpu, wall):
-    names = ("loader", "seconds", "cores", "per_cpu_second", "per_second")
-    return dict(zip(names, (loader, seconds, cores, cpu, wall), strict=True))
+def test_loaders(tmp_path):
+    out, peer = tmp_path / "figures.json", tmp_path / "peer.py"
+    peer.write_text(PEER)
+    assert input_pipeline.main(["--small", f"--peer={peer}", f"--out={out}"]) == 0
+    rows = rows_of(out)
+    assert [row["loader"] for row in rows[:3]] == [
+        input_pipeline.PEER,
+        input_pipeline.OURS,
+        input_pipeline.MIXED,
+    ]
+    assert len(rows) == 6
+    assert (rows[0]["one_core"], rows[0]["two_cores"]) == (10, 12)
+    for row in rows[1:3]:
+        assert row["one_core"] > 0 < row["two_cores"]
+        assert row["times_peer"] == pytest.approx(row["per_cpu_second"] / 10)
+        assert 0 < row["rss_anon_gb"] < 2
 
 
 def _table(ours, peer):
@@ -181,34 +49,130 @@ def _table(ours, peer):
     runs = []
     for loader, rates in ((input_pipeline.OURS, ours), (input_pipeline.PEER, peer)):
         for rate in rates:
-            runs.append(_run(loader, 3.2, 1, rate, rate - 1))
-            runs.append(_run(loader, 3.2, 2, rate / 2, 1.7 * (rate - 1)))
+            run = {"loader": loader, "excerpt_seconds": 3.2, "rss_anon_gb": rate / 1e4}
+            runs.append(run | {"cores": 1, "per_cpu_second": rate, "per_second": rate - 1})
+            two = {"cores": 2, "per_cpu_second": rate / 2, "per_second": 1.7 * (rate - 1)}
+            runs.append(run | two)
     return input_pipeline.summarise(runs)
 
 
 def test_medians_ratios_and_best_rounds_of_loaders():
-    ours, peer = _table([3000.0, 5000.0, 4000.0], [100.0, 160.0])
-    assert (ours["loader"], peer["loader"]) == (input_pipeline.OURS, input_pipeline.PEER)
+    peer, ours = _table([3000.0, 5000.0, 4000.0], [100.0, 160.0])
+    assert (peer["loader"], ours["loader"]) == (input_pipeline.PEER, input_pipeline.OURS)
     assert ours["per_cpu_second"] == statistics.median([3000, 5000, 4000])
-    assert (ours["lowest"], ours["highest"]) == (3000, 5000)
     assert (ours["one_core"], ours["two_cores"]) == (4999, pytest.approx(1.7 * 4999))
     assert ours["scaling"] == pytest.approx(1.7)
-    assert ours["ratio"] == pytest.approx(4000 / 130)
+    assert ours["times_peer"] == pytest.approx(4000 / 130)
+    assert ours["rss_anon_gb"] == 0.5
     (alone,) = _table([3000.0], [])
-    assert alone["ratio"] is None
+    assert alone["times_peer"] is None
+
+
+def test_the_published_loader_is_left_out_with_the_reason(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(input_pipeline, "_data", lambda *_, **__: (tmp_path, tmp_path))
+    monkeypatch.setattr(input_pipeline, "answers", lambda *_, **__: iter(()))
+    assert input_pipeline.main(["--small"]) == 0
+    assert "left out: no file of it given (--peer=FILE)" in capsys.readouterr().out
+    (tmp_path / "peer.py").write_text("import torch_of_nobody")
+    assert input_pipeline.main(["--small", f"--peer={tmp_path / 'peer.py'}"]) == 0
+    note = "published loader, failed: ModuleNotFoundError: No module named 'torch_of_nobody'"
+    assert note in capsys.readouterr().out
+    assert input_pipeline.main(["--peer=nowhere.py"]) == 1
+    assert "peer: the file of the published loader expected" in capsys.readouterr().err
+
+
+def test_preparing_tones(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano", "bass"), seconds=2, rate=44100)
+    out = tmp_path / "figures.json"
+    assert prepare.main([f"--root={tmp_path / 'raw'}", "--hours=0", f"--out={out}"]) == 0
+    (row,) = rows_of(out)
+    assert (row["sample_rate_hz"], row["tracks"]) == (44100, 2)
+    assert row["seconds"] == pytest.approx(4.0)
+    assert row["rate"] == pytest.approx(4.0 / (row["user"] + row["system"]))
+    assert row["user"] > 0.2  # its own process and children alone import that much
+
+
+def test_the_corpus_is_as_long_as_asked_and_all_of_it_is_usable(tmp_path):
+    samples = tmp_path / "samples"
+    make_tree(samples, {"train": 1}, stems=("piano", "bass"), seconds=2, rate=44100)
+    corpus = prepare.make_corpus(samples, tmp_path / "raw", 119.0)
+    assert corpus == {"tracks": 60, "seconds": pytest.approx(120.0)}
+    tracks = slakh.scan(tmp_path / "raw")
+    assert [track.split for track in tracks] == ["train"] * 60  # of Slakh's 49 is in none
+    used = set()
+    for track in tracks:
+        assert sorted(stem.instrument for stem in track.stems) == sorted(FIVE)
+        assert not track.skipped
+        used |= {stem.audio_path.resolve() for stem in track.stems}
+    assert used == set(samples.rglob("*.flac"))
+
+
+def test_what_was_left_out_is_no_figure(tmp_path, monkeypatch):
+    def run_module(name, *options):
+        (tmp_path / "slakh2100" / "1.0.0").mkdir(parents=True)
+        report = {"skipped": {"no audio": 1}, "num_tracks": {"train": 2}}
+        (tmp_path / "slakh2100" / "1.0.0" / "report.json").write_text(json.dumps(report))
+
+    monkeypatch.setattr(prepare, "run_module", run_module)
+    with pytest.raises(ValueError, match=r"prepare left stems out: .*no audio"):
+        prepare.cpu_times(tmp_path, tmp_path, 2)
+
+
+def test_a_command_that_fails(tmp_path):
+    message = r"data_pipeline.prepare failed, ended with code 1: error: --root=.*no such folder"
+    with pytest.raises(ChildFailed, match=message):
+        prepare.cpu_times(tmp_path / "no", tmp_path / "out", 2)
+
+
+def test_a_tiny_start_compiles_once_and_then_nothing(tmp_path):
+    out, root = tmp_path / "figures.json", prepare_data(tmp_path / "data")
+    tiny = {
+        "data.root": root,
+        "instruments": ",".join(INSTRUMENTS),
+        "data.num_validation_excerpts": 8,
+        "excerpt_seconds": 1.0,
+        "batch_size": 2,
+        "model.layers": 1,
+        "model.hidden": 16,
+    }
+    fields = [f"--config.{name}={value}" for name, value in tiny.items()]
+    assert startup.main(["--rounds=1", f"--out={out}", *fields]) == 0
+    cold, warm = rows_of(out)
+    assert (cold["start"], warm["start"]) == ("cold", "warm")
+    assert cold["compiled"] > 0 == warm["compiled"]
+    assert cold["median"] > warm["median"] > 0
+
+
+def test_a_start_that_fails_says_why(tmp_path):
+    with pytest.raises(ChildFailed, match=r"experiments.run failed: error: .*no_such_field"):
+        startup.first_step({"no_such_field": 1}, tmp_path)
+
+
+def test_a_song_is_separated_by_the_command(tmp_path):
+    workdir, out = tmp_path / "run", tmp_path / "figures.json"
+    write_run(workdir, tiny_config(prepare_data(tmp_path / "data")))
+    argv = [f"--workdir={workdir}", "--minutes=0.25", f"--out={out}"]
+    assert long_song.main(argv) == 0
+    (row,) = rows_of(out)
+    assert row["times_real_time"] == pytest.approx(15 / row["seconds"])
+    assert row["peak_mb"] > 100 and row["page_mb"] > 0 and row["notes"] >= 0
 
 
 @pytest.mark.parametrize(
-    ("rate", "memory", "verdicts"), [(4000.0, 0.9, "ok"), (400.0, 1.1, "MISS")]
+    ("module", "argv", "message"),
+    [
+        (prepare, [], "--root is missing: a raw tree of Slakh's shape"),
+        (prepare, ["--root=/no"], "/no"),
+        (startup, ["--rounds=0"], "--rounds=0"),
+        (long_song, ["--workdir=/no"], "/no"),
+    ],
 )
-def test_aims_are_beside_what_was_reached(rate, memory, verdicts):
-    figures = {"cpu": "CPU", "cores": 2, "python": "3.11", "tree_gb": 2.5}
-    figures |= {"memory": {"file_gb": 60.0, "rss_anon_gb": memory}}
-    text = input_pipeline.markdown(figures | {"table": _table([rate], [100.0])})
-    row = next(line for line in text.splitlines() if line.startswith("| 3.2 s | int16"))
-    assert f"| {rate:.0f} ({rate:.0f}-{rate:.0f}) | {rate / 100:.1f} |" in row
-    aims = [line for line in text.splitlines() if line.startswith("* ")]
-    of_rate = next(line for line in aims if "times the peer" in line)
-    assert of_rate.startswith(f"* {verdicts}: ")
-    assert f"{rate / 100:.2f} (at least 15)" in of_rate
-    assert next(line for line in aims if "RssAnon" in line).startswith(f"* {verdicts}: ")
+def test_wrong_flags(module, argv, message, capsys):
+    assert module.main(argv) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", [input_pipeline, long_song, prepare, startup])
+def test_help(module, capsys):
+    assert module.main(["--help"]) == 0
+    assert module.__name__ in capsys.readouterr().out

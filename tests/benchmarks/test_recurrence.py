@@ -1,100 +1,98 @@
-"""The recurrence benchmark: that its sides do what they say, and that the command works."""
+"""The recurrence benchmark: its parts, and how far the backends are from float64."""
 
-import flax
-import jax
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from experiments.benchmarks import ours, recurrence, recurrence_ours, roofline
-from experiments.benchmarks.figures import read
+from experiments.benchmarks import recurrence
+from experiments.benchmarks import recurrence_accuracy as accuracy
+from experiments.benchmarks.child import ChildFailed
+from experiments.benchmarks.race import Side, SideResult
+from experiments.benchmarks.result import Result
 from experiments.benchmarks.workload import SMALL, Workload
 
-RACED = recurrence.PARTS[1:]
+WORK = replace(SMALL, seconds=0.02)
+# Of the largest number; bfloat16 keeps 8 bits.
+BOUNDS = {"float32": 1e-6, "bfloat16": 2**-7}
 
 
-@pytest.mark.parametrize("part", RACED)
-def test_the_width_of_the_inputs_is_that_of_the_part(part):
+@pytest.mark.parametrize(("part", "layers", "width"), [("loop", 1, 1), ("trunk", 4, 513)])
+@pytest.mark.parametrize(("mode", "passes"), [("forward", 1), ("gradient", 2)])
+def test_time_is_divided_by_the_steps_that_follow_one_another(part, layers, width, mode, passes):
     work = recurrence.part_of(part, Workload())
-    assert work.num_frames == Workload().num_frames
-    found = {"loop": (1, 1), "layer": (600, 1), "trunk": (513, 4)}[part]
-    assert (work.num_bins, work.layers) == found
+    assert (work.num_bins, work.num_frames) == (width, 313)
+    measured = SideResult(Side("x", "a:b", work, mode), seconds=[1.0])
+    steps = 313 * layers * passes
+    assert recurrence.more(measured, [])["step_microseconds"] == pytest.approx(1e6 / steps)
 
 
-@pytest.mark.parametrize(("part", "frames"), [("loop", 313), ("trunk", 4 * 313)])
-def test_serial_steps(part, frames):
-    work = recurrence.part_of(part, Workload())
-    assert recurrence.serial_steps(work, "forward") == frames
-    assert recurrence.serial_steps(work, "gradient") == 2 * frames
+@pytest.mark.parametrize("contestant", accuracy.contestants("cpu"), ids=" ".join)
+def test_every_backend_is_as_exact_as_its_precision(contestant):
+    errors = accuracy.errors(WORK, *contestant)
+    assert set(errors) == {"values", "gradients"}
+    assert all(0 < error < BOUNDS[contestant[1]] for error in errors.values())
 
 
-def test_a_path_is_not_measured_in_the_name_of_another():
-    with pytest.raises(ValueError, match="recurrence: 'persistent' does not run here, 'scan'"):
-        recurrence_ours.make(SMALL, "forward", kind="trunk", recurrence="persistent")
-    with pytest.raises(ValueError, match="recurrence: 'persistent' does not run here, 'scan'"):
-        ours.make(SMALL, "train", recurrence="persistent")
+def test_bfloat16_is_told_from_float32():
+    rounded, full = (accuracy.errors(WORK, "scan", p)["values"] for p in ("bfloat16", "float32"))
+    assert rounded > 100 * full
 
 
-def test_operations_of_the_floor():
-    """Forward: inputs and recurrence once. Both passes: three times that, the first layer's input
-    gradient left out."""
-    work = Workload()
-    rows, gates = work.batch_size * work.num_frames, 8 * work.hidden
-    inputs = gates * (work.num_bins + 3 * 2 * work.hidden)
-    loop = 4 * gates * work.hidden
-    forward = roofline.total_flops(recurrence.roofline_parts(work, "forward", "float32"))
-    assert forward == 2 * rows * (inputs + loop)
-    both = roofline.total_flops(recurrence.roofline_parts(work, "gradient", "float32"))
-    assert both == 3 * forward - 2 * rows * gates * work.num_bins
-    narrow = recurrence.roofline_parts(recurrence.part_of("loop", work), "forward", "float32")
-    assert roofline.total_flops(narrow) == 2 * rows * gates * (1 + work.hidden)
+def test_float64_equals_finite_differences():
+    """In numpy, step by step, of a single number."""
+    inputs, kernel, cotangent = (np.asarray(a, np.float64) for a in accuracy.arrays(WORK))
+
+    def hidden(inputs):
+        state = cell = np.zeros((2, *inputs.shape[2:3], WORK.hidden))
+        states = []
+        for step in range(inputs.shape[1]):
+            gates = inputs[:, step] + state @ kernel
+            in_gate, forget, update, out_gate = np.split(gates, 4, -1)
+            sigmoids = [1 / (1 + np.exp(-gate)) for gate in (in_gate, forget, out_gate)]
+            cell = sigmoids[1] * cell + sigmoids[0] * np.tanh(update)
+            state = sigmoids[2] * np.tanh(cell)
+            states.append(state)
+        return np.stack(states, 1)
+
+    values, gradients = accuracy.in_float64(WORK)
+    assert values.dtype == gradients.dtype == np.float64
+    np.testing.assert_allclose(values, hidden(inputs), atol=1e-12)
+    change = np.random.default_rng(0).standard_normal(inputs.shape)
+    ends = [(hidden(inputs + sign * 1e-5 * change) * cotangent).sum() for sign in (1, -1)]
+    slope = (ends[0] - ends[1]) / 2e-5
+    np.testing.assert_allclose((gradients * change).sum(), slope, rtol=1e-7)
 
 
-def test_linen_s_cells_compute_what_the_trunk_computes():
-    """With the trunk's weights in their places."""
-    work = recurrence.part_of("layer", SMALL)
-    inputs = jax.random.normal(jax.random.key(1), (2, 5, work.num_bins))
-    params, trunk = recurrence_ours.layers("trunk", work, inputs)
-    cells, linen = recurrence_ours.layers("linen", work, inputs)
-    layer, flat = params["params"]["layer_0"], flax.traverse_util.flatten_dict(cells)
-    names = sorted({path[1] for path in flat})
-    for path in flat:
-        direction, (kind, gate) = names.index(path[1]), path[-2]
-        at = slice(*(("ifgo".index(gate) + k) * work.hidden for k in (0, 1)))
-        source = {"i": "input_kernel", "h": "recurrent_kernel"}[kind]
-        source = "bias" if path[-1] == "bias" else source
-        flat[path] = layer[source][direction][..., at]
-    found = linen(flax.traverse_util.unflatten_dict(flat), inputs)
-    np.testing.assert_allclose(found, trunk(params, inputs), atol=1e-5)
+def test_a_gpu_measures_the_kernel_last():
+    assert accuracy.contestants("gpu")[-1] == ("persistent", "bfloat16")
 
 
-def test_an_unknown_mode_or_kind():
-    with pytest.raises(ValueError, match="mode and kind: one of forward, gradient and one of"):
-        recurrence_ours.make(SMALL, "sideways", kind="trunk")
-    with pytest.raises(ValueError, match="got 'forward' and 'nothing'"):
-        recurrence_ours.make(SMALL, "forward", kind="nothing")
+def test_a_backend_that_does_not_run_here():
+    with pytest.raises(ValueError, match="'persistent' does not run here, 'scan' would instead"):
+        accuracy.errors(WORK, "persistent", "bfloat16")
 
 
-def test_pytorch_has_the_same_modes():
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    from experiments.benchmarks import recurrence_peer
+def test_the_table_has_the_errors_and_names_what_a_crash_left_out(monkeypatch):
+    def crashing(*_, **__):
+        yield {"backend": "scan", "precision": "float32", "values": 1e-7, "gradients": 2e-7}
+        raise ChildFailed("ended with code -11: segmentation fault")
 
-    settings = {"device": "cpu", "precision": "bfloat16"}
-    for mode in recurrence_ours.MODES:
-        assert abs(float(recurrence_peer.make(SMALL, mode, **settings)())) < 1
-    with pytest.raises(ValueError, match="mode: forward or gradient, got 'sideways'"):
-        recurrence_peer.make(SMALL, "sideways", **settings)
-
-
-def test_the_command_writes_a_row_per_side_and_pass(tmp_path, capsys):
-    path = tmp_path / "recurrence.json"
-    assert recurrence.main(["--small", "--parts=loop", f"--out={path}"]) == 0
-    rows = read(path).rows
-    assert {row["passes"] for row in rows} == {"forward", "forward and backward"}
-    ours = [row for row in rows if row["side"].startswith("cerberus_jax")]
-    assert len(ours) == 4 and all(row["step_microseconds"] > 0 for row in ours)
-    assert "us a serial step" in capsys.readouterr().out
+    monkeypatch.setattr(accuracy, "answers", crashing)
+    result = Result("recurrence", {}, {})
+    recurrence.add_accuracy(result, "cpu", WORK, 10)
+    errors = [(row["passes"], row["relative_error"]) for row in result.rows]
+    assert errors == [("values", 1e-7), ("gradients", 2e-7)]
+    left_out = accuracy.contestants("cpu")[1:]
+    assert result.notes == [
+        f"cerberus_jax {name}, {precision}, accuracy, failed: "
+        "ended with code -11: segmentation fault"
+        for name, precision in left_out
+    ]
 
 
-def test_an_unknown_part(capsys):
-    assert recurrence.main(["--parts=loop,brain"]) == 1
-    assert "parts: among accuracy, loop, layer, trunk, got 'brain'" in capsys.readouterr().err
+def test_the_process_measures_every_contestant():
+    answers = list(accuracy.measure("cpu", WORK, limit_seconds=120))
+    contestants = [(answer["backend"], answer["precision"]) for answer in answers]
+    assert contestants == accuracy.contestants("cpu")
+    assert all(0 < answer["gradients"] < BOUNDS[answer["precision"]] for answer in answers)

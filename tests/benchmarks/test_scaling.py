@@ -1,68 +1,60 @@
 """Cost curves: their points, and the ratios that the table shows."""
 
+from dataclasses import asdict
+
 import pytest
 
-from experiments.benchmarks import command, scaling
-from experiments.benchmarks.race import Side, SideResult
+from experiments.benchmarks import scaling
+from experiments.benchmarks.race import SideResult
 from experiments.benchmarks.workload import Workload
 
-
-def options(device="cpu", small=False):
-    return command.Options(
-        device=device, small=small, rounds=1, repeat=1, peer_python="", torch=None, out=""
-    )  # fmt: skip
+WORK = Workload(batch_size=8)
 
 
-@pytest.mark.parametrize("axis", scaling.POINTS["cpu"])
+def curve(axis, count=3):
+    return scaling.curve(axis, scaling.POINTS[axis]["cpu"][:count], WORK, "float32", "cpu")
+
+
+@pytest.mark.parametrize("axis", scaling.POINTS)
 def test_points_change_one_size(axis):
-    points = scaling.points_of(axis, Workload(), options())
-    assert [point.value for point in points] == sorted(scaling.POINTS["cpu"][axis])
-    assert all(len(point.sizes) == (axis != "devices") for point in points)
-    assert all(bool(point.environment) == (axis == "devices") for point in points)
+    for side in curve(axis, count=9):
+        changed = {k: v for k, v in asdict(side.work).items() if v != asdict(WORK)[k]}
+        assert len(changed) <= (axis != "devices")
+        assert ("XLA_FLAGS" in side.environment) == (axis == "devices")
+        assert side.labels["axis"] == axis
 
 
 def test_frames_are_those_asked_for():
-    for point in scaling.points_of("frames", Workload(), options()):
-        assert Workload(**point.sizes).num_frames == point.value
+    assert all(side.work.num_frames == side.labels["point"] for side in curve("frames"))
 
 
 def test_devices_are_simulated_beside_the_flags_that_are_set(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=here")
-    last = scaling.points_of("devices", Workload(), options())[-1]
-    expected = "--xla_dump_to=here --xla_force_host_platform_device_count=8"
-    assert last.environment["XLA_FLAGS"] == expected
+    expected = "--xla_dump_to=here --xla_force_host_platform_device_count=4"
+    assert curve("devices")[-1].environment["XLA_FLAGS"] == expected
 
 
-def results(*seconds):
-    """A result per point; None failed."""
-    return [
-        SideResult(Side("point", "factory"), seconds=[one], disturbance=[0.0], cpu_seconds=[one])
-        if one
-        else SideResult(Side("point", "factory"), error="broken")
-        for one in seconds
-    ]
+def ratios(axis, *seconds) -> list[dict]:
+    """What the rows of a curve have, None in place of a side that failed."""
+    sides = curve(axis, len(seconds))
+    results = [SideResult(side, [s] if s else []) for side, s in zip(sides, seconds, strict=True)]
+    return [scaling.more(result, results) for result in results if result.seconds]
 
 
 def test_ratios_are_to_the_first_point_in_proportion():
-    points = scaling.points_of("batch", Workload(), options())[:3]
-    rows = scaling.rows(points, results(2.0, 3.0, 6.0), Workload())
+    rows = ratios("batch", 2.0, 3.0, 6.0)
     assert [row["of_linear"] for row in rows] == [1, 0.75, 0.75]
     assert [row["seconds_per_example"] for row in rows] == [2.0, 1.5, 1.5]
-    assert [row.get("slope") for row in rows] == [None, 1.0, 1.5]
 
 
 def test_more_simulated_devices_are_compared_with_one():
-    points = scaling.points_of("devices", Workload(batch_size=8), options())[:2]
-    rows = scaling.rows(points, results(4.0, 5.0), Workload(batch_size=8))
+    rows = ratios("devices", 4.0, 5.0)
     assert [row["of_linear"] for row in rows] == [1, 1.25]
     assert [row["seconds_per_example"] for row in rows] == [0.5, 0.625]
 
 
 def test_a_point_that_failed_is_left_out_of_the_ratios():
-    points = scaling.points_of("batch", Workload(), options())[:3]
-    rows = scaling.rows(points, results(None, 4.0, 6.0), Workload())
-    assert [row.get("of_linear") for row in rows] == [None, 1, 0.75]
-    assert rows[0]["error"] == "broken" and rows[0]["median"] is None
+    assert [row["of_linear"] for row in ratios("batch", None, 4.0, 6.0)] == [1, 0.75]
 
 
 def test_an_unknown_axis(capsys):

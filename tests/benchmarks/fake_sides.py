@@ -1,4 +1,4 @@
-"""Sides of a race for tests: next to no work, and failures."""
+"""Sides of a race for tests: next to no work, and every way to fail."""
 
 import os
 import time
@@ -6,9 +6,10 @@ from pathlib import Path
 
 
 def steady(work, mode, *, seconds=0.001, log=""):
-    """Sleeps; writes each call into a file."""
+    """Sleeps; prints, which must not disturb the answers; writes each call into a file."""
 
     def call():
+        print("hello from", mode)
         time.sleep(seconds)
         if log:
             with Path(log).open("a") as file:
@@ -18,18 +19,13 @@ def steady(work, mode, *, seconds=0.001, log=""):
     return call
 
 
-def log(work, mode, *, log):
-    """Prints, which must not disturb the answers."""
-
-    def call():
-        print("hello from", mode)
-        return 0
-
-    return call
-
-
 def broken(work, mode):
     raise ValueError("no such thing")
+
+
+def infinite(work, mode):
+    """Computes no number."""
+    return lambda: float("inf")
 
 
 def breaks_later(work, mode):
@@ -40,6 +36,18 @@ def breaks_later(work, mode):
         for value in calls:
             return value
         raise RuntimeError("out of luck")
+
+    return call
+
+
+def hangs(work, mode):
+    """Prepares, then takes its turn for ever."""
+    calls = iter(range(2))
+
+    def call():
+        if next(calls, None) is None:
+            time.sleep(600)
+        return 0.0
 
     return call
 
