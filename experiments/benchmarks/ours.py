@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from cerberus_jax import parallel
-from cerberus_jax.clip_losses import HeadOptions
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.joint_loss import choose_microbatch_size
 from cerberus_jax.lstm import backends
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
-from cerberus_jax.trunk import Trunk
+from cerberus_jax.trunks.base import FEATURES
+from cerberus_jax.trunks.blstm import BLSTM
 from experiments.benchmarks.workload import NUM_PITCHES, SEED, Workload, loader_batch, song
 
 LOSS_WEIGHTS = {"deep_clustering": 0.1, "mask_inference": 0.1, "transcription": 0.8}
@@ -58,13 +58,8 @@ def task(work: Workload, *, microbatch_size: int = 0, **settings) -> Task:
     """The training task of a workload; microbatch_size 0 is that which training takes."""
     model, batch = network(work, **settings), work.batch_size // jax.device_count()
     insist_on_backend(model.recurrence, batch=batch, hidden=model.hidden, precision=model.precision)
-    options = HeadOptions(
-        embedding_activation=model.embedding_activation,
-        mask_activation=model.mask_activation,
-        precision=model.precision,
-    )
-    size = choose_microbatch_size(batch, work.num_frames, most=microbatch_size)
-    return Task(model=model, options=options, microbatch_size=size)
+    size = choose_microbatch_size(batch, work.num_frames, at_most=microbatch_size)
+    return Task(model=model, microbatch_size=size)
 
 
 def compiled_step(work: Workload, **settings):
@@ -119,9 +114,14 @@ def trunk(work: Workload, recurrence: str, precision: str):
     insist_on_backend(recurrence, batch=work.batch_size, hidden=work.hidden, precision=precision)
     shape = (work.batch_size, work.num_frames, work.num_bins)
     inputs = jax.random.normal(jax.random.key(SEED), shape)
-    layers = Trunk(work.layers, work.hidden, recurrence=recurrence, precision=precision)
-    params = jax.jit(functools.partial(layers.init, train=False))(jax.random.key(0), inputs)
-    return inputs, params, functools.partial(layers.apply, train=False)
+    sizes = {"layers": work.layers, "hidden": work.hidden, "grid": FrameGrid()}  # of no use to it
+    layers = BLSTM(**sizes, recurrence=recurrence, precision=precision)
+
+    def apply(params, inputs):
+        return layers.apply(params, {"scaled": inputs}, train=False)[FEATURES]
+
+    init = jax.jit(functools.partial(layers.init, train=False))
+    return inputs, init(jax.random.key(0), {"scaled": inputs}), apply
 
 
 def _forward(work, **settings):
