@@ -75,7 +75,9 @@ def run_one(name: str, flags: CommandFlags, seconds: float) -> str:
     arguments += (ARGUMENTS_SMALL if flags.small else ARGUMENTS.get(flags.device, {})).get(name, [])
     try:
         module = importlib.import_module(f"experiments.benchmarks.{name}")
-        return "see what it printed" if module.main(arguments) else ""
+        if (code := module.main(arguments)) == 130:
+            raise KeyboardInterrupt  # the whole set stops
+        return "see what it printed" if code else ""
     except Exception as error:  # of any kind: the others go on, and the report says which
         return f"{type(error).__name__}: {error}"
 

@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from experiments.benchmarks import machine, roofline, sides
 from experiments.benchmarks.race import Side, SideResult, race
@@ -123,9 +124,12 @@ class Session:
             rival = sides.peer(form, work, mode, kind, device, variants)
             contestants.append(dataclasses.replace(rival, python=self.flags.peer_python))
         for name, settings in ours.items():
-            contestants.append(sides.ours(name, work, mode, precision, device, **settings))
+            own = sides.ours(name, work, mode, precision, device, **settings)
+            contestants.append(own)
             if self.flags.against:
-                contestants.append(sides.of_checkout(contestants[-1], self.flags.against))
+                tree = Path(self.flags.against).resolve()
+                old = dataclasses.replace(own, name=f"{name} of {tree.name}", tree=tree)
+                contestants.append(old)
         return [dataclasses.replace(side, labels=labels) for side in contestants]
 
     def hold(

@@ -79,17 +79,13 @@ class Peer(nn.Module):
         return 0.1 * mask_loss + 1e-5 * clustering + 0.8 * transcription
 
 
-def _compiled(function, variants):
-    return torch.compile(function, dynamic=False) if "compile" in variants else function
-
-
 def _autocast(device, variants):
     return torch.autocast(device.type, torch.bfloat16, enabled="bf16" in variants)
 
 
 def _train(work, net, device, variants):
     batch = {k: torch.from_numpy(v).to(device) for k, v in float_batch(work).items()}
-    losses = _compiled(net.losses, variants)
+    losses = torch.compile(net.losses, dynamic=False) if "compile" in variants else net.losses
     optimizer = torch.optim.RMSprop(
         net.parameters(), lr=LEARNING_RATE, capturable="graph" in variants
     )
@@ -142,7 +138,7 @@ def _infer(work, net, device, variants):
             net.embedding(features)
         return net.masks(features), net.rolls(features)
 
-    heads = _compiled(outputs, variants)
+    heads = torch.compile(outputs, dynamic=False) if "compile" in variants else outputs
 
     @torch.inference_mode()
     def infer():

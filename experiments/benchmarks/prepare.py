@@ -74,10 +74,8 @@ def make_corpus(samples: Path, root: Path, seconds: float) -> dict:
         for number, (name, program) in enumerate(PROGRAM.items()):
             stem, key = next(supply), f"S{number:02d}"
             audio = folder / "stems" / f"{key}{stem.audio_path.suffix}"
-            for file, link in (
-                (stem.audio_path, audio),
-                (stem.notes_path, folder / f"MIDI/{key}.mid"),
-            ):
+            notes = folder / "MIDI" / f"{key}.mid"
+            for file, link in ((stem.audio_path, audio), (stem.notes_path, notes)):
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.resolve())
             entries[key] = {"program_num": program, "is_drum": name == "drums"}

@@ -1,11 +1,9 @@
 """Who races: this project, another checkout of it and PyTorch, on a device, at a precision."""
 
-import dataclasses
 import os
 import statistics
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.benchmarks.machine import ENVIRONMENT
 from experiments.benchmarks.race import Side, SideResult
@@ -46,12 +44,6 @@ def environment(device: str, precision: str) -> dict[str, str]:
     if device == "cpu" or not products:
         return dict(ENVIRONMENT[device])
     return ENVIRONMENT[device] | {"JAX_DEFAULT_MATMUL_PRECISION": products}
-
-
-def of_checkout(side: Side, folder: str) -> Side:
-    """The same side of another checkout of this project."""
-    tree = Path(folder).resolve()
-    return dataclasses.replace(side, name=f"{side.name} of {tree.name}", tree=tree)
 
 
 def peer(

@@ -112,6 +112,12 @@ def test_the_reason_of_a_failure(pretended, monkeypatch, tmp_path):
     assert "Failed: TypeError: not like this" in report
 
 
+def test_ctrl_c_stops_the_whole_set(pretended, monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "main", lambda argv: 130)
+    assert all_benchmarks.main([f"--out={tmp_path}", "--only=memory,scaling"]) == 130
+    assert not (tmp_path / "scaling.json").exists()
+
+
 def test_without_time_nothing_is_compiled_and_the_command_says_so(capsys):
     assert memory.main(["--small", "--budget=0.00001"]) == 1
     printed = capsys.readouterr()
