@@ -74,10 +74,12 @@ def test_the_citation_is_that_of_the_paper():
     assert citation["license"] == PROJECT["license"]
     assert citation["authors"] == PROJECT["authors"]
     paper = citation["preferred-citation"]
-    readme = (ROOT / "README.md").read_text()
+    readme = " ".join((ROOT / "README.md").read_text().split())
     assert paper["title"] in readme and paper["identifiers"][0]["value"] in readme
-    authors = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
-    assert " and ".join(authors) in readme
+    authors = [
+        f"{author['given-names'][0]}. {author['family-names']}" for author in paper["authors"]
+    ]
+    assert ", ".join(authors) in readme
 
 
 def test_type_checkers_see_the_names_that_are_resolved_late():
