@@ -25,6 +25,7 @@ from data_pipeline.planning.rolls import draw_roll, note_frames
 from data_pipeline.prepared.catalogue import Catalogue
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
+from experiments.evaluation.markdown import markdown_table
 from experiments.evaluation.note_scores import activity, score_notes
 
 HOPS = (256, 512)
@@ -64,29 +65,27 @@ def _ceiling(flags: CommandFlags) -> None:
 
 def measure(catalogue: Catalogue, split: str, count: int, seconds: float) -> dict:
     """{instrument: {hop: scores, 'alignment': figures}} of the first `count` excerpts of each."""
-    figures = {}
+    figures, present = {}, set(catalogue.tables.stem_instruments.tolist())
+    grid = FrameGrid(sample_rate_hz=catalogue.tables.sample_rate_hz)
+    num_samples = round(seconds * grid.sample_rate_hz)
     for name in INSTRUMENTS:
-        grid = FrameGrid(sample_rate_hz=catalogue.tables.sample_rate_hz)
-        num_samples = round(seconds * grid.sample_rate_hz)
+        if name not in present or not INSTRUMENTS[name].is_transcribed:
+            continue
+        of_split = {"split": split, "gain_db": 0, "fixed": True}
         try:
-            planner = Planner(
-                catalogue,
-                PlanConfig((name,), grid, num_samples, 1, split=split, gain_db=0, fixed=True),
-            )
+            planner = Planner(catalogue, PlanConfig((name,), grid, num_samples, 1, **of_split))
         except ValueError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
-        excerpts = [one for one in read_excerpts(planner, count) if len(one.notes[0])]
-        found = {}
+        excerpts = [item for item in read_excerpts(planner, count) if len(item.notes[0])]
+        figures[name] = {"items": len(excerpts), "alignment": _alignment(excerpts, grid)}
         for hop in HOPS:
             own = FrameGrid(sample_rate_hz=grid.sample_rate_hz, window=grid.window, hop=hop)
-            scores = [roll_scores(one.notes[0], own, num_samples, name) for one in excerpts]
-            found[hop] = {
-                metric: float(np.mean([one[metric] for one in scores if one[metric] is not None]))
-                for metric in SCORES
-                if any(one[metric] is not None for one in scores)
-            }
-        figures[name] = found | {"alignment": _alignment(excerpts, grid), "items": len(excerpts)}
+            scores = [roll_scores(item.notes[0], own, num_samples, name) for item in excerpts]
+            of_hop = figures[name][hop] = {}
+            for metric in SCORES:
+                values = [score[metric] for score in scores if score[metric] is not None]
+                of_hop |= {metric: float(np.mean(values))} if values else {}
     return figures
 
 
@@ -105,8 +104,8 @@ def roll_scores(notes: Notes, grid: FrameGrid, num_samples: int, instrument: str
 
 def _alignment(excerpts: list[Excerpt], grid: FrameGrid) -> dict:
     """Median over the excerpts; None where no excerpt tells."""
-    ratios = [energy_ratio_db(one.sources[0], one.cut_notes[0], grid) for one in excerpts]
-    shares = [chroma_share(one.sources[0], one.cut_notes[0], grid) for one in excerpts]
+    ratios = [energy_ratio_db(item.sources[0], item.cut_notes[0], grid) for item in excerpts]
+    shares = [chroma_share(item.sources[0], item.cut_notes[0], grid) for item in excerpts]
     return {
         name: float(np.nanmedian(values)) if not np.isnan(values).all() else None
         for name, values in (("energy_ratio_db", ratios), ("chroma_share", shares))
@@ -139,25 +138,23 @@ def chroma_share(source: Float[np.ndarray, " n"], notes: Notes, grid: FrameGrid)
         piece = source[start : start + CHROMA_WINDOW] * window
         energy = np.abs(np.fft.rfft(piece))[heard] ** 2
         begin, end = start / grid.sample_rate_hz, (start + CHROMA_WINDOW) / grid.sample_rate_hz
-        wanted = np.unique(notes.window(begin, end).pitches % 12)
-        sounding += energy[np.isin(classes, wanted)].sum()
+        sounding_classes = np.unique(notes.window(begin, end).pitches % 12)
+        sounding += energy[np.isin(classes, sounding_classes)].sum()
         total += energy.sum()
     return sounding / total if total else float("nan")
 
 
 def table(figures: dict) -> str:
     """The figures as a Markdown table."""
-    heads = [f"{metric.replace('_', ' ')}, hop {hop}" for hop in HOPS for metric in SCORES]
-    lines = [
-        f"| instrument | excerpts | {' | '.join(heads)} | energy with/without notes | chroma |",
-        "|---" * (len(heads) + 4) + "|",
-    ]
-    for name, found in figures.items():
-        cells = [_text(found[hop].get(metric), ".3f") for hop in HOPS for metric in SCORES]
-        energy = _text(found["alignment"]["energy_ratio_db"], "+.1f")
-        share = "" if name == "drums" else _text(found["alignment"]["chroma_share"], ".2f")
-        lines.append(f"| {name} | {found['items']} | {' | '.join(cells)} | {energy} dB | {share} |")
-    return "\n".join(lines)
+    scores = [f"{metric.replace('_', ' ')}, hop {hop}" for hop in HOPS for metric in SCORES]
+    rows = []
+    for name, row in figures.items():
+        cells = [_text(row[hop].get(metric), ".3f") for hop in HOPS for metric in SCORES]
+        energy = _text(row["alignment"]["energy_ratio_db"], "+.1f")
+        share = "" if name == "drums" else _text(row["alignment"]["chroma_share"], ".2f")
+        rows.append([name, row["items"], *cells, f"{energy} dB", share])
+    headings = ["instrument", "excerpts", *scores, "energy with/without notes", "chroma"]
+    return markdown_table(headings, rows)
 
 
 def _text(value: float | None, form: str) -> str:

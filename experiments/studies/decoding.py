@@ -14,12 +14,15 @@ from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import load_run_config
+from experiments.evaluation.markdown import markdown_table
 from experiments.training import data
 from experiments.training.decoding_search import DecodingTask, search
 from experiments.training.tuning import decoding_tasks
 
 # A run of frames above the threshold is a note: nothing is bridged, nothing split.
 PLAIN = DecodingConfig(hysteresis=1.0, dip=1.0, max_gap_frames=0)
+
+HEADINGS = ("decoding", "validation: onset F1", "frame F1", "test: onset F1", "frame F1")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,15 +47,15 @@ def _measure(flags: CommandFlags) -> None:
         seconds = config.evaluation.excerpt_seconds
         planner = data.planner(config, split, excerpt_seconds=seconds)
         tasks[split] = decoding_tasks(predictor, planner, count=count)
-    print("| decoding | validation: onset F1 | frame F1 | test: onset F1 | frame F1 |")
-    print("|---|---|---|---|---|")
     chosen = {name: _decodings(task) for name, task in tasks["validation"].items()}
+    rows = []
     for title in next(iter(chosen.values())):
-        cells = [
-            np.mean([task.scores(chosen[name][title]) for name, task in found.items()], axis=0)
-            for found in tasks.values()
+        scores = [
+            np.mean([task.scores(chosen[name][title]) for name, task in of_split.items()], axis=0)
+            for of_split in tasks.values()
         ]
-        print(f"| {title} | {' | '.join(f'{value:.3f}' for value in np.concatenate(cells))} |")
+        rows.append([title, *(f"{score:.3f}" for score in np.concatenate(scores))])
+    print(markdown_table(HEADINGS, rows))
     for name, decodings in chosen.items():
         print(f"{name}: {list(decodings.values())[-1]}")
 

@@ -73,7 +73,7 @@ def _flags() -> CommandFlags:
     flags.string("root", "", f"A raw tree of Slakh's shape with {SPLIT}/{TRACK} in it.")
     flags.string("workdir", "runs/demo", "Directory of the run whose network takes the song apart.")
     flags.string("step", "best", "Its checkpoint: best, last, or the number of a step.")
-    flags.string("steps", "3", "Training steps per list of instruments.")
+    flags.integer("steps", 3, "Training steps per list of instruments.", lowest=1)
     flags.string("out", "", "JSON file that gets the printed figures too.")
     return flags
 
@@ -81,8 +81,6 @@ def _flags() -> CommandFlags:
 def _real_stems(flags: CommandFlags, overrides: Overrides) -> None:
     if not flags.root:
         raise ValueError("--root is missing: a raw tree of Slakh's shape")
-    if not flags.steps.isdigit() or int(flags.steps) < 1:
-        raise ValueError(f"--steps must be a whole number from 1 on, got {flags.steps!r}")
     predictor = Predictor.load(flags.workdir, step=flags.step)
     figures = {}
     with tempfile.TemporaryDirectory() as name:
@@ -118,23 +116,23 @@ def _train(title: str, settings: dict, workdir: Path) -> dict:
         validation = list(data.batches(config, SPLIT, num_steps=1))
     batches = data.batches(config, split, num_steps=config.train.num_steps)
     train.train(config, batches, workdir=workdir, validation_batches=validation, progress=False)
-    found = read_metrics(workdir)
+    entries = read_metrics(workdir)
     names = ", ".join(config.instruments)
     print(f"\n{title}: {names}; {config.model.layers} x {config.model.hidden}", end="")
     print(f"; split {split}; usable starts: {counts}")
-    for entry in found:
+    for entry in entries:
         losses = [f"{name} {entry[name]:.4f}" for name in SHOWN_LOSSES]
         if "validation_loss" in entry:
             losses.append(f"validation_loss {entry['validation_loss']:.4f}")
         print(f"  step {entry['step']}: {', '.join(losses)}", flush=True)
-    losses = [{k: v for k, v in entry.items() if k != "time"} for entry in found]
+    losses = [{k: v for k, v in entry.items() if k != "time"} for entry in entries]
     return {"split": split, "usable_starts": counts, "steps": losses}
 
 
 def _starts(config, split: str) -> int:
     """Start positions at which all instruments play, 0 where the split lacks one."""
     try:
-        return len(data.planner(config, split).activity.joint.cells)
+        return len(data.planner(config, split).activity.joint.positions)
     except ValueError:
         return 0
 
@@ -157,10 +155,10 @@ def _show_errors(settings: dict) -> dict[str, str]:
 def whole_song(catalogue: Catalogue, instruments: tuple[str, ...]) -> Reference:
     """Summed stems and joined notes of the track, per instrument; silence where it has none."""
     t = catalogue.tables
-    found = np.flatnonzero((t.track_ids == TRACK) & (t.track_splits == SPLIT))
-    if not len(found):
+    tracks = np.flatnonzero((t.track_ids == TRACK) & (t.track_splits == SPLIT))
+    if not len(tracks):
         raise ValueError(f"--root: {SPLIT}/{TRACK} expected, it is not there")
-    track = found[0]
+    track = tracks[0]
     num_samples, pcm = int(t.track_num_samples[track]), catalogue.pcm()[t.track_corpora[track]]
     sources, notes = np.zeros((len(instruments), num_samples), np.float32), {}
     for slot, name in enumerate(instruments):
@@ -206,17 +204,17 @@ def _cell(value: float | None) -> str:
 
 def _show_borders(reference: Reference, predictor: Predictor, prediction: Prediction) -> dict:
     grid = predictor.grid
-    other = replace(predictor, **OTHER_WINDOWS)
-    found = other.predict(reference.sources.sum(0), grid.sample_rate_hz)
-    both, far = borders_of(predictor, prediction), borders_of(other, found)
+    moved = replace(predictor, **OTHER_WINDOWS)
+    moved_prediction = moved.predict(reference.sources.sum(0), grid.sample_rate_hz)
+    borders = borders_of(predictor, prediction)
     measured = click_measures(
         prediction.sources[:, 0],
-        found.sources[:, 0],
-        both,
-        other_borders=far,
+        moved_prediction.sources[:, 0],
+        borders,
+        moved_borders=borders_of(moved, moved_prediction),
         near=round(NEAR_SECONDS * grid.sample_rate_hz),
     )
-    print(f"\nWindow borders at {', '.join(f'{b / grid.sample_rate_hz:.1f}' for b in both)} s")
+    print(f"\nWindow borders at {', '.join(f'{b / grid.sample_rate_hz:.1f}' for b in borders)} s")
     print("difference: from the result of other windows, dB re the estimate at the same place;")
     print(
         "second differences within 32 ms of borders: the largest / the 99.9th percentile elsewhere,"
@@ -228,13 +226,13 @@ def _show_borders(reference: Reference, predictor: Predictor, prediction: Predic
     print(f"{'':<10}{''.join(f'{title:>10}' for title in titles)}")
     for name, values in zip(predictor.instruments, measured, strict=True):
         print(f"{name:<10}{''.join(_cell(value) for value in values.values())}")
-    for measure, most in MAX_RATIO.items():
+    for measure, limit in MAX_RATIO.items():
         ratio, jump = (
             max(v[f"{measure}{kind}"] / v[f"{measure}{KINDS[1]}"] for v in measured)
             for kind in (KINDS[0], KINDS[2])
         )
-        print(f"{'ok  ' if ratio <= most else 'MISS'} {measure}, with / without borders: ", end="")
-        print(f"{ratio:.2f} (at most {most}; with jumps {jump:.2f})")
+        print(f"{'ok  ' if ratio <= limit else 'MISS'} {measure}, with / without borders: ", end="")
+        print(f"{ratio:.2f} (at most {limit}; with jumps {jump:.2f})")
     return dict(zip(predictor.instruments, measured, strict=True))
 
 
@@ -251,35 +249,36 @@ def borders_of(predictor: Predictor, prediction: Prediction) -> Int[np.ndarray, 
 
 def click_measures(
     estimates: Float[np.ndarray, "s n"],
-    others: Float[np.ndarray, "s n"],
+    moved_estimates: Float[np.ndarray, "s n"],
     borders: Int[np.ndarray, " k"],
     *,
-    other_borders: Int[np.ndarray, " j"],
+    moved_borders: Int[np.ndarray, " j"],
     near: int,
 ) -> list[dict[str, float]]:
-    """What happens within `near` samples of `borders`, and elsewhere, for each source."""
+    """What happens within `near` samples of `borders`, and elsewhere, for each source; the moved
+    estimates have their borders at other places."""
     at = _around(borders, near, estimates.shape[1])
-    elsewhere = ~at & ~_around(other_borders, near, estimates.shape[1])
-    piece = np.searchsorted(borders, np.arange(estimates.shape[1]), side="right")
+    elsewhere = ~at & ~_around(moved_borders, near, estimates.shape[1])
+    window = np.searchsorted(borders, np.arange(estimates.shape[1]), side="right")
     measured = []
-    for one, other in zip(estimates.astype(np.float64), others.astype(np.float64), strict=True):
-        levels = [
-            10 * np.log10(np.sum((one - other)[part] ** 2) / np.sum(one[part] ** 2))
-            for part in (at, elsewhere)
-        ]
-        names = ("difference_near_db", "difference_elsewhere_db")
-        found = dict(zip(names, map(float, levels), strict=True))
-        signals = (one, other, np.where(piece % 2, other, one))
+    for signal, moved in zip(
+        *(a.astype(np.float64) for a in (estimates, moved_estimates)), strict=True
+    ):
+        values = {}
+        for name, places in (("near", at), ("elsewhere", elsewhere)):
+            energy = np.sum((signal - moved)[places] ** 2) / np.sum(signal[places] ** 2)
+            values[f"difference_{name}_db"] = float(10 * np.log10(energy))
+        signals = (signal, moved, np.where(window % 2, moved, signal))
         bends = [np.abs(np.diff(x, 2, prepend=x[0], append=x[-1])) for x in signals]
         usual = np.quantile(bends[0][elsewhere], 0.999)
         for kind, bend in zip(KINDS, bends, strict=True):
-            found[f"roughness{kind}"] = float(bend[at].max() / usual)
+            values[f"roughness{kind}"] = float(bend[at].max() / usual)
         for kind, bend in zip(KINDS, bends, strict=True):
             peaks = [
                 bend[b - 2 : b + 3].max() / np.median(bend[b - near : b + near]) for b in borders
             ]
-            found[f"click{kind}"] = float(max(peaks))
-        measured.append(found)
+            values[f"click{kind}"] = float(max(peaks))
+        measured.append(values)
     return measured
 
 

@@ -9,6 +9,7 @@ improvement and frame F1 at the start and at the end, beside those aims.
 
 import functools
 import json
+import operator
 import sys
 import tempfile
 import time
@@ -20,8 +21,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cerberus_jax import metrics, parallel, steps
-from cerberus_jax.losses import transcription_loss
-from cerberus_jax.stft import istft, stft
 from cerberus_jax.targets import make_targets, source_waveforms
 from data_pipeline.cli.progress import Progress
 from data_pipeline.planning.batch import PlanConfig
@@ -32,13 +31,15 @@ from data_pipeline.prepared.layout import prepared_folder
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import grid_of, heads_of, load_config
+from experiments.evaluation.markdown import markdown_table
+from experiments.evaluation.systems import oracle_sources
 from experiments.train import task_of
 
 SET = "sets/set2.py"
 LOSSES = ("deep_clustering", "mask_inference", "transcription")
 
 # What a right implementation reaches on one batch.
-LARGEST_LOSS_RATIO = 0.1
+MAX_LOSS_RATIO = 0.1
 MIN_SHARE_OF_ORACLE = 0.8
 MIN_FRAME_F1 = 0.95
 
@@ -97,16 +98,16 @@ def fixed_batch(root: Path, config: ConfigDict) -> tuple[dict, list[str]]:
                 f"batch_size: a multiple of the {len(splits)} splits ({', '.join(splits)}) "
                 f"expected, got {config.batch_size}"
             )
-        parts, ids = [], []
+        batches, ids = [], []
         for split in splits:
             planner = _planner(catalogue, split, config, size=config.batch_size // len(splits))
-            parts.append(next(iter(numpy_batches(planner, num_steps=1))))
+            batches.append(next(iter(numpy_batches(planner, num_steps=1))))
             ids += [f"{split}/{name}" for name in planner.batch(0).ids]
-    most_notes = max(part["notes"].shape[2] for part in parts)
-    for part in parts:
-        missing = most_notes - part["notes"].shape[2]
-        part["notes"] = np.pad(part["notes"], [(0, 0), (0, 0), (0, missing), (0, 0)])
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, ids
+    num_notes = max(batch["notes"].shape[2] for batch in batches)
+    for batch in batches:
+        missing = num_notes - batch["notes"].shape[2]
+        batch["notes"] = np.pad(batch["notes"], [(0, 0), (0, 0), (0, missing), (0, 0)])
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}, ids
 
 
 def _planner(catalogue: Catalogue, split: str, config: ConfigDict, *, size: int) -> Planner:
@@ -135,17 +136,16 @@ def overfit(config: ConfigDict, batch: dict) -> dict:
     weights = {name: jnp.float32(config.loss[name]) for name in heads_of(config)}
     weights = jax.device_put(weights, parallel.replicated(mesh))
     batch = parallel.put_batch(batch, mesh)
-    init = jax.jit(functools.partial(steps.init_state, task))
-    state = jax.device_put(init(jax.random.key(config.seed), batch), parallel.replicated(mesh))
+    state = parallel.jit_init(task, mesh)(jax.random.key(config.seed), batch)
     examine = jax.jit(functools.partial(_examine, task=task))
     start = examine(state.params, batch, weights)
     step = parallel.jit_step(task, mesh)
     started = time.monotonic()
     progress = Progress(range(config.train.num_steps), "overfit", unit="step")
     for number in progress:
-        state, found = step(state, batch, jax.random.key(config.seed), weights)
+        state, values = step(state, batch, jax.random.key(config.seed), weights)
         if number % 50 == 0:
-            losses = (f"{name} {float(found[name]):.4f}" for name in LOSSES)
+            losses = (f"{name} {float(values[name]):.4f}" for name in LOSSES)
             progress.set_postfix_str(", ".join(losses))
     jax.block_until_ready(state)
     minutes = (time.monotonic() - started) / 60
@@ -163,46 +163,37 @@ def overfit(config: ConfigDict, batch: dict) -> dict:
 def _examine(params: dict, batch: dict, weights: dict, *, task: steps.Task) -> dict:
     """Losses of the batch, its waveforms, the network's and the oracle's estimates, both rolls."""
     sources = source_waveforms(batch["sources"], batch["gains"])
-    mixture = sources.sum(1)
-    grid = task.model.grid
-    targets = make_targets(sources, batch["notes"], grid=grid, mask_target=task.mask_target)
+    grid, head = task.model.grid, task.heads["transcription"]
+    targets = make_targets(sources, batch["notes"], grid=grid, heads=[head])
     losses = steps.eval_step(params, batch, weights, task=task)
-    estimates, rolls = steps.predict_step(params, mixture, model=task.model)
-    spectrum = stft(mixture, grid)
-    mask = targets.target_magnitude / jnp.maximum(jnp.abs(spectrum), 1e-12)[:, None]
-    silence = jnp.full_like(rolls, -1e3)
-    zero = transcription_loss(
-        silence,
-        targets.roll,
-        kind=task.options.transcription_kind,
-        normaliser=task.options.transcription_normaliser,
-    )
+    estimates, rolls = steps.predict_step(params, sources.sum(1), model=task.model)
+    silence = jnp.full_like(rolls, -1e3).swapaxes(1, 2)
     return {
         "losses": {name: losses[name].mean() for name in LOSSES},
-        "all_zero_transcription": zero.mean(),
+        "all_zero_transcription": head.loss(silence, targets, 0).mean(),
         "sources": sources,
-        "estimates": estimates,
-        "oracle": istft(mask * spectrum[:, None], grid, mixture.shape[-1]),
+        "network": estimates,
+        "oracle": oracle_sources(sources, grid),
         "rolls": rolls > 0.5,
-        "reference_rolls": targets.roll,
+        "reference_rolls": targets["roll"],
     }
 
 
-def _figures(found: dict, batch: dict) -> dict:
-    sources = np.asarray(found["sources"])
+def _figures(examined: dict, batch: dict) -> dict:
+    sources = np.asarray(examined["sources"])
     mixture = np.broadcast_to(sources.sum(1, keepdims=True), sources.shape)
     before = np.asarray(metrics.si_sdr(mixture, sources))
     improvement = {
-        name: np.nanmean(np.asarray(metrics.si_sdr(found[key], sources)) - before, axis=0)
-        for name, key in (("network", "estimates"), ("oracle", "oracle"))
+        name: np.nanmean(np.asarray(metrics.si_sdr(examined[name], sources)) - before, axis=0)
+        for name in ("network", "oracle")
     }
-    rolls, reference = np.asarray(found["rolls"]), np.asarray(found["reference_rolls"])
+    rolls, reference = np.asarray(examined["rolls"]), np.asarray(examined["reference_rolls"])
     hits = (rolls & reference).sum((2, 3))
     counts = rolls.sum((2, 3)) + reference.sum((2, 3))
     frame_f1 = np.where(counts > 0, 2 * hits / np.maximum(counts, 1), np.nan)
     return {
-        "losses": {name: float(value) for name, value in found["losses"].items()},
-        "all_zero_transcription": float(found["all_zero_transcription"]),
+        "losses": {name: float(value) for name, value in examined["losses"].items()},
+        "all_zero_transcription": float(examined["all_zero_transcription"]),
         "si_sdr_improvement": improvement["network"].tolist(),
         "oracle_si_sdr_improvement": improvement["oracle"].tolist(),
         "frame_f1": np.nanmean(frame_f1, axis=0).tolist(),
@@ -210,44 +201,53 @@ def _figures(found: dict, batch: dict) -> dict:
 
 
 def table(figures: dict, instruments: tuple[str, ...]) -> str:
-    """The figures as text; each aim with what was reached."""
+    """The figures as Markdown tables; each aim with what was reached."""
     start, end = figures["start"], figures["end"]
-    lines = [
-        f"{figures['parameters'] / 1e6:.1f} M parameters, {figures['steps']} steps, "
-        f"{figures['minutes']:.1f} minutes on {figures['device']}",
-        "",
-        f"{'loss':<18}{'start':>10}{'end':>10}{'end/start':>11}",
-    ]
     ratios = {name: end["losses"][name] / start["losses"][name] for name in LOSSES}
-    for name in LOSSES:
-        lines.append(
-            f"{name:<18}{start['losses'][name]:>10.5f}{end['losses'][name]:>10.5f}{ratios[name]:>11.3f}"
-        )
-    zero = end["losses"]["transcription"] / end["all_zero_transcription"]
-    lines += ["", f"{'instrument':<18}{'SI-SDRi dB':>10}{'oracle':>10}{'frame F1':>11}"]
-    for slot, name in enumerate(instruments):
-        lines.append(
-            f"{name:<18}{end['si_sdr_improvement'][slot]:>10.1f}"
-            f"{end['oracle_si_sdr_improvement'][slot]:>10.1f}{end['frame_f1'][slot]:>11.3f}"
-        )
-    network, oracle, f1 = (
-        float(np.mean(end[name]))
-        for name in ("si_sdr_improvement", "oracle_si_sdr_improvement", "frame_f1")
-    )
-    lines.append(f"{'mean':<18}{network:>10.1f}{oracle:>10.1f}{f1:>11.3f}")
-    aims = [
-        ("deep_clustering, end / start", ratios["deep_clustering"], LARGEST_LOSS_RATIO, False),
-        ("mask_inference, end / start", ratios["mask_inference"], LARGEST_LOSS_RATIO, False),
-        ("transcription, end / all-zero rolls", zero, LARGEST_LOSS_RATIO, False),
-        ("SI-SDR improvement, network / oracle", network / oracle, MIN_SHARE_OF_ORACLE, True),
-        ("frame F1", f1, MIN_FRAME_F1, True),
+    losses = [
+        [name, f"{start['losses'][name]:.5f}", f"{end['losses'][name]:.5f}", f"{ratio:.3f}"]
+        for name, ratio in ratios.items()
     ]
-    lines.append("")
-    for name, value, aim, more in aims:
-        reached = value >= aim if more else value <= aim
-        sign = "at least" if more else "at most"
-        lines.append(f"{'ok  ' if reached else 'MISS'} {name}: {value:.3f} ({sign} {aim})")
-    return "\n".join(lines)
+    columns = [
+        end[name] for name in ("si_sdr_improvement", "oracle_si_sdr_improvement", "frame_f1")
+    ]
+    network, oracle, f1 = means = [float(np.mean(column)) for column in columns]
+    scores = zip(
+        [*instruments, "mean"], *map(operator.add, columns, [[m] for m in means]), strict=True
+    )
+    zero = end["losses"]["transcription"] / end["all_zero_transcription"]
+    aims = [
+        ("deep_clustering, end / start", ratios["deep_clustering"], MAX_LOSS_RATIO, operator.le),
+        ("mask_inference, end / start", ratios["mask_inference"], MAX_LOSS_RATIO, operator.le),
+        ("transcription, end / all-zero rolls", zero, MAX_LOSS_RATIO, operator.le),
+        (
+            "SI-SDR improvement, network / oracle",
+            network / oracle,
+            MIN_SHARE_OF_ORACLE,
+            operator.ge,
+        ),
+        ("frame F1", f1, MIN_FRAME_F1, operator.ge),
+    ]
+    verdicts = [
+        f"{'ok  ' if reached(value, aim) else 'MISS'} {name}: {value:.3f} "
+        f"(at {'most' if reached is operator.le else 'least'} {aim})"
+        for name, value, aim, reached in aims
+    ]
+    return "\n".join(
+        [
+            f"{figures['parameters'] / 1e6:.1f} M parameters, {figures['steps']} steps, "
+            f"{figures['minutes']:.1f} minutes on {figures['device']}",
+            "",
+            markdown_table(["loss", "start", "end", "end / start"], losses),
+            "",
+            markdown_table(
+                ["instrument", "SI-SDR improvement dB", "oracle", "frame F1"],
+                [[name, f"{a:.1f}", f"{b:.1f}", f"{c:.3f}"] for name, a, b, c in scores],
+            ),
+            "",
+            *verdicts,
+        ]
+    )
 
 
 if __name__ == "__main__":
