@@ -144,11 +144,6 @@ class Cerberus(nn.Module):
             if name in self.heads
         }
 
-    def head_shapes(self) -> dict[str, tuple[int, int]]:
-        """Outputs per frame of each linear head in use, by submodule name."""
-        heads = self.head_objects().values()
-        return {head.submodule: head.shape() for head in heads if head.is_linear}
-
     def _options_of(self, name, cls) -> dict[str, Any]:
         """The options of a trunk or head: fields of the network, and those under its own name."""
         return {field: getattr(self, field) for field in cls.MODEL_FIELDS} | dict(

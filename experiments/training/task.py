@@ -12,7 +12,7 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig
 from data_pipeline.instruments import INSTRUMENTS
-from experiments.config.loading import grid_of, heads_of
+from experiments.config.loading import grid_of, heads_of, num_samples_of
 
 
 def model_of(config: ConfigDict) -> Cerberus:
@@ -35,7 +35,7 @@ def model_of(config: ConfigDict) -> Cerberus:
 def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
     """Model, losses and optimiser of a config."""
     loss, model = config.loss, model_of(config)
-    num_frames = model.grid.num_frames(round(config.excerpt_seconds * config.audio.sample_rate_hz))
+    num_frames = model.grid.num_frames(num_samples_of(config))
     return Task(
         model=model,
         optimizer=OptimizerConfig(**config.optimizer.to_dict(), num_steps=config.train.num_steps),
