@@ -28,7 +28,7 @@ from cerberus_jax.stft import frame, hann, stft
 from cerberus_jax.windows import WindowCutter
 
 WINDOW_SECONDS = 12.0
-CONTEXT_SECONDS = 0.25  # the least that borders do not show: BENCHMARKS.md
+CONTEXT_SECONDS = 0.25  # the least that borders do not show: docs/design.md
 DB_REFERENCES = ("window", "song")
 _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz are large
 

@@ -58,7 +58,6 @@ TESTED_BY_COMMANDS = (
     "experiments/sets/",
     "experiments/songs/notes.py",
     "experiments/songs/progress.py",
-    "experiments/studies/",  # the same
     "experiments/sweeps/",
 )
 
