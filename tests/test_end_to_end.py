@@ -83,7 +83,8 @@ def test_the_card_command_trains(trained):
     assert {p.name for p in workdir.iterdir()} >= {"config.json", "metrics.jsonl", "checkpoints"}
     assert [e["step"] for e in read_metrics(workdir)] == [2, 4, 6, 8, 10]
     assert checkpoint.saved_steps(workdir)["last"] == 10
-    assert "ex/s" in result.stderr  # the progress bar
+    assert "Trained  to step 10" in result.stdout
+    assert "\r" not in result.stderr  # no bar where nobody looks
     assert "experiments.evaluate" in result.stdout  # what to do next
 
 
