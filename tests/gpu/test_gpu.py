@@ -25,7 +25,7 @@ from tests.tiny_network import noise_batch, tiny_model, tiny_task, weights
 
 # The published layer over 5 s on a GPU; a CPU would take long for it.
 STEPS_BATCH_HIDDEN = {"cpu": (9, 3, 70), "gpu": (313, 8, 300)}
-MAX_ERROR = {"float32": 1e-5, "bfloat16": 2e-2}
+MAX_ERROR = {"float32": 1e-5, "bfloat16": 1e-2}  # on a CPU 4e-7 and 4e-3
 
 
 def _on(device, *values):
@@ -72,10 +72,32 @@ def test_a_training_step_is_that_of_float64(device):
     state, metrics = make_step(task, mesh)(jax.device_put(state, replicated(mesh)), *args)
     assert metrics["loss"].devices() == {device}
     for name, value in exact_metrics.items():
-        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(metrics[name], value, rtol=3e-5, err_msg=name)
     moments = (optax.tree.get(either.opt_state, "mu") for either in (state, exact_state))
     errors = jax.tree.map(_relative_error, *moments)
-    assert max(jax.tree.leaves(errors)) < 1e-4, errors
+    assert max(jax.tree.leaves(errors)) < 3e-5, errors
+
+
+def test_a_run_that_is_resumed_is_the_one_that_ran_through(device, tmp_path):
+    """Four steps against two, a checkpoint and two, dropout included, bit for bit."""
+    task, mesh = tiny_task(model=tiny_model(dropout=0.3)), make_mesh([device])
+    step = make_step(task, mesh)
+
+    def fresh():
+        return jit_init(task, mesh)(jax.random.key(0), put_batch(noise_batch(), mesh))
+
+    def train(state, first, last):
+        for k in range(first, last):
+            batch = put_batch(noise_batch(seed=k), mesh)
+            state, _ = step(state, batch, jax.random.key(1), weights())
+        return state
+
+    through, half = train(fresh(), 0, 4), train(fresh(), 0, 2)
+    with CheckpointWriter(tmp_path) as writer:
+        writer.save("last", half, metadata_of(task.model, {}))
+    resumed = restore_state(tmp_path, jax.eval_shape(fresh), replicated(mesh))
+    jax.tree.map(np.testing.assert_array_equal, resumed, half)
+    jax.tree.map(np.testing.assert_array_equal, train(resumed, 2, 4), through)
 
 
 def _textbook_lstm(inputs, input_kernel, recurrent_kernel, bias):
@@ -101,17 +123,18 @@ def _textbook_lstm(inputs, input_kernel, recurrent_kernel, bias):
 
 def _backends_of_devices():
     """All but 'auto', which is one of the others. The kernel has no float32; on a CPU it runs in
-    interpret mode only, which has tests of its own."""
+    interpret mode only, which has tests of its own. It comes last, for it might hang."""
     for device in STEPS_BATCH_HIDDEN:
-        for backend in set(BACKENDS) - {"auto"}:
+        for backend in BACKENDS:
             for precision in PRECISIONS:
-                if backend != "persistent" or (device, precision) == ("gpu", "bfloat16"):
+                if backend not in ("auto", "persistent"):
                     yield device, backend, precision
+    yield "gpu", "persistent", "bfloat16"
 
 
 @pytest.mark.parametrize(
     ("device", "backend", "precision"),
-    [_on(*case) for case in sorted(_backends_of_devices())],
+    [_on(*case) for case in _backends_of_devices()],
     indirect=["device"],
 )
 def test_a_backend_of_the_recurrence_agrees_with_float64(device, backend, precision):
@@ -140,25 +163,3 @@ def test_a_backend_of_the_recurrence_agrees_with_float64(device, backend, precis
     exact = _in_float64(values_and_gradients(_textbook_lstm), *arguments)
     errors = [_relative_error(*pair) for pair in zip(results, exact, strict=True)]
     assert max(errors) < MAX_ERROR[precision], errors
-
-
-def test_a_run_that_is_resumed_is_the_one_that_ran_through(device, tmp_path):
-    """Four steps against two, a checkpoint and two, dropout included, bit for bit."""
-    task, mesh = tiny_task(model=tiny_model(dropout=0.3)), make_mesh([device])
-    step = make_step(task, mesh)
-
-    def fresh():
-        return jit_init(task, mesh)(jax.random.key(0), put_batch(noise_batch(), mesh))
-
-    def train(state, first, last):
-        for k in range(first, last):
-            batch = put_batch(noise_batch(seed=k), mesh)
-            state, _ = step(state, batch, jax.random.key(1), weights())
-        return state
-
-    through, half = train(fresh(), 0, 4), train(fresh(), 0, 2)
-    with CheckpointWriter(tmp_path) as writer:
-        writer.save("last", half, metadata_of(task.model, {}))
-    resumed = restore_state(tmp_path, jax.eval_shape(fresh), replicated(mesh))
-    jax.tree.map(np.testing.assert_array_equal, resumed, half)
-    jax.tree.map(np.testing.assert_array_equal, train(resumed, 2, 4), through)

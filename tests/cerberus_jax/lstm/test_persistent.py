@@ -186,6 +186,7 @@ def test_every_batch_of_the_published_network_fits():
     assert all(plan.size_reason(300, batch, 2) is None for batch in range(1, 600))
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("batch", [5, 64, 200])
 def test_on_a_gpu_the_published_size_agrees_with_float32_on_the_cpu(batch):
     if reason := persistent.supported(**REAL_SIZE):
