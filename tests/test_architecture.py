@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.waiting import MAX_SECONDS
 
 PACKAGES = ("cerberus_jax", "data_pipeline", "experiments")
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
@@ -125,7 +126,7 @@ def test_imports_go_in_one_direction():
 def test_an_import_does_not_start_what_it_does_not_need(modules, absent):
     code = f"import {modules}, sys; print(*sys.modules)"
     command = [sys.executable, "-c", code]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=MAX_SECONDS)
     assert run.returncode == 0, run.stderr
     assert not absent & set(run.stdout.split())
 

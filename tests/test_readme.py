@@ -21,6 +21,7 @@ from data_pipeline.instruments import INSTRUMENTS
 from experiments.config.loading import flatten
 from experiments.sets import base
 from tests import ROOT
+from tests.waiting import MAX_SECONDS
 
 README = ROOT / "README.md"
 MAX_README_LINES = 150
@@ -90,7 +91,7 @@ SAMPLES = [
 def parse(command: str) -> subprocess.CompletedProcess:
     arguments = shlex.split(command)[2:]
     program = [sys.executable, "-c", PARSE_ONLY, *arguments]
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=MAX_SECONDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

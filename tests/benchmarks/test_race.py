@@ -1,16 +1,19 @@
 """The race, with sides that do next to nothing, and some that fail."""
 
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments.benchmarks import race as racing
+from experiments.benchmarks import worker
 from experiments.benchmarks.race import Side, SideResult, race
 from experiments.benchmarks.workload import SMALL
 from tests import ROOT
+from tests.waiting import MAX_SECONDS, wait_for
 
 
 def side(name, factory="steady", **settings) -> Side:
@@ -64,9 +67,18 @@ def test_messages_name_the_side(capsys):
     assert messages[1].startswith("good: ready")
 
 
-def test_a_turn_of_several_calls_reports_one():
-    (result,) = race([side("short", seconds=0.02)], rounds=1, repeat=3)
-    assert 0.02 <= result.seconds[0] < 3 * 0.02
+def test_a_turn_of_several_calls_reports_one(monkeypatch):
+    calls = []
+    clock = SimpleNamespace(
+        perf_counter=lambda: 0.5 * len(calls), process_time=lambda: 0.25 * len(calls)
+    )
+    monkeypatch.setattr(worker, "time", clock)
+    turn = worker._turn(lambda: calls.append(1) or 1.0, repeat=3)
+    assert len(calls) == 4  # one outside the timing
+    assert (turn["seconds"], turn["cpu_seconds"]) == (0.5, 0.25)
+    calls.clear()
+    worker._turn(lambda: calls.append(1) or 1.0, repeat=50)
+    assert len(calls) == 1 + worker.MIN_CALLS  # they take more than a second already
 
 
 def test_a_side_of_another_checkout(tmp_path):
@@ -91,39 +103,32 @@ def test_no_second_round_begins_after_the_limit():
 
 
 def test_a_side_that_is_silent_after_the_limit_has_failed_and_the_others_go_on(monkeypatch):
-    monkeypatch.setattr(racing, "GRACE_SECONDS", 1.0)
+    """The clock jumps beyond the limit for the turn of the side that hangs, and for it alone."""
+    readings = iter([0.0, 0.0, 0.0, 2 * MAX_SECONDS, 0.0])  # start, two sides ready, two turns
+    monkeypatch.setattr(racing, "time", SimpleNamespace(monotonic=lambda: next(readings)))
+    monkeypatch.setattr(racing, "GRACE_SECONDS", 0.2)
     sides = [side("hangs", "hangs"), side("quick")]
-    hung, quick = race(sides, rounds=1, together=True, limit_seconds=1)
+    hung, quick = race(sides, rounds=1, together=True, limit_seconds=MAX_SECONDS)
     assert hung.error.startswith("silent for ")
     assert not hung.seconds and len(quick.seconds) == 1
 
 
 def test_ctrl_c_ends_the_workers(tmp_path):
+    file = tmp_path / "pid"
     script = f"""
-import signal
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever was inherited
 from experiments.benchmarks.race import Side, race
 from experiments.benchmarks.workload import SMALL
 target = "tests.benchmarks.fake_sides:forever"
-race([Side("slow", target, SMALL, "train", {{"file": {str(tmp_path / "pid")!r}}})], rounds=1)
+race([Side("slow", target, SMALL, "train", {{"file": {str(file)!r}}})], rounds=1)
 """
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as parent:
-        worker = _wait_for(tmp_path / "pid")
-        parent.send_signal(2)
-        assert "KeyboardInterrupt" in parent.communicate(timeout=60)[1]
-    assert not Path(f"/proc/{worker}").exists()
-
-
-def _wait_for(file) -> int:
-    """The number in a file that is about to be written."""
-    for _ in range(600):
-        if file.exists() and file.read_text().endswith("\n"):
-            return int(file.read_text())
-        time.sleep(0.05)
-    raise AssertionError(f"{file} was never written")
+        wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
+        parent.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in parent.communicate(timeout=MAX_SECONDS)[1]
+    assert not Path(f"/proc/{int(file.read_text())}").exists()
 
 
 @pytest.mark.parametrize("module", ["race", "workload"])
