@@ -13,8 +13,11 @@ import soundfile
 import soxr
 from jaxtyping import Float, Int16, Num
 
+from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import to_pcm16
+
+_BLOCK = 1 << 20
 
 
 def read_audio(path: str | os.PathLike) -> tuple[Float[np.ndarray, "c n"], int]:
@@ -24,22 +27,11 @@ def read_audio(path: str | os.PathLike) -> tuple[Float[np.ndarray, "c n"], int]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not audio, is cut short or damaged, or holds NaN or infinity.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such audio file")
-    try:
-        with soundfile.SoundFile(path) as file:
-            expected, rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True).T
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read as audio ({error})") from error
-    if samples.shape[1] < expected:
-        raise ValueError(
-            f"{path}: damaged or cut short: {expected} samples announced, {samples.shape[1]} read"
-        )
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{path}: holds samples that are not finite (NaN or infinity)")
-    return np.ascontiguousarray(samples), int(rate)
+    source = open_source(path)
+    empty = np.zeros((source.num_channels, 0), np.float32)
+    samples = np.concatenate([empty, *source.blocks(_BLOCK)], axis=1)
+    source.warn(samples.shape[1])
+    return samples, source.sample_rate_hz
 
 
 def resample(

@@ -17,6 +17,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float, Num
 
+from data_pipeline.io.audio_decoding import open_source
+
 # Steps per unit of amplitude; FLOAT has none worth the name.
 SCALES = {"PCM_16": 2**15, "PCM_24": 2**23, "FLOAT": 0}
 SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
@@ -26,7 +28,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header of an audio file says."""
+    """Rate, channels and length of an audio file."""
 
     sample_rate_hz: int
     num_channels: int
@@ -38,17 +40,23 @@ class AudioInfo:
         return self.num_samples / self.sample_rate_hz
 
 
-def audio_info(path: str | os.PathLike) -> AudioInfo:
-    """What an audio file holds.
+def audio_info(path: str | os.PathLike, *, warn: bool = True) -> AudioInfo:
+    """What an audio file holds: the length that `read_blocks` gives, if the file is whole.
+
+    Args:
+        path: the file.
+        warn: whether to say what is doubtful about it.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not audio or holds no samples.
+        ValueError: if it is not audio, is seen to be cut short, or holds no samples.
     """
-    with _open(Path(path)) as file:
-        info = AudioInfo(file.samplerate, file.channels, file.frames)
+    source = open_source(path)
+    info = AudioInfo(source.sample_rate_hz, source.num_channels, source.count())
     if info.num_samples == 0:
         raise ValueError(f"{path}: holds no samples")
+    if warn:
+        source.warn(info.num_samples)
     return info
 
 
@@ -61,24 +69,8 @@ def read_blocks(
         FileNotFoundError: if there is no such file.
         ValueError: if it is not audio, is cut short or damaged, or holds NaN or infinity.
     """
-    path = Path(path)
-    with _open(path) as file:
-        size, num_read = max(round(block_seconds * file.samplerate), 1), 0
-        while True:
-            try:
-                block = file.read(size, dtype="float32", always_2d=True).T
-            except (soundfile.SoundFileError, AssertionError) as error:
-                raise ValueError(f"{path}: cannot be read as audio ({error})") from error
-            if not block.shape[1]:
-                break
-            if not np.isfinite(block).all():
-                raise ValueError(f"{path}: holds samples that are not finite (NaN or infinity)")
-            num_read += block.shape[1]
-            yield np.ascontiguousarray(block)
-        if num_read < file.frames:
-            raise ValueError(
-                f"{path}: damaged or cut short: {file.frames} samples announced, {num_read} read"
-            )
+    source = open_source(path)
+    yield from source.blocks(round(block_seconds * source.sample_rate_hz))
 
 
 def check_format(format: str, subtype: str) -> None:
@@ -250,26 +242,6 @@ class _CheckedFile:
     def check(self):
         if self._error:
             raise OSError(self._error.errno, self._error.strerror, str(self._path))
-
-
-class _Forward(soundfile.SoundFile):
-    """A file that is only read from beginning to end.
-
-    soundfile seeks to where it is after every block; an mp3 decoder starts anew there, without what
-    it knew of the frames before, and a thousand samples are wrong.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _open(path: Path) -> soundfile.SoundFile:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such audio file")
-    try:
-        return _Forward(path)
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read as audio ({error})") from error
 
 
 def _close(sound):

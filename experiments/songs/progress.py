@@ -22,7 +22,7 @@ class SongProgress:
         self._seconds = dict.fromkeys(songs, 0.0)
         for song in songs:
             with contextlib.suppress(ValueError, OSError):  # said when it is separated
-                self._seconds[song] = audio_info(song).seconds
+                self._seconds[song] = audio_info(song, warn=False).seconds
         self._seconds_before = 0.0
 
     def __enter__(self) -> "SongProgress":

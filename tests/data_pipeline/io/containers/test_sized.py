@@ -1,0 +1,58 @@
+"""Containers with sizes: what is a stream, what is damage, what is a file without sound."""
+
+import struct
+
+import pytest
+
+from data_pipeline.io.containers.link import Layout, Link
+from data_pipeline.io.containers.sized import sized_links
+from tests.data_pipeline.io.broken_audio import encoded, song, streamed_wav, wav
+
+WAV = encoded(song(0.1), "WAV")
+SOUND_BYTES = 4410 * 4
+
+
+def test_a_whole_file_is_one_stream_as_it_stands():
+    assert sized_links(WAV) == Layout((Link(),), ())
+    assert sized_links(b"this is no audio") is None
+    assert sized_links(b"RIFF\0\0\0\0WAVE") is None
+
+
+def test_no_sound_is_no_stream_of_unknown_length():
+    """A size of zero is true where only chunks follow."""
+    notes = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    assert sized_links(wav(b"", channels=1, rate=44100) + notes) == Layout((Link(),), ())
+    (link,) = sized_links(streamed_wav(WAV, 0, 0)).links
+    header, sound = link.pieces
+    assert struct.unpack("<I", header[-4:])[0] == len(sound) == SOUND_BYTES
+
+
+@pytest.mark.parametrize("size", [2**32 - 1, 2**31 - 1, 2**31, 0x7FFFF000])
+def test_sizes_that_stand_for_an_unknown_one(size):
+    (doubt,) = sized_links(streamed_wav(WAV, size, size)).doubts
+    assert "no length" in doubt
+
+
+@pytest.mark.parametrize("size", [SOUND_BYTES + 1, SOUND_BYTES + 44, 2**30, 3 * 2**30])
+def test_sizes_beyond_the_end(size):
+    with pytest.raises(ValueError, match=f"{size} bytes of sound announced, {SOUND_BYTES} there"):
+        sized_links(streamed_wav(WAV, len(WAV) - 8, size))
+
+
+def test_sound_after_the_announced_end_is_said():
+    assert sized_links(WAV + bytes(4096)).doubts == ()
+    (doubt,) = sized_links(streamed_wav(WAV, 1036, 1000)).doubts
+    assert f"{SOUND_BYTES - 1000} bytes" in doubt
+
+
+def test_chunks_of_odd_size_and_the_other_byte_order():
+    odd = WAV[:12] + b"note" + struct.pack("<I", 3) + b"abc\0" + WAV[12:]
+    assert sized_links(odd) == Layout((Link(),), ())
+    with pytest.raises(ValueError, match="bytes of sound announced"):
+        sized_links(odd[:-2])
+    facts = struct.pack(">HHIIHH", 1, 1, 8000, 16000, 2, 16)
+    big_endian = b"RIFX" + struct.pack(">I", 40) + b"WAVEfmt " + struct.pack(">I", 16) + facts
+    big_endian += b"data" + struct.pack(">I", 4) + bytes(4)
+    assert sized_links(big_endian) == Layout((Link(),), ())
+    with pytest.raises(ValueError, match="4 bytes of sound announced, 2 there"):
+        sized_links(big_endian[:-2])
