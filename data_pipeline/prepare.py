@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import soundfile
-
 from data_pipeline.cli.flags import CommandFlags, run_command
 from data_pipeline.corpora.archive import need_space
 from data_pipeline.corpora.flags import add_option_flags, options_of_flags
@@ -28,6 +26,7 @@ from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
 from data_pipeline.corpora.scan import scan_corpus
 from data_pipeline.corpora.track import Track
 from data_pipeline.instruments import INSTRUMENTS
+from data_pipeline.io.audio_decoding import estimated_length
 from data_pipeline.prepared.convert import Job, convert_all, read_converted
 from data_pipeline.prepared.fingerprint import fingerprint_of
 from data_pipeline.prepared.layout import FIRST_VERSION, REPORT, VERSION, prepared_folder
@@ -174,12 +173,12 @@ def bytes_needed(tracks: list[Track], part: Path, *, sample_rate_hz: int) -> int
 
 
 def _num_samples(path: Path, sample_rate_hz: int) -> int:
-    """The length at the rate of the prepared data, by the header; 0 if that cannot be read."""
+    """The length at the rate of the prepared data, about; 0 if the file cannot be read."""
     try:
-        info = soundfile.info(path)
-    except soundfile.SoundFileError:
+        num_samples, rate = estimated_length(path)
+    except (ValueError, OSError):  # said when it is converted
         return 0
-    return math.ceil(info.frames * sample_rate_hz / info.samplerate)
+    return math.ceil(num_samples * sample_rate_hz / rate)
 
 
 def _file_of(track: Track, folder: Path) -> Path:

@@ -15,6 +15,7 @@ from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.midi import Part, write_midi
 from data_pipeline.prepared.catalogue import Catalogue
 from tests import ROOT
+from tests.data_pipeline.io.broken_audio import with_flac_length
 from tests.tiny_slakh import FIVE, make_track, make_tree
 
 
@@ -177,6 +178,18 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: usage(free + 1))
     prepare_quietly(tmp_path / "raw", tmp_path / "out")
+
+
+def test_a_header_does_not_fill_the_disk(tmp_path):
+    """One that announces weeks of music in a small file is not believed."""
+    make_tree(tmp_path / "raw", {"train": 2}, stems=("piano",), seconds=1, rate=44100)
+    first, _ = sorted((tmp_path / "raw").rglob("*.flac"))
+    content = first.read_bytes()
+    for length, num_songs in ((0, 2), (2**36 - 1, 1)):  # unknown: decoded; untrue: left out
+        first.write_bytes(with_flac_length(content, length))
+        tracks = slakh.scan(tmp_path / "raw")
+        needed = prepare.bytes_needed(tracks, tmp_path / "part", sample_rate_hz=16000)
+        assert needed == num_songs * 16000 * 2 * 2
 
 
 def test_options_of_the_corpora(tmp_path):
