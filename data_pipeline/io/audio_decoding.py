@@ -72,7 +72,10 @@ class AudioSource:
             num_read = 0
             with _opened(self.path, link) as file:
                 expected = _announced(self.path, file, link, believe=True)
-                while (block := _next_block(self.path, file, size, num_read)).shape[1]:
+                while num_left := size if expected is None else min(size, expected - num_read):
+                    block = _next_block(self.path, file, num_left, num_read)
+                    if not block.shape[1]:
+                        break
                     num_read += block.shape[1]
                     yield block
             if expected is not None and num_read < expected:

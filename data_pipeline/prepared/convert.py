@@ -27,6 +27,7 @@ from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
 from data_pipeline.io.audio import read_mono_pcm16
+from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
 
@@ -84,7 +85,7 @@ def convert(job: Job) -> None:
     track, rate = job.track, job.sample_rate_hz
     skipped = [list(pair) for pair in track.skipped]
     skipped += [[stem.id, OTHER_INSTRUMENT] for stem in track.stems if not stem.instrument]
-    stems, audio, labels, num_outside, unreadable = [], [], [], 0, []
+    stems, audio, labels, num_outside, unreadable, doubts = [], [], [], 0, [], []
     for stem in (stem for stem in track.stems if stem.instrument):
         try:
             samples, notes = _read(stem, job)
@@ -94,6 +95,7 @@ def convert(job: Job) -> None:
         inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
         num_outside += int((~inside).sum())
         stems.append(stem)
+        doubts += [[stem.id, doubt] for doubt in open_source(stem.audio_path).layout.doubts]
         audio.append(samples)
         labels.append(_until(len(samples) / rate, notes.select(inside)))
     num_samples = max((len(samples) for samples in audio), default=0)
@@ -107,6 +109,7 @@ def convert(job: Job) -> None:
         "sample_rate_hz": rate,
         "skipped": skipped,
         "unreadable": unreadable,
+        "doubts": doubts,
         "notes_out_of_range": num_outside,
         "corrections": _corrections(stems),
         "stems": [_entry(stem) for stem in stems],

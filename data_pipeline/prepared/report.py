@@ -27,6 +27,7 @@ class Report:
         num_unreadable: stems among the skipped ones that could not be read.
         unlabelled: stems without notes per instrument, of which only the audio is known.
         sample_rate_hz: of the prepared audio.
+        doubts: (track, stem, what) of audio files that were read though their headers are wrong.
     """
 
     corpus: str
@@ -40,6 +41,7 @@ class Report:
     num_unreadable: int = 0
     unlabelled: dict[str, int] = field(default_factory=dict)
     sample_rate_hz: int = 16000  # of reports that do not say it
+    doubts: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path) -> "Report":
@@ -67,20 +69,24 @@ class Report:
         lines.append(f"  stems of other instruments left out: {self.num_other_stems}")
         lines.append(f"  notes outside the 88 keys left out: {self.notes_out_of_range}")
         lines.append(f"  stems skipped: {len(self.skipped)}")
-        return "\n".join(lines + self._skipped_lines())
+        lines += _stem_lines(self.skipped)
+        if self.doubts:
+            lines.append(f"  audio files read though their headers are wrong: {len(self.doubts)}")
+        return "\n".join(lines + _stem_lines(self.doubts))
 
-    def _skipped_lines(self) -> list[str]:
-        """The skipped stems, by reason where many share one."""
-        stems_of = {}
-        for track, stem, reason in self.skipped:
-            stems_of.setdefault(reason, []).append(f"{track} {stem}")
-        lines = []
-        for reason, stems in stems_of.items():
-            if len(stems) > _MAX_SHOWN:
-                lines.append(f"    {len(stems)} stems, {stems[0]} the first: {reason}")
-            else:
-                lines += [f"    {stem}: {reason}" for stem in stems]
-        return lines
+
+def _stem_lines(rows: list[list[str]]) -> list[str]:
+    """(track, stem, reason), by reason where many share one."""
+    stems_of = {}
+    for track, stem, reason in rows:
+        stems_of.setdefault(reason, []).append(f"{track} {stem}")
+    lines = []
+    for reason, stems in stems_of.items():
+        if len(stems) > _MAX_SHOWN:
+            lines.append(f"    {len(stems)} stems, {stems[0]} the first: {reason}")
+        else:
+            lines += [f"    {stem}: {reason}" for stem in stems]
+    return lines
 
 
 def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
@@ -125,4 +131,5 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         sum(len(meta["unreadable"]) for meta in metas),
         dict(+unlabelled),
         metas[0]["sample_rate_hz"],
+        [[meta["id"], *pair] for meta in metas for pair in meta.get("doubts", ())],
     )

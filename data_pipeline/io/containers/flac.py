@@ -8,6 +8,7 @@ from data_pipeline.io.containers.link import Layout, Link, joined
 
 _HEADER_BYTES = 42  # "fLaC", the head of a block, 34 bytes of facts
 _LENGTH_AT = 21  # its low 4 bits and the 4 bytes behind it
+_TAG_BYTES = 128  # ID3v1, behind all else
 _WINDOW = 1 << 16  # bytes that hold the last frame
 _BLOCK_SIZES = {1: 192, 2: 576, 3: 1152, 4: 2304, 5: 4608} | {i: 1 << i for i in range(8, 16)}
 
@@ -20,8 +21,11 @@ def flac_links(data) -> Layout:
             starts.append(at)
         at += 4
     starts = [start for start in starts if start + _HEADER_BYTES <= len(data)]
+    if not starts:
+        return Layout()
     links, doubts = [], []
-    for start, stop in zip(starts, [*starts[1:], len(data)], strict=True):
+    end = len(data) - (_TAG_BYTES if data[-_TAG_BYTES:][:3] == b"TAG" else 0)
+    for start, stop in zip(starts, [*starts[1:], end], strict=True):
         announced = _announced(data, start)
         if announced == 0:
             doubts.append("its header says no length; it was read to its end")
@@ -30,7 +34,7 @@ def flac_links(data) -> Layout:
             links.append(_without_length(data, start, stop))
             continue
         links.append(Link((range(start, stop),)))
-    if len(links) == 1 and isinstance(links[0].pieces[0], range):
+    if links == [Link((range(starts[0], len(data)),))]:
         links = []
     return Layout(tuple(links) or (Link(),), (*joined(len(links)), *dict.fromkeys(doubts)))
 

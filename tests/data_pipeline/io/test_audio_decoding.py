@@ -60,6 +60,10 @@ READ = {  # name: file, samples
     "tagged without header.mp3": (TAG + without_header(VARIABLE), BARE_SAMPLES),
     "no length.flac": (with_flac_length(FIRST["FLAC"], 0), 176400),
     "longer than it says.flac": (with_flac_length(FIRST["FLAC"], 1000), 176400),
+    "no length, a tag behind.flac": (
+        with_flac_length(FIRST["FLAC"], 0) + b"TAG" + bytes(125),
+        176400,
+    ),
     "zero sizes.wav": (streamed_wav(FIRST["WAV"], 0, 0), 176400),
     "sizes of ffmpeg.wav": (streamed_wav(FIRST["WAV"], 2**32 - 1, 2**32 - 1), 176400),
     "sizes of sox.wav": (streamed_wav(FIRST["WAV"], 0x7FFFF024, 0x7FFFF000), 176400),
@@ -151,6 +155,14 @@ def test_a_whole_file_is_as_libsndfile_reads_it_without_a_word(tmp_path, contain
     path.write_bytes(FIRST[container])
     np.testing.assert_array_equal(read_audio(path)[0], decoded(FIRST[container]))
     assert audio_info(path).num_samples == 176400
+    assert not caplog.text
+
+
+def test_a_tag_behind_the_sound_is_no_damage(tmp_path, caplog):
+    path = tmp_path / "tagged.flac"
+    path.write_bytes(TAG + FIRST["FLAC"] + b"TAG" + bytes(125))
+    np.testing.assert_array_equal(read_audio(path)[0], decoded(FIRST["FLAC"]))
+    assert sum(block.shape[1] for block in read_blocks(path)) == 176400
     assert not caplog.text
 
 

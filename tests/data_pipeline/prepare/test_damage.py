@@ -8,7 +8,10 @@ import pytest
 import soundfile
 
 from data_pipeline.prepared.catalogue import Catalogue
+from data_pipeline.prepared.layout import REPORT, prepared_folder
+from data_pipeline.prepared.report import Report
 from tests import ROOT
+from tests.data_pipeline.io.broken_audio import with_flac_length
 from tests.tiny_slakh import FIVE, make_track
 
 
@@ -20,7 +23,8 @@ def _stem_of(catalogue, name):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Piano with a cut FLAC, guitar with a cut MIDI file, bass in stereo, the others whole."""
+    """Piano with a cut FLAC, guitar with a cut MIDI file, bass in stereo, drums whose header says
+    no length, strings whole."""
     root = tmp_path_factory.mktemp("damaged")
     track = root / "raw" / "train" / "Track00001"
     make_track(track, FIVE)
@@ -29,6 +33,8 @@ def prepared(tmp_path_factory):
     bass, rate = soundfile.read(track / "stems" / "S02.flac", dtype="int16")
     stereo = np.stack([bass, np.zeros_like(bass)], axis=1)
     soundfile.write(track / "stems" / "S02.flac", stereo, rate, subtype="PCM_16")
+    drums = track / "stems" / "S03.flac"
+    drums.write_bytes(with_flac_length(drums.read_bytes(), 0))
     command = [sys.executable, "-m", "data_pipeline.prepare", "--corpus=slakh2100"]
     done = subprocess.run(
         [*command, f"--root={root / 'raw'}", f"--out={root / 'out'}"],
@@ -47,6 +53,15 @@ def test_damaged_files_are_named_and_the_other_stems_kept(prepared):
     told = done.stdout + done.stderr
     assert "S00" in told and "S01" in told
     assert set(catalogue.tables.stem_instruments.tolist()) == {"bass", "drums", "strings"}
+
+
+def test_what_is_doubtful_is_read_and_reported(prepared):
+    done, catalogue, _ = prepared
+    assert "S03.flac: its header says no length" in done.stderr
+    assert "S03: its header says no length" in done.stdout
+    report = Report.load(prepared_folder(catalogue.root / "slakh2100") / REPORT)
+    assert [row[:2] for row in report.doubts] == [["Track00001", "S03"]]
+    assert np.abs(_stem_of(catalogue, "drums")).max() > 100
 
 
 def test_a_stereo_stem_is_the_mean_of_its_channels(prepared):
