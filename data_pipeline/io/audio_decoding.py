@@ -168,7 +168,7 @@ def _opened(path: Path, link: Link) -> Iterator[soundfile.SoundFile]:
         source = path
         if link.pieces:
             copy = stack.enter_context(tempfile.TemporaryFile())
-            _copy(path, link, copy)
+            _fill(copy, path, link)
             source = copy.fileno()
         try:
             file = _Forward(source, closefd=not link.pieces)
@@ -178,17 +178,24 @@ def _opened(path: Path, link: Link) -> Iterator[soundfile.SoundFile]:
             yield file
 
 
-def _copy(path, link, target):
-    with path.open("rb") as source:
-        for piece in link.pieces:
-            if isinstance(piece, bytes):
-                target.write(piece)
-                continue
-            source.seek(piece.start)
-            for at in range(piece.start, piece.stop, _COPIED_BYTES):
-                target.write(source.read(min(_COPIED_BYTES, piece.stop - at)))
-    target.flush()
-    target.seek(0)
+def _fill(copy, path, link):
+    """Write the bytes of a stream into a new file."""
+    try:
+        with path.open("rb") as source:
+            for piece in link.pieces:
+                if isinstance(piece, bytes):
+                    copy.write(piece)
+                    continue
+                source.seek(piece.start)
+                for at in range(piece.start, piece.stop, _COPIED_BYTES):
+                    copy.write(source.read(min(_COPIED_BYTES, piece.stop - at)))
+        copy.seek(0)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # it would write again what is buffered
+            copy.close()
+        place = tempfile.gettempdir()
+        message = f"cannot be copied to {place} to decode it ({error.strerror or error})"
+        raise OSError(error.errno, message, str(path)) from error
 
 
 def _check_header(path, file):

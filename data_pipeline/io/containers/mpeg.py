@@ -45,13 +45,13 @@ class _Stream:
 
 
 def id3_end(data, at: int) -> int:
-    """Where an ID3v2 tag at this place ends; the place itself if there is none."""
-    if data[at : at + 3] != b"ID3" or at + 10 > len(data):
-        return at
-    size = 0
-    for byte in data[at + 6 : at + 10]:
-        size = size << 7 | byte & 127
-    return at + 10 + size + (10 if data[at + 5] & 16 else 0)
+    """Where the ID3v2 tags at this place end; the place itself if there are none."""
+    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+        size = 0
+        for byte in data[at + 6 : at + 10]:
+            size = size << 7 | byte & 127
+        at += 10 + size + (10 if data[at + 5] & 16 else 0)
+    return at
 
 
 def mpeg_links(data) -> Layout | None:

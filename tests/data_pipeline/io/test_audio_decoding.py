@@ -24,6 +24,7 @@ from tests.data_pipeline.io.broken_audio import (
     with_number,
     without_header,
 )
+from tests.full_disk import room_for
 
 SONG, SECOND = song(4.0), song(1.5, seed=1)
 FIRST = {
@@ -213,3 +214,9 @@ def test_a_length_is_estimated_from_the_bytes(tmp_path):
         estimated_length(path)
     with pytest.raises(FileNotFoundError, match="no such audio file"):
         estimated_length(tmp_path / "none")
+
+
+def test_no_room_for_a_copy_is_an_error_with_the_name_of_the_song(tmp_path):
+    (tmp_path / "a.flac").write_bytes(READ["joined.flac"][0])
+    with room_for(1000), pytest.raises(OSError, match=r"cannot be copied to .*a\.flac"):
+        audio_info(tmp_path / "a.flac")

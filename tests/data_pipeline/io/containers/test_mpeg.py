@@ -31,6 +31,7 @@ def test_a_whole_file_is_one_stream_as_it_stands():
     assert mpeg_links(SONG) == Layout((Link(),), ())
     tag = b"ID3\4\0\0\0\0\1\1" + bytes(129)
     assert id3_end(tag + SONG, 0) == len(tag)
+    assert id3_end(tag + tag + SONG, 0) == 2 * len(tag)
     assert mpeg_links(tag + SONG + b"TAG" + bytes(125)) == Layout((Link(),), ())
     assert mpeg_links(b"\xff\xfb\x90\x00" * 3) is None
     assert mpeg_links(b"\xff" * 1000) is None
