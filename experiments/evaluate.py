@@ -23,7 +23,8 @@ from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import build_config, flatten, grid_of, heads_of, load_run_config
 from experiments.evaluation.bootstrap import song_of
-from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
+from experiments.evaluation.estimate_files import EstimateFiles
+from experiments.evaluation.excerpt_files import export_excerpts
 from experiments.evaluation.provenance import provenance
 from experiments.evaluation.result_table import (
     RESULTS_FILE,
@@ -126,11 +127,11 @@ def evaluate_files(
 
     Args:
         workdir: the run whose excerpts were exported; it needs no checkpoint.
-        estimates: a folder per excerpt, as `excerpt_files` describes.
+        estimates: a folder per excerpt, as `estimate_files` describes.
         split, data_root, excerpts: as for `evaluate`.
 
     Raises:
-        FileNotFoundError: if a file is missing.
+        FileNotFoundError: if an excerpt has no file.
         ValueError: if a file does not fit its excerpt, or is of none.
         OSError: if nothing can be written beside the files, before anything is scored.
     """
@@ -142,6 +143,7 @@ def evaluate_files(
     systems = file_systems(files.read, grid, instruments)
     results = {"step": None, "assignment": None, "decoding": None, "splits": {}}
     results |= _score_excerpts(planner, count, systems, config)
+    results["gaps"] = files.gaps()
     file = Path(estimates) / results_file(split=split, excerpts=excerpts)
     return write_results(results | provenance(config), file)
 
@@ -266,7 +268,8 @@ def _flags() -> CommandFlags:
         "estimates",
         "",
         "Score these files in place of the network: a folder per excerpt, NUMBER, with a wav per\n"
-        "instrument, or transcription.mid, or both, as experiments.separate writes them.",
+        "instrument, or transcription.mid, or both, as experiments.separate writes them. FLAC and\n"
+        "a MIDI file per instrument do as well; what is missing is not scored.",
     )
     return flags
 

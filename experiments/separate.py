@@ -22,7 +22,7 @@ from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.freed_memory import return_large_blocks
 from experiments.songs import sound
 from experiments.songs.files import SongOptions, output_folders, write_song
-from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument
+from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument, who_plays
 from experiments.songs.page import describe
 from experiments.songs.progress import SongProgress
 
@@ -246,14 +246,20 @@ def _check_network(predictor: Predictor) -> None:
 def _reference_notes(
     song: Path, references: str | Path, instruments: Sequence[str], progress: SongProgress
 ) -> dict[str, Notes]:
-    """Those of the instruments that sound; tracks of others have no row on the page."""
+    """Those of the instruments that sound; tracks of others have no row on the page, and those that
+    do not tell who plays are named."""
     if not references:
         return {}
     file = Path(references) / f"{song.stem}.mid"
     if not file.is_file():
         progress.write(f"  no true notes to show: there is no {file}")
         return {}
-    by_name, _ = by_instrument(read_midi(file), instruments)
+    by_name, others = by_instrument(read_midi(file), instruments)
+    if unknown := [part.name for part in others if not who_plays(part)]:
+        progress.write(
+            f"  {file}: left out {', '.join(map(repr, unknown))}, without a program or a name that "
+            "tells the instrument"
+        )
     return {name: notes for name, notes in by_name.items() if len(notes)}
 
 

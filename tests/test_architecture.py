@@ -57,7 +57,6 @@ TESTED_BY_COMMANDS = (
     "data_pipeline/reading/cpu_tensorflow.py",
     "experiments/benchmarks/",  # each prints a table, by hand: BENCHMARKS.md
     "experiments/sets/",
-    "experiments/songs/notes.py",
     "experiments/songs/progress.py",
     "experiments/sweeps/",
 )

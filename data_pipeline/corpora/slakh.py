@@ -29,6 +29,7 @@ from data_pipeline.instruments import instrument_of
 
 BASS_SHIFT = -12
 RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")  # in quotes
 FOLDERS = "folders"  # as `splits`: what the tree's own folders are called
 
 _NOISE, _PITCH, _AUDIO = "white noise", "wrong pitch", "audio missing"
@@ -177,7 +178,7 @@ def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Tra
 
 def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
     try:
-        program, is_drum = int(entry["program_num"]), bool(entry["is_drum"])
+        program, is_drum = int(entry["program_num"]), _is_true(entry["is_drum"])
     except (TypeError, KeyError, ValueError, OverflowError):
         return None, "metadata.yaml gives no program_num and is_drum"
     if not re.fullmatch(r"[\w-]+", key):
@@ -189,6 +190,15 @@ def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
         missing = "no audio file" if audio is None else "no MIDI file"
         return None, f"{missing} ({instrument})" if instrument else OTHER_INSTRUMENT
     return Stem(key, instrument, program, is_drum, audio, midi), ""
+
+
+def _is_true(value) -> bool:
+    """A truth value, quoted or not."""
+    if not isinstance(value, str):
+        return bool(value)
+    if value.strip().lower() not in (*_TRUE, *_FALSE):
+        raise ValueError(f"true or false expected, got {value!r}")
+    return value.strip().lower() in _TRUE
 
 
 def _a_metadata_file(root: Path) -> Path | None:

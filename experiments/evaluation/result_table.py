@@ -181,4 +181,6 @@ def _notes(results: Mapping) -> list[str]:
         lines += ["", f"* {ORACLE_ASSIGNMENT}"]
     if is_untuned(results):
         lines += ["", UNTUNED]
+    for gap in results.get("gaps", ()):
+        lines += ["", gap]
     return lines

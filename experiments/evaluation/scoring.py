@@ -30,11 +30,14 @@ class Estimate:
 
     Args:
         sources: one waveform per instrument, in the order of the reference.
-        notes: notes by instrument, of those that are transcribed.
+        notes: notes by instrument, of those that are transcribed; one that is left out is not
+            scored.
+        absent: the instruments of which there is no waveform; their row is zero, and not scored.
     """
 
     sources: Float[np.ndarray, "s n"] | None = None
     notes: Mapping[str, Notes] | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def score_item(
     scores = {}
     for name in instruments:
         scores[name] = separation[name] | dict.fromkeys(METRICS[len(SEPARATION_METRICS) :])
-        if estimate.notes is not None and name in reference.notes:
+        if name in (estimate.notes or ()) and name in reference.notes:
             scores[name] |= score_notes(
                 estimate.notes[name],
                 reference.notes[name],
@@ -171,7 +174,9 @@ def _score_separation(estimate, reference, instruments) -> dict[str, Scores]:
     improvement = ratios[0] - reference.mixture_si_sdr
     return {
         name: {
-            metric: None if np.isnan(values[slot]) else float(values[slot])
+            metric: None
+            if name in estimate.absent or np.isnan(values[slot])
+            else float(values[slot])
             for metric, values in zip(SEPARATION_METRICS, [*ratios, improvement], strict=True)
         }
         for slot, name in enumerate(instruments)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
+from data_pipeline.instrument_names import instrument_named
 from data_pipeline.instruments import INSTRUMENTS, instrument_of
 from data_pipeline.io.midi import Part
 
@@ -42,16 +43,30 @@ def parts_of(notes: dict[str, Notes]) -> list[Part]:
     ]
 
 
+def who_plays(part: Part) -> str:
+    """The class of instruments of a part of a file, '' if nothing tells.
+
+    The name of a track counts, then its program; in a track of several parts, whose name may be
+    that of the song or of one of them, the program comes first. A file that sets no program says
+    nothing by it, though players take a piano then.
+    """
+    named, shown = instrument_named(part.name), ""
+    if part.has_program or part.is_drum:
+        shown = instrument_of(part.program, is_drum=part.is_drum)
+    if part.shares_track or (part.is_drum and named == "percussive"):
+        return shown or named
+    return named or shown
+
+
 def by_instrument(
     parts: Sequence[Part], instruments: Sequence[str]
 ) -> tuple[dict[str, Notes], list[Part]]:
-    """Notes by instrument, told by the name of a track or else by its program; none for those
-    without a track. Then the parts that fit no instrument."""
+    """Notes by instrument, as `who_plays` tells it; none for those without a track. Then the parts
+    that fit no instrument, or of which nothing tells who plays them."""
     notes, unassigned = {name: [] for name in instruments}, []
     for part in parts:
-        candidates = (part.name.lower(), instrument_of(part.program, is_drum=part.is_drum))
-        name = next((name for name in candidates if name in notes), None)
-        if name:
+        name = who_plays(part)
+        if name in notes:
             notes[name].append(part.notes)
         else:
             unassigned.append(part)

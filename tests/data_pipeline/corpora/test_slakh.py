@@ -24,6 +24,19 @@ def test_classes_are_those_of_the_programs(tmp_path):
     assert classes == ["piano", "harp", "choir", "drums", "organ", "", "drums"]
 
 
+def test_quoted_truth_values_are_what_they_say(tmp_path):
+    values = ["False", "true", "no", "1", " TRUE ", "perhaps"]
+    keys = [f"S{number:02d}" for number in range(len(values))]
+    _touch_track(tmp_path / "Track00001", tuple(keys))
+    stems = {k: {"program_num": 33, "is_drum": v} for k, v in zip(keys, values, strict=True)}
+    path = tmp_path / "Track00001/metadata.yaml"
+    path.write_text(yaml.safe_dump({"stems": stems}))
+    (track,) = slakh.scan(tmp_path)
+    classes = [stem.instrument for stem in track.stems]
+    assert classes == ["bass", "drums", "bass", "drums", "drums"]
+    assert track.skipped == (("S05", "metadata.yaml gives no program_num and is_drum"),)
+
+
 def test_split_folders_of_any_name(tmp_path):
     make_tree(tmp_path, {"train": 2, "test_unseen": 1, "mine": 1}, stems=("piano",), seconds=1)
     tracks = slakh.scan(tmp_path)

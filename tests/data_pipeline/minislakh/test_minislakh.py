@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -224,6 +225,28 @@ def test_a_midi_dir_without_a_usable_file(tmp_path):
     with pytest.raises(ValueError, match="holds no usable"):
         minislakh.build(tmp_path / "tree", **options(midi_dir=tmp_path))
     assert not (tmp_path / "tree").exists()
+
+
+def test_drums_off_channel_10_are_drums(tmp_path):
+    """A kit by the bank of General MIDI 2; the notes are those of its file."""
+    file = mido.MidiFile()
+    for bank, program, note in ((120, 0, 36), (121, 33, 40)):
+        control = mido.Message("control_change", control=0, value=bank, channel=bank - 120)
+        on, off = (
+            mido.Message(kind, note=note, channel=bank - 120, time=time)
+            for kind, time in (("note_on", 0), ("note_off", 240))
+        )
+        change = mido.Message("program_change", program=program, channel=bank - 120)
+        file.tracks.append(mido.MidiTrack([control, change, on, off]))
+    file.save(tmp_path / "a.mid")
+    root = minislakh.build(tmp_path / "tree", **options(midi_dir=tmp_path))
+    (track,) = tracks(root)
+    stems = yaml.safe_load((track / "metadata.yaml").read_text())["stems"]
+    assert [(stem["is_drum"], stem["program_num"]) for stem in stems.values()] == [
+        (True, 128),
+        (False, 33),
+    ]
+    assert [part.is_drum for part in read_midi(track / "all_src.mid")] == [True, False]
 
 
 def test_real_midi_renders(samples, tmp_path):

@@ -13,7 +13,8 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
 from data_pipeline.io.midi import read_notes
 from data_pipeline.reading.excerpts import read_excerpts
-from experiments.evaluation.excerpt_files import EstimateFiles, export_excerpts
+from experiments.evaluation.estimate_files import EstimateFiles
+from experiments.evaluation.excerpt_files import export_excerpts
 from experiments.evaluation.note_scores import activity, score_notes
 from experiments.evaluation.scoring import Estimate, Reference, score_item
 from experiments.training import data

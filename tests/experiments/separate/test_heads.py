@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import mido
 import numpy as np
 import pytest
 
@@ -85,6 +86,23 @@ def test_true_notes_are_told_by_the_name_of_a_track_and_missing_ones_are_named(t
         rows = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])["rows"]
         counts[folder.name] = [row["reference"] and len(row["reference"]) for row in rows]
     assert counts == {"a": [2, None], "b": [None, None]}
+
+
+def test_true_notes_of_nobody_are_named_and_left_out(tmp_path, capsys):
+    refs = tmp_path / "refs"
+    refs.mkdir()
+    file = mido.MidiFile()
+    for channel, name in enumerate(("Drum Kit", "Track 2")):
+        hit = [mido.Message(kind, channel=channel, time=240) for kind in ("note_on", "note_off")]
+        file.tracks.append(mido.MidiTrack([mido.MetaMessage("track_name", name=name), *hit]))
+    file.save(refs / "a.mid")
+    (folder,) = separate(
+        [song(tmp_path / "a.wav")], predictor=HalfAndHalf(), out=tmp_path / "out", references=refs
+    )
+    assert f"{refs / 'a.mid'}: left out 'Track 2'" in capsys.readouterr().out
+    text = (folder / "index.html").read_text()
+    rows = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])["rows"]
+    assert [row["reference"] and len(row["reference"]) for row in rows] == [None, 1]
 
 
 def test_a_command_that_is_told_to_end_leaves_nothing_half_written(data, tmp_path):
