@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from data_pipeline.cli.interrupts import repeated_interrupts
 from data_pipeline.cli.version import version_text
 
 _INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
@@ -169,7 +170,8 @@ def run_command(
     try:
         taken, rest = take(argv) if take else (None, argv)
         flag_values.parse(rest)
-        command(flag_values, taken) if take else command(flag_values)
+        with repeated_interrupts():
+            command(flag_values, taken) if take else command(flag_values)
     except flags.Error as error:
         print(f"error: {_one_line(error)} (see --help)", file=sys.stderr)
         return 1

@@ -9,9 +9,9 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from data_pipeline.cli.progress import Progress
+from data_pipeline.io.processes import end_with, num_processors
 from data_pipeline.minislakh.jobs import Job, render_job
 from data_pipeline.minislakh.renderer import Renderer
-from data_pipeline.prepared.convert import end_with, num_processors
 
 _renderer: Renderer | None = None
 

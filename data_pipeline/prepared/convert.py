@@ -10,8 +10,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +28,7 @@ from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
+from data_pipeline.io.processes import end_with, num_processors
 
 RMS_HOP_SECONDS = 0.1
 SILENCE_DB = -200.0
@@ -217,24 +216,6 @@ def convert_all(jobs: list[Job], *, num_workers: int = 0, progress: bool = True)
             f"preparing failed ({reason}); finished tracks are kept, "
             "the same command goes on from there"
         )
-
-
-def num_processors() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def end_with(parent: int) -> None:
-    """End this process soon after `parent` has ended, however that happened."""
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _main() -> None:

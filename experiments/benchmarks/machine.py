@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_pipeline.io.processes import num_processors
 from experiments.benchmarks.child import ROOT, ChildFailed, answers
-from experiments.runtime.compile_cache import num_cores
 
 DEVICES = ("cpu", "gpu")
 # Whole tracebacks, because those of a side that fails are shown by their end.
@@ -81,7 +81,7 @@ def cpu_words() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{(models or [platform.machine()])[0]}, {num_cores()} cores"
+    return f"{(models or [platform.machine()])[0]}, {num_processors()} cores"
 
 
 def rates(device: str, small: bool) -> Iterator[dict]:

@@ -13,8 +13,8 @@ compared is the time of the same products.
 import torch
 from torch import nn
 
+from data_pipeline.io.processes import num_processors
 from experiments.benchmarks.workload import NUM_PITCHES, SEED, Workload, float_batch, song
-from experiments.runtime.compile_cache import num_cores
 
 LEARNING_RATE, GRADIENT_CLIP_NORM = 1e-4, 3.0
 GRAPH_WARMUP_STEPS = 3
@@ -24,7 +24,7 @@ def make(work: Workload, mode: str, *, device: str = "cpu", variants: tuple[str,
     """A function of nothing that does one training step ('train') or one song ('infer'), or runs
     the LSTM alone: its forward pass ('forward'), or both passes to the gradients ('gradient')."""
     makers = {"train": _train, "infer": _infer, "forward": _forward, "gradient": _gradient}
-    torch.set_num_threads(num_cores())
+    torch.set_num_threads(num_processors())
     torch.manual_seed(SEED)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in variants
     place = torch.device("cuda" if device == "gpu" else device)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from data_pipeline.io.processes import num_processors
 from experiments.runtime.cache_folder import cache_folder
 
 JAX_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
@@ -55,8 +56,9 @@ def keep_compiled() -> Path | None:
 
 
 def processor_key() -> str:
-    """A name for this processor: equal where a program is right, and split over all cores."""
-    described = f"{platform.machine()}, {num_cores()} cores\n"
+    """A name for this processor: equal where a program is right, and split over all cores; XLA
+    splits a program when it compiles it."""
+    described = f"{platform.machine()}, {num_processors()} cores\n"
     if _CPU_INFO.exists():
         names = ("model name", "flags", "CPU implementer", "CPU part", "Features")
         lines = _CPU_INFO.read_text().splitlines()
@@ -64,13 +66,6 @@ def processor_key() -> str:
     else:  # nothing tells the instructions of two machines apart
         described += platform.node()
     return hashlib.sha256(described.encode()).hexdigest()[:16]
-
-
-def num_cores() -> int:
-    """Cores that this process may use; XLA splits a program over them when it compiles it."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _remove_undated(folder: Path) -> None:

@@ -120,7 +120,7 @@ def test_other_processors_have_other_folders(monkeypatch, tmp_path):
         keys.append(processor_key())
     info.write_text("".join(core.format(k, 3000 - k, "avx2") for k in range(2)))
     assert processor_key() == keys[0]  # the clock rate does not matter
-    monkeypatch.setattr(compile_cache, "num_cores", lambda: 64)
+    monkeypatch.setattr(compile_cache, "num_processors", lambda: 64)
     keys.append(processor_key())
     info.unlink()
     monkeypatch.setattr(compile_cache.platform, "node", lambda: "one")
