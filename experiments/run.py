@@ -112,11 +112,14 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
 def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable) -> None:
     import jax
 
+    from cerberus_jax.heads import transcribes
     from experiments import train
     from experiments.training import data
 
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
+    if transcribes(heads_of(config)):
+        data.tuning_planner(config)  # finds out now, not after hours, what tuning cannot have
     batches = data.batches(
         config,
         "train",
