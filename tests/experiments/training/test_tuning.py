@@ -52,7 +52,7 @@ def test_a_run_that_could_not_be_tuned_is_refused_before_its_first_step(
     monkeypatch.setattr(data, "validation_batches", lambda *_, **__: [])
     monkeypatch.setattr("experiments.train.train", lambda *_, **__: pytest.fail("trained"))
     lengths = {"excerpt_seconds": 10.0, "evaluation.excerpt_seconds": seconds}
-    with pytest.raises(ValueError, match="validation: .* shorter than excerpt_seconds=10"):
+    with pytest.raises(ValueError, match=r"validation: .* shorter than excerpt_seconds=10"):
         run.train_run(tiny_config(root, **lengths), tmp_path)
 
 
