@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from cerberus_jax.shapes import check_rank
 
 MIDDLE_VELOCITY = 80  # of the note of median loudness
 _ATTACK_SECONDS = 0.1  # within which a note reaches its full loudness
@@ -88,7 +89,8 @@ def decode(
         ValueError: if the roll does not have 88 columns or holds a value that is not finite.
     """
     config = config or DecodingConfig()
-    if roll.ndim != 2 or roll.shape[1] != NUM_PITCHES:
+    check_rank("decode: roll", roll, ("frames", str(NUM_PITCHES)))
+    if roll.shape[1] != NUM_PITCHES:
         raise ValueError(
             f"decode: roll must have the shape [frames, {NUM_PITCHES}], got {list(roll.shape)}"
         )

@@ -16,7 +16,7 @@ class FrameGrid:
     """Sample rate, window and hop of the analysis.
 
     Args:
-        sample_rate_hz: samples per second.
+        sample_rate_hz: samples per second, an integer; 44100.0 is taken as one.
         window: analysis window in samples, even.
         hop: samples between two frames; it must divide the window, so that overlap-add is exact.
 
@@ -30,6 +30,9 @@ class FrameGrid:
     hop: int = 256
 
     def __post_init__(self):
+        rate = self.sample_rate_hz
+        if isinstance(rate, float | np.floating) and rate.is_integer():
+            object.__setattr__(self, "sample_rate_hz", int(rate))
         for name in ("sample_rate_hz", "window", "hop"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
@@ -52,10 +55,17 @@ class FrameGrid:
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a signal of `num_samples` samples."""
-        if num_samples < 0:
-            raise ValueError(f"FrameGrid: num_samples must not be negative, got {num_samples}")
+        _check_count("num_samples", num_samples)
         return 1 + int(num_samples) // self.hop
 
     def frame_times(self, num_frames: int) -> Float[np.ndarray, " t"]:
         """Centres of the first `num_frames` frames, in seconds."""
+        _check_count("num_frames", num_frames)
         return np.arange(num_frames) / self.frame_rate_hz
+
+
+def _check_count(name, count):
+    if not isinstance(count, int | np.integer) or isinstance(count, bool):
+        raise ValueError(f"FrameGrid: {name} must be a whole number, got {count!r}")
+    if count < 0:
+        raise ValueError(f"FrameGrid: {name} must not be negative, got {count}")

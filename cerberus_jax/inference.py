@@ -23,6 +23,7 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
+from cerberus_jax.shapes import check_rank, whole_rate
 from cerberus_jax.steps import mask_kind, masks_and_rolls, predict_step
 from cerberus_jax.stft import frame, hann, stft
 from cerberus_jax.windows import WindowCutter
@@ -30,6 +31,8 @@ from cerberus_jax.windows import WindowCutter
 WINDOW_SECONDS = 12.0
 CONTEXT_SECONDS = 0.25  # the least that borders do not show: docs/design.md
 DB_REFERENCES = ("window", "song")
+MAX_CHANNELS = 64  # with so few samples as _FEW_SAMPLES an array lies the other way
+_FEW_SAMPLES = 8
 _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz are large
 
 
@@ -104,7 +107,9 @@ class Predictor:
         return self.model.grid
 
     def predict(
-        self, waveform: Float[np.ndarray, " n"] | Float[np.ndarray, "c n"], sample_rate_hz: int
+        self,
+        waveform: Float[np.ndarray, " n"] | Float[np.ndarray, "c n"],
+        sample_rate_hz: int | float,
     ) -> Prediction:
         """Separates and transcribes a song of any rate and channel count.
 
@@ -112,11 +117,12 @@ class Predictor:
         the input's rate and length.
 
         Raises:
-            ValueError: if the waveform is empty or not finite, the rate is not positive, or the
-                network has neither a mask nor a transcription head.
+            ValueError: if the waveform is empty, not finite or lies the other way, the rate is no
+                positive whole number, or the network has neither a mask nor a transcription head.
         """
         waveform = np.atleast_2d(np.asarray(waveform, np.float32))
-        self._check(waveform, sample_rate_hz)
+        self._check(waveform)
+        sample_rate_hz = whole_rate(sample_rate_hz)
         db_reference = None
         if self.db_reference == "song":
             db_reference = self.song_db_reference([waveform], sample_rate_hz)
@@ -149,15 +155,16 @@ class Predictor:
         self, waveforms: Float[np.ndarray, "b n"]
     ) -> tuple[Float[np.ndarray, "b s n"] | None, Float[np.ndarray, "b r t p"] | None]:
         """Estimates and rolls of short mixtures at the network's rate, whole and at once."""
+        check_rank("predict_batch: waveforms", waveforms, ("b", "n"))
         estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
         return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
 
     def song_db_reference(
-        self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | None = None
+        self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | float | None = None
     ) -> float:
         """The largest magnitude of a song's spectra, in constant memory."""
         rate = self.grid.sample_rate_hz
-        mono = mono_blocks(blocks, None, from_hz=sample_rate_hz or rate, to_hz=rate)
+        mono = mono_blocks(blocks, None, from_hz=whole_rate(sample_rate_hz or rate), to_hz=rate)
         cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
         return max(
             float(_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
@@ -167,7 +174,7 @@ class Predictor:
     def predict_stream(
         self,
         blocks: Iterable[Float[np.ndarray, "c _"]],
-        sample_rate_hz: int | None = None,
+        sample_rate_hz: int | float | None = None,
         *,
         db_reference: float | None = None,
     ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
@@ -191,7 +198,7 @@ class Predictor:
         self._check_heads()
         if self.db_reference == "song" and db_reference is None and not self.exact:
             raise ValueError("db_reference: 'song' needs that of song_db_reference, got None")
-        rate = sample_rate_hz or self.grid.sample_rate_hz
+        rate = whole_rate(sample_rate_hz or self.grid.sample_rate_hz)
         separator = None
         if separates(self.model.heads):
             native = NativeGrid(self.grid, rate, self.extend_masks)
@@ -244,15 +251,19 @@ class Predictor:
                 f"{', '.join(self.model.heads)}); a song is separated or transcribed by those"
             )
 
-    def _check(self, waveform, sample_rate_hz):
+    def _check(self, waveform):
         if waveform.ndim != 2 or waveform.shape[1] == 0:
             raise ValueError(
                 f"waveform: samples of shape [n] or [c n] expected, got {waveform.shape}"
             )
+        num_channels, num_samples = waveform.shape
+        if num_channels > MAX_CHANNELS and num_samples <= _FEW_SAMPLES:
+            raise ValueError(
+                f"waveform: channels first, [c n], expected, got {num_channels} channels of "
+                f"{num_samples} samples; samples first, as soundfile reads them, take waveform.T"
+            )
         if not np.isfinite(waveform).all():
             raise ValueError("waveform: every sample must be finite, got NaN or infinity")
-        if sample_rate_hz <= 0:
-            raise ValueError(f"sample_rate_hz: must be positive, got {sample_rate_hz}")
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -22,6 +22,7 @@ from cerberus_jax.heads import HEADS, Head
 from cerberus_jax.heads.base import strided
 from cerberus_jax.per_device import REPLICATED, per_device, sharded
 from cerberus_jax.products import product, transposed_product
+from cerberus_jax.shapes import check_rank
 from cerberus_jax.trunks.base import FEATURES
 
 # Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
@@ -74,17 +75,33 @@ def head_losses(
         mesh: devices over which the examples are sharded, None for one device.
         first_frame: which frame a strided loss begins with (taken modulo the number of frames).
 
+    Raises:
+        ValueError: if an array has another shape, or a head has no weight.
+
     Returns:
         total, and the unweighted loss of every head for the log (no gradient flows through it).
     """
     features = features if isinstance(features, dict) else {FEATURES: features}
+    for name, array in features.items():
+        check_rank(f"head_losses: {name}", array, ("b", "t", "h"))
     batch = features[FEATURES].shape[0]
-    if batch % microbatch_size:
+    for name, array in targets.items():
+        if array.shape[:1] != (batch,):
+            raise ValueError(
+                f"head_losses: targets[{name!r}] of {batch} examples expected, as the features are "
+                f"of so many, got the shape {list(array.shape)}"
+            )
+    if microbatch_size < 1 or batch % microbatch_size:
         raise ValueError(
             f"microbatch_size: must divide the batch of {batch}, got {microbatch_size}"
         )
     heads = DEFAULT_HEADS if heads is None else heads
     heads = {name: head for name, head in heads.items() if head.submodule in head_params}
+    if missing := [name for name in heads if name not in loss_weights]:
+        raise ValueError(
+            f"head_losses: loss_weights has none for {', '.join(missing)}, got those of "
+            f"{', '.join(loss_weights) or 'nothing'}"
+        )
     weights = {name: loss_weights[name] for name in heads}
     settings = _Settings(tuple(heads.items()), microbatch_size, precision, mesh)
     total, losses = _head_losses(settings, features, head_params, weights, targets, first_frame)
@@ -173,6 +190,7 @@ def _with_gradients(settings):
             feature_grads = jax.tree.map(jnp.zeros_like, excerpts)
             for name, head in settings.heads:
                 head_grad, frame_grads = vjps[name](raw_grads[name])
+                head_grad, frame_grads = _where_positive(weights[name], (head_grad, frame_grads))
                 grads[head.submodule] = jax.tree.map(jnp.add, grads[head.submodule], head_grad)
                 (read_grads,) = reading[name](frame_grads)
                 feature_grads = jax.tree.map(jnp.add, feature_grads, read_grads)
@@ -222,7 +240,13 @@ def _read(head, features, first_frame):
 
 def _weighted(losses, weights):
     """Their sum; a zero weight selects, so that nothing at all of its loss is left."""
-    return sum(jnp.where(weights[name] > 0, weights[name] * losses[name], 0) for name in losses)
+    return sum(_where_positive(weights[name], weights[name] * losses[name]) for name in losses)
+
+
+def _where_positive(weight, tree):
+    """Zeros for a zero weight. Gradients need this as well as the sum: that of a loss which is not
+    finite would otherwise be 0 times NaN."""
+    return jax.tree.map(lambda a: jnp.where(weight > 0, a, 0), tree)
 
 
 class _HeadForward(NamedTuple):

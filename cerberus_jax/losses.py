@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Inexact, Shaped
 
+from cerberus_jax.shapes import check_rank, check_shape
+
 TRANSCRIPTION_KINDS = ("mse", "bce")
 TRANSCRIPTION_NORMALISERS = ("cells", "active")
 
@@ -28,8 +30,11 @@ def deep_clustering_loss(
     weights as in equation 7 of Wang, Le Roux, Hershey, 2018). The squared norms of the small
     products V'V, V'Y and Y'Y replace those of the affinity matrices, which are never formed.
     """
-    _same_bins(embedding.shape[:3], assignment.shape[:3], "assignment")
-    _same_bins(embedding.shape[:3], weights.shape, "weights")
+    check_rank("deep_clustering_loss: embedding", embedding, ("b", "t", "f", "d"))
+    check_rank("deep_clustering_loss: assignment", assignment, ("b", "t", "f", "s"))
+    bins = embedding.shape[:3]
+    check_shape("deep_clustering_loss: assignment", assignment, (*bins, assignment.shape[3]))
+    check_shape("deep_clustering_loss: weights", weights, bins)
     share = normalised_weights(weights)
     weighted, assignment = embedding * share[..., None], assignment.astype(embedding.dtype)
     vv = jnp.einsum("btfd,btfe->bde", weighted, embedding)
@@ -56,7 +61,10 @@ def mask_inference_loss(
 
     Manilow et al. (2020), L_MI, with the L1 norm of the authors' other work; see paper.md.
     """
-    _same_bins(mask.shape, target_magnitude.shape, "target_magnitude")
+    check_rank("mask_inference_loss: mask", mask, ("b", "s", "t", "f"))
+    b, _, t, f = mask.shape
+    check_shape("mask_inference_loss: mixture_magnitude", mixture_magnitude, (b, t, f))
+    check_shape("mask_inference_loss: target_magnitude", target_magnitude, mask.shape)
     distance = jnp.abs(mask * mixture_magnitude[:, None] - target_magnitude).mean((1, 2, 3))
     return distance / jnp.maximum(_mean_magnitude(mixture_magnitude), SILENCE)
 
@@ -79,7 +87,10 @@ def transcription_loss(
         labelled: the sources whose notes are known: the others are left out, as if the network had
             no rolls for them. None where all are known.
     """
-    _same_bins(roll_logits.shape, roll.shape, "roll")
+    check_rank("transcription_loss: roll_logits", roll_logits, ("b", "s", "t", "p"))
+    check_shape("transcription_loss: roll", roll, roll_logits.shape)
+    if labelled is not None:
+        check_shape("transcription_loss: labelled", labelled, roll_logits.shape[:2])
     roll = roll.astype(roll_logits.dtype)
     if kind == "mse":
         error = (jax.nn.sigmoid(roll_logits) - roll) ** 2
@@ -106,8 +117,3 @@ def _mean_magnitude(mixture):
 
 def _squares(matrices):
     return (matrices * matrices).sum((1, 2))
-
-
-def _same_bins(expected, shape, name):
-    if expected != shape:
-        raise ValueError(f"{name}: shape {expected} expected, got {shape}")

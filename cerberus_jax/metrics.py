@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from cerberus_jax.shapes import check_rank
+
 MAX_DB = 100.0
 
 AnyArray = Array | np.ndarray
@@ -47,6 +49,8 @@ def si_sdr(
     Raises:
         ValueError: if the shapes differ.
     """
+    check_rank("si_sdr: estimate", estimate, ("n",), leading=True)
+    check_rank("si_sdr: reference", reference, ("n",), leading=True)
     if estimate.shape != reference.shape:
         raise ValueError(
             "si_sdr: estimate and reference must have one shape, "
@@ -69,6 +73,8 @@ def si_bss_eval(estimates: Float[AnyArray, "s n"], references: Float[AnyArray, "
     Raises:
         ValueError: if the shapes differ.
     """
+    check_rank("si_bss_eval: estimates", estimates, ("sources", "samples"))
+    check_rank("si_bss_eval: references", references, ("sources", "samples"))
     if estimates.shape != references.shape:
         raise ValueError(
             "si_bss_eval: estimates and references must have one shape [sources, samples], "

@@ -6,6 +6,7 @@ really laid makes the sources add up to the song all the same.
 """
 
 import functools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -91,37 +92,34 @@ class SongSeparator:
         self._half = grid.window // 2
         self._taper = hann(grid.window).astype(np.float32)
         self._taper_squared = self._taper**2
-        self._buffer, self._start = None, 0  # samples still needed; where they begin in the song
-        self._num_samples, self._ended = 0, False
+        # Blocks of samples still needed, and where the first begins in the song.
+        self._blocks, self._start = deque(), -self._half
+        self._num_channels, self._num_samples = 0, 0
         self._frame = 0
         self._sums, self._norm, self._done = None, None, -self._half
 
     def feed(self, samples: Float[np.ndarray, "c _"]) -> None:
         """The next samples of the song."""
-        if self._buffer is None:
-            self._buffer, self._start = (
-                np.zeros((len(samples), self._half), np.float32),
-                -self._half,
-            )
+        if not self._num_channels:
+            self._num_channels = len(samples)
+            self._blocks.append(np.zeros((len(samples), self._half), np.float32))
         self._num_samples += samples.shape[1]
-        self._buffer = np.concatenate([self._buffer, samples], axis=1, dtype=np.float32)
+        self._blocks.append(np.array(samples, np.float32))
 
     def end(self) -> None:
         """No samples follow."""
-        self._ended = True
-        tail = np.zeros((len(self._buffer), self._half), np.float32)
+        tail = np.zeros((self._num_channels, self._half), np.float32)
         if self._num_samples > self._half:
-            tail = self._buffer[:, -self._half - 1 : -1][:, ::-1]
+            tail = self._samples(self._num_samples - self._half - 1, self._num_samples - 1)[:, ::-1]
         # The network's samples are rounded up in number, so that the last frame may be centred
         # past the end of the song by less than one of them.
         over = self.grid.sample_rate_hz // self.grid.network.sample_rate_hz + 2
-        self._buffer = np.pad(np.concatenate([self._buffer, tail], axis=1), ((0, 0), (0, over)))
+        self._blocks.append(np.pad(tail, ((0, 0), (0, over))))
 
     def apply(self, mask: Inexact[np.ndarray, "s t f"]) -> Float[np.ndarray, "s c m"]:
         """The samples of the sources that are complete once the frames of `mask` are in."""
         if self._frame == 0 and self._num_samples > self._half:
-            first = self._buffer[:, self._half + 1 : 2 * self._half + 1]
-            self._buffer[:, : self._half] = first[:, ::-1]
+            self._blocks[0] = self._samples(1, self._half + 1)[:, ::-1]
         pieces = []
         for first in range(0, mask.shape[1], _FRAMES_AT_ONCE):
             pieces.append(self._add(mask[:, first : first + _FRAMES_AT_ONCE]))
@@ -134,7 +132,8 @@ class SongSeparator:
     def _add(self, mask):
         window, count = self.grid.window, mask.shape[1]
         begins = self.grid.centres(self._frame, count + 1) - self._half
-        frames = sliding_window_view(self._buffer, window, axis=1)[:, begins[:-1] - self._start]
+        samples = self._samples(int(begins[0]), int(begins[-2]) + window)
+        frames = sliding_window_view(samples, window, axis=1)[:, begins[:-1] - begins[0]]
         spectra = scipy.fft.rfft(frames * self._taper)
         masked = self._apply(self._resample(mask)[:, None], spectra)
         sounds = scipy.fft.irfft(masked, window, overwrite_x=True) * self._taper
@@ -144,9 +143,23 @@ class SongSeparator:
         _lay(self._norm, squares, begins[:-1] - self._done)
         self._frame += count
         following = int(begins[-1])
-        self._buffer = self._buffer[:, max(following - self._start, 0) :]
-        self._start = max(following, self._start)
+        self._drop(following)
         return self._emit(min(following, self._num_samples))
+
+    def _samples(self, begin: int, end: int) -> Float[np.ndarray, "c _"]:
+        """Samples of the song, of which only those that are asked for are copied."""
+        pieces, start = [], self._start
+        for block in self._blocks:
+            if start >= end:
+                break
+            pieces.append(block[:, max(begin - start, 0) : end - start])
+            start += block.shape[1]
+        return np.concatenate(pieces, axis=1)
+
+    def _drop(self, begin: int) -> None:
+        """Forgets the blocks that end before the sample `begin`."""
+        while self._blocks and self._start + self._blocks[0].shape[1] < begin:
+            self._start += self._blocks.popleft().shape[1]
 
     def _reserve(self, lead, length):
         if self._sums is None:

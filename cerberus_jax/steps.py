@@ -55,12 +55,14 @@ class Task:
 def init_state(task: Task, key: Array, batch: dict) -> TrainState:
     """Parameters and optimiser before the first step.
 
-    A per-bin affine input begins with the mean and scale of `batch`, the first batch (as in
+    The parameters have the type of the batch's waveforms, whatever JAX's default is. A per-bin
+    affine input begins with the mean and scale of `batch`, the first batch (as in
     Kingma and Dhariwal, 2018: data-dependent initialisation); all else depends on the key alone.
     """
     magnitude = _targets(task, batch)["mixture_magnitude"]
     model = task.model.clone(mesh=None)
     params = model.init(key, magnitude[:1], train=False)["params"]
+    params = jax.tree.map(lambda p: p.astype(magnitude.dtype), params)
     if task.model.input_scaling == "excerpt_db_affine":
         scaled = relative_db(magnitude)
         scale = 1 / jnp.maximum(scaled.std((0, 1)), 0.05)

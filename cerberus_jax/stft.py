@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.shapes import check_rank
 
 # Samples that only the rim of one window reaches are faded out instead of amplified without bound.
 # This touches the end of a signal, and only where the hop is half a window.
@@ -27,6 +28,7 @@ def stft(waveform: Float[Array, "*a n"], grid: FrameGrid) -> Complex[Array, "*a 
     Raises:
         ValueError: if the waveform has no samples.
     """
+    check_rank("stft: waveform", waveform, ("n",), leading=True)
     num_samples = waveform.shape[-1]
     if num_samples == 0:
         raise ValueError("stft: the waveform is empty; at least one sample is needed")
@@ -59,6 +61,7 @@ def istft(
     Raises:
         ValueError: if the spectrum does not have the grid's bins, or not the frames of num_samples.
     """
+    check_rank("istft: spectrum", spectrum, ("t", "f"), leading=True)
     num_frames, num_bins = spectrum.shape[-2:]
     if (num_frames, num_bins) != (grid.num_frames(num_samples), grid.num_bins):
         raise ValueError(

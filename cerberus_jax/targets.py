@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Complex, Float, Inexact, Int, Int16, Shaped
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES
+from cerberus_jax.shapes import check_rank, check_shape
 from cerberus_jax.stft import stft
 
 
@@ -117,9 +118,18 @@ def make_targets(
         transcribed: the slots that have a roll; None for all.
         labelled: whether the notes of a source are known; None where all are.
 
+    Raises:
+        ValueError: if an array has another shape.
+
     Returns:
         `mixture_magnitude` [b t f], and the targets of every head by their names.
     """
+    check_rank("make_targets: sources", sources, ("b", "s", "n"))
+    check_rank("make_targets: notes", notes, ("b", "s", "m", "3"))
+    b, s = sources.shape[:2]
+    check_shape("make_targets: notes", notes, (b, s, notes.shape[2], 3))
+    if labelled is not None:
+        check_shape("make_targets: labelled", labelled, (b, s))
     spectra = stft(sources, grid)
     if transcribed is not None and len(transcribed) < sources.shape[1]:
         slots = jnp.asarray(transcribed, jnp.int32)

@@ -23,8 +23,9 @@ class OptimizerConfig:
     Args:
         learning_rate, b1, b2, eps: Adam's.
         gradient_clip_norm: largest global norm of a gradient.
-        schedule: 'plateau' multiplies the rate by `plateau_factor` after `plateau_patience`
-            validations without improvement; 'cosine' decays it to zero over `num_steps`.
+        schedule: 'plateau' multiplies the rate by `plateau_factor` after more than
+            `plateau_patience` validations in a row without improvement; 'cosine' decays it to
+            zero over `num_steps`.
         warmup_steps: steps over which the rate rises linearly from zero, with either schedule.
     """
 
@@ -74,10 +75,11 @@ class Plateau:
         return cls(jnp.float32(1), jnp.int32(0), jnp.float32(jnp.inf))
 
     def update(self, loss: float, *, factor: float, patience: int) -> "Plateau":
-        """After a validation: scale down once `patience` in a row brought no improvement."""
+        """After a validation: scale down once more than `patience` in a row brought no improvement,
+        as torch's ReduceLROnPlateau does."""
         better = loss < self.best
         stale = jnp.where(better, 0, self.stale + 1)
-        lower = stale >= patience
+        lower = stale > patience
         return Plateau(
             scale=jnp.where(lower, self.scale * factor, self.scale),
             stale=jnp.where(lower, 0, stale).astype(jnp.int32),

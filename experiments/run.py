@@ -11,7 +11,8 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from experiments.config.command_line import CommandFlags, Overrides, run_command
-from experiments.config.loading import check_resume, heads_of, known_files, load_config, save_config
+from experiments.config.loading import heads_of, known_files, load_config, save_config
+from experiments.config.resume import check_resume, keep_fingerprints, keep_root
 from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages
@@ -98,6 +99,8 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     say = print if jax.process_index() == 0 else _silent
     if first_step >= config.train.num_steps:
         say(f"Nothing to train: {workdir} is at step {first_step} already")
+        if jax.process_index() == 0:
+            keep_root(config, workdir)
     else:
         _train(config, workdir, first_step=first_step, say=say)
     if jax.process_count() == 1:
@@ -109,11 +112,14 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
 def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable) -> None:
     import jax
 
+    from cerberus_jax.heads import transcribes
     from experiments import train
     from experiments.training import data
 
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
+    if transcribes(heads_of(config)):
+        data.tuning_planner(config)  # finds out now, not after hours, what tuning cannot have
     batches = data.batches(
         config,
         "train",
@@ -123,6 +129,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     )
     say(_header(config, workdir, first_step=first_step), flush=True)
     if jax.process_index() == 0:
+        keep_fingerprints(data.data_root(config), workdir)
         save_config(config, workdir)
     summary = train.train(config, batches, workdir=workdir, validation_batches=validation)
     losses = [f"{name.replace('_', ' ')} {summary[name]:.4f}" for name in _SHOWN if name in summary]

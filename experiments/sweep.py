@@ -17,12 +17,12 @@ from data_pipeline.io.files import whole_file
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import (
     call_function,
-    check_resume,
     find_file,
     heads_of,
     known_files,
     load_config,
 )
+from experiments.config.resume import check_resume
 from experiments.evaluation.result_table import RESULTS_FILE, TEST_SPLIT
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from data_pipeline.cli import flags
 from data_pipeline.cli.flags import CommandFlags
+from experiments.runtime.devices import without_device
 
 Overrides = list[tuple[str, str]]
 
@@ -34,7 +35,16 @@ def run_command(
         0, or 1 after an error, or 130 after Ctrl-C.
     """
     take = split_overrides if with_config else None
-    return flags.run_command(command, flag_values, argv=argv, take=take, on_interrupt=on_interrupt)
+
+    def run(*args) -> None:
+        try:
+            command(*args)
+        except (RuntimeError, AssertionError) as error:  # JAX raises either
+            if reason := without_device():
+                raise reason from error
+            raise
+
+    return flags.run_command(run, flag_values, argv=argv, take=take, on_interrupt=on_interrupt)
 
 
 def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:

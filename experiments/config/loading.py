@@ -1,4 +1,4 @@
-"""Configs: load a set, override fields, validate, lock; JSON round trip; check before resuming.
+"""Configs: load a set, override fields, validate, lock; JSON round trip.
 
 The base set is the schema: a field it lacks does not exist, and the type of its default is the
 field's type. Everything is checked here, before data or devices are touched, because ml_collections
@@ -34,16 +34,6 @@ _RENAMED_VALUES = {
     },
     "model.recurrence": {"scan_together": "batched_scan"},
 }
-
-# What may change when a run goes on; everything else would make it another run.
-MAY_DIFFER = (
-    "train.num_steps",
-    "train.log_every",
-    "train.eval_every",
-    "train.checkpoint_every",
-    "parallel",
-    "data.num_threads",
-)
 
 
 def load_config(
@@ -120,7 +110,7 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(text: str, *, source: str = "config.json") -> ConfigDict:
     """The config that `to_json` wrote; `source` names it in messages."""
-    return build_config(_saved_fields(text, source))
+    return build_config(saved_fields(text, source))
 
 
 def load_run_config(workdir: str | Path) -> ConfigDict:
@@ -134,27 +124,20 @@ def load_run_config(workdir: str | Path) -> ConfigDict:
     return from_json(file.read_text(), source=str(file))
 
 
-def check_resume(config: ConfigDict, workdir: str | Path) -> None:
-    """Refuse to go on in `workdir` if its run was started with another config.
-
-    Raises:
-        ValueError: naming each differing field and both values; fields of `MAY_DIFFER` are free.
-    """
-    file = Path(workdir) / CONFIG_FILE
-    if not file.is_file():
-        return
-    saved = _saved_fields(file.read_text(), str(file))
-    present = json.loads(json.dumps(flatten(config)))
-    differing = [
-        f"{field}: {saved.get(field, 'absent')!r} there, {present.get(field, 'absent')!r} now"
-        for field in sorted({*saved, *present} - {*MAY_DIFFER})
-        if field not in saved or field not in present or saved[field] != present[field]
-    ]
-    if differing:
-        raise ValueError(
-            f"workdir: {workdir} was written by another config ({'; '.join(differing)}); "
-            "give the same values, or another --workdir"
-        )
+def saved_fields(text: str, source: str) -> dict[str, object]:
+    """All fields of a saved config under their present names; those that an older version did not
+    have are the defaults."""
+    values = _flatten_json(text, source)
+    version = values.pop("version", 1)
+    if version not in (1, VERSION):
+        raise ValueError(f"{source}: version 1 or {VERSION} expected, got {version!r}")
+    present = {}
+    for field, value in values.items():
+        value = _renamed_value(field, value)
+        for name in _RENAMED_FIELDS.get(field, (field,)) if version == 1 else (field,):
+            present[name] = value
+    defaults = json.loads(json.dumps(flatten(base.get_config())))
+    return defaults | _known_fields(present, source)
 
 
 def save_config(config: ConfigDict, workdir: str | Path) -> None:
@@ -251,22 +234,6 @@ def _convert_names(field: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"config: {field} must be names separated by commas, got {value!r}")
     return tuple(value)
-
-
-def _saved_fields(text: str, source: str) -> dict[str, object]:
-    """All fields of a saved config under their present names; those that an older version did not
-    have are the defaults."""
-    values = _flatten_json(text, source)
-    version = values.pop("version", 1)
-    if version not in (1, VERSION):
-        raise ValueError(f"{source}: version 1 or {VERSION} expected, got {version!r}")
-    present = {}
-    for field, value in values.items():
-        value = _renamed_value(field, value)
-        for name in _RENAMED_FIELDS.get(field, (field,)) if version == 1 else (field,):
-            present[name] = value
-    defaults = json.loads(json.dumps(flatten(base.get_config())))
-    return defaults | _known_fields(present, source)
 
 
 def _renamed_value(field: str, value: object) -> object:

@@ -75,7 +75,7 @@ _RULES: dict[str, Rule] = {
     "optimizer.schedule": _one_of("plateau", "cosine"),
     "optimizer.warmup_steps": _at_least(0),
     "optimizer.plateau_factor": _inside(0, 1),
-    "optimizer.plateau_patience": _at_least(1),
+    "optimizer.plateau_patience": _at_least(0),
     "train.num_steps": _at_least(1),
     "train.log_every": _at_least(1),
     "train.eval_every": _at_least(1),

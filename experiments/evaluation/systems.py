@@ -69,7 +69,7 @@ def song_systems(predictor: Predictor) -> dict[str, System]:
     return {
         "network": functools.partial(_network_on_songs, predictor),
         "mixture": _mixture,
-        "oracle_mask": functools.partial(_oracle, model=predictor.model),
+        "oracle_mask": functools.partial(_oracle, model=predictor.model, whole_songs=True),
     }
 
 
@@ -143,13 +143,20 @@ def _mixture(excerpts: Sequence[Excerpt]) -> list[Estimate]:
     ]
 
 
-def _oracle(excerpts: Sequence[Excerpt], *, model: Cerberus) -> list[Estimate]:
-    """The best mask, and the reference roll decoded; only for what the network does."""
+def _oracle(
+    excerpts: Sequence[Excerpt], *, model: Cerberus, whole_songs: bool = False
+) -> list[Estimate]:
+    """The best mask, and the reference roll decoded; only for what the network does.
+
+    Whole songs are computed step by step: each has a length of its own, for which a program would
+    be compiled, and kept with a constant as long as the song.
+    """
     sources, notes = [None] * len(excerpts), [None] * len(excerpts)
     if assignment_of(model.heads):
         batch = [excerpt.sources for excerpt in excerpts]
         batch = batch[0][None] if len(batch) == 1 else _stack(batch)
-        sources = np.asarray(oracle_sources(batch, model.grid))[: len(excerpts)]
+        compute = oracle_sources.__wrapped__ if whole_songs else oracle_sources
+        sources = np.asarray(compute(batch, model.grid))[: len(excerpts)]
     if transcribes(model.heads):
         notes = [_decoded_reference(excerpt, model) for excerpt in excerpts]
     return [Estimate(*pair) for pair in zip(sources, notes, strict=True)]

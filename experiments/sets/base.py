@@ -121,7 +121,9 @@ def _loss() -> ConfigDict:
     # The transcription loss is divided by the number of all roll 'cells' | of the 'active' ones
     # (ours).
     loss.transcription_normaliser = "cells"
-    loss.deep_clustering_stride = 1  # frames; N = use one frame in N, random phase (ours: 1 = all)
+    # frames; N = look at one frame in N, beginning with the frame of the step's number (ours: 1 =
+    # all)
+    loss.deep_clustering_stride = 1
     loss.mask_inference_stride = 1  # frames; as above
     loss.transcription_stride = 1  # frames; as above
     # excerpts that the losses hold at once; 0 = chosen for the backend (ours)
@@ -153,8 +155,9 @@ def _optimizer() -> ConfigDict:
     optimizer.b2 = 0.999  # decay of the mean of their squares (Adam's usual value)
     optimizer.eps = 1e-8  # (Adam's usual value)
     optimizer.gradient_clip_norm = 5.0  # global norm of the averaged gradient (ours)
-    # 'plateau': times plateau_factor after plateau_patience validations without a new best (nussl
-    # 2019-10) | 'cosine': down to zero at train.num_steps (ours, for short runs).
+    # 'plateau': times plateau_factor after more than plateau_patience validations in a row without
+    # a new best (nussl 2019-10, by torch's ReduceLROnPlateau) | 'cosine': down to zero at
+    # train.num_steps (ours, for short runs).
     optimizer.schedule = "plateau"
     optimizer.warmup_steps = 0  # steps of linear warm-up (ours)
     optimizer.plateau_factor = 0.5  # (nussl 2019-10)

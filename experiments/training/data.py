@@ -25,7 +25,7 @@ from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import grid_of
 from experiments.runtime.cache_folder import cache_folder
 
-TRAINING_SPLIT = "train"
+TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
 MINISLAKH_SONGS = 480  # training songs of 20 s each
 USUAL_RATE_HZ = 16000  # prepared in a folder without the rate in its name
 
@@ -128,7 +128,30 @@ def num_validation_batches(config: ConfigDict) -> int:
 def validation_batches(config: ConfigDict, **process: int) -> list[dict]:
     """The fixed batches of every validation, this process's share of each."""
     count = num_validation_batches(config)
-    return list(numpy_batches(planner(config, "validation"), num_steps=count, **process))
+    return list(numpy_batches(planner(config, VALIDATION_SPLIT), num_steps=count, **process))
+
+
+def tuning_planner(config: ConfigDict) -> Planner:
+    """The validation excerpts on which note thresholds are chosen when a run ends: as long as those
+    that evaluation scores, or where no song has any of that length, as those of training.
+
+    Raises:
+        ValueError: if there are none of either length.
+    """
+    seconds = config.evaluation.excerpt_seconds
+    try:
+        return planner(config, VALIDATION_SPLIT, excerpt_seconds=seconds)
+    except ValueError as error:
+        if seconds <= config.excerpt_seconds:
+            raise
+        logging.warning(
+            "evaluation.excerpt_seconds=%g: %s. Note thresholds are tuned on excerpts of %g s; "
+            "evaluation needs a smaller value too if the test songs are as short",
+            seconds,
+            error,
+            config.excerpt_seconds,
+        )
+        return planner(config, VALIDATION_SPLIT)
 
 
 def batches(

@@ -62,6 +62,7 @@ class Loop:
         self.in_flight = collections.deque()
         self.following = None  # the batches after the first, on the devices
         self.since, self.since_step, self.waited = None, None, 0.0  # what the pace counts from
+        self.paused = 0.0  # seconds of validation, logging and saving since then
         self.began = None  # when the first step was done, and its number
 
     def start(self, batch) -> tuple[TrainState, dict]:
@@ -118,7 +119,7 @@ class Loop:
             self.in_flight.popleft().block_until_ready()
         if self.since_step is None:  # the first step compiles; the pace is that of the others
             jax.block_until_ready(self.metrics)
-            self._count_from(step)
+            self._count_from(step, time.monotonic())
             self.began = (self.since, step)
         return state
 
@@ -130,7 +131,7 @@ class Loop:
         save = step % train.checkpoint_every == 0 or last
         if not (scheduled or save):
             return state
-        entry = self._values()
+        entry, done = self._values(), time.monotonic()
         self._check_finite(entry, step)
         # Values that are there only because the run ends here are dropped when it goes on.
         only_here = [] if scheduled else list(entry)
@@ -142,29 +143,32 @@ class Loop:
         # The line first: a run that goes on drops the lines after its checkpoint, and could not
         # make one that is missing before it.
         if scheduled or last:
-            self._log(step, entry, only_here, progress, log)
+            self._log(step, entry, only_here, progress, log, done=done)
         if save:
             writer.save("last", state, self.metadata)
+        self.paused += time.monotonic() - done
         return state
 
     def _values(self) -> dict[str, float]:
         """The metrics of the last step, once it is computed."""
         return {name: float(value) for name, value in jax.device_get(self.metrics).items()}
 
-    def _log(self, step, entry, only_here, progress, log):
-        time_fields = self._pace(step)
+    def _log(self, step, entry, only_here, progress, log, *, done):
+        time_fields = self._pace(step, done)
         extra = {"off_schedule": only_here} if only_here else {}
         if log:
             log.write(step, {**entry, **extra, "time": time_fields})
         self.logged = entry
         progress.set_postfix_str(_postfix(entry, time_fields))
-        self._count_from(step)
+        self._count_from(step, done)
 
-    def _count_from(self, step):
-        self.since, self.since_step, self.waited = time.monotonic(), step, self.following.waited
+    def _count_from(self, step, now):
+        self.since, self.since_step, self.waited = now, step, self.following.waited
+        self.paused = 0.0
 
-    def _pace(self, step) -> dict:
-        seconds = max(time.monotonic() - self.since, 1e-9)
+    def _pace(self, step, now) -> dict:
+        """Of training alone; its last step was done at the time `now`."""
+        seconds = max(now - self.since - self.paused, 1e-9)
         steps = max(step - self.since_step, 1)
         return {
             "seconds_per_step": round(seconds / steps, 6),

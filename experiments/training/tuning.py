@@ -21,7 +21,6 @@ from experiments.training import data
 from experiments.training.decoding_search import DecodingTask, search
 
 BATCH_SIZE = 8
-VALIDATION_SPLIT = "validation"
 
 
 def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
@@ -39,9 +38,7 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
     if not transcribes(heads_of(config)):
         return {}
     count = config.data.num_validation_excerpts
-    planner = data.planner(
-        config, VALIDATION_SPLIT, excerpt_seconds=config.evaluation.excerpt_seconds
-    )
+    planner = data.tuning_planner(config)
     tuned, of_step = {}, {}
     for kind, step in checkpoint.saved_steps(workdir).items():
         if step not in of_step:

@@ -109,7 +109,7 @@ def test_misfitting_shapes_and_unknown_kinds_are_refused():
     embedding, assignment, weights = map(jnp.asarray, _clustering_inputs())
     # Without the shape checks of the tests, which would be first to notice.
     bare = inspect.unwrap(deep_clustering_loss)
-    with pytest.raises(ValueError, match="weights: shape"):
+    with pytest.raises(ValueError, match="weights: the shape"):
         bare(embedding, assignment, weights[:, :, :3])
     roll = jnp.zeros((B, S, T, 88))
     with pytest.raises(ValueError, match="kind: one of"):

@@ -1,5 +1,7 @@
 """Masks at a song's own rate: the parts add up to it, whatever the rate, blocks and length."""
 
+import tracemalloc
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,6 +55,34 @@ def test_every_length_within_a_hop_of_the_network(rate):
         found, _ = separate(song, rate, random_masks)
         assert found.shape == (2, 1, num_samples)
         np.testing.assert_allclose(found.sum(0), song, atol=3e-6)
+
+
+def test_a_block_costs_no_more_the_more_samples_wait():
+    """A song waits for its masks by minutes; only the new block is to be copied."""
+    separator = SongSeparator(NativeGrid(GRID, 16000), SOFTMAX)
+    block = noise(2, 16000)
+    for _ in range(60):
+        separator.feed(block)
+    tracemalloc.start()
+    try:
+        separator.feed(block)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * block.nbytes
+
+
+def test_the_samples_are_those_at_the_time_they_were_fed():
+    """A reader may use one array for all its blocks."""
+    song, masks = noise(1, 3000), random_masks(GRID.num_frames(3000))
+    expected, _ = separate(song, 16000, lambda _: masks)
+    separator, block = SongSeparator(NativeGrid(GRID, 16000), SOFTMAX), np.empty((1, 1000), "f4")
+    for first in range(0, 3000, 1000):
+        block[:] = song[:, first : first + 1000]
+        separator.feed(block)
+    separator.end()
+    sources = np.concatenate([separator.apply(masks), separator.rest()], axis=2)
+    np.testing.assert_array_equal(sources, expected)
 
 
 @settings(deadline=None, max_examples=40)
@@ -135,7 +165,8 @@ def test_memory_does_not_grow_with_the_song():
     for _ in range(30):
         separator.feed(np.zeros((1, 4410), np.float32))
         separator.apply(random_masks(49))
-        sizes.append(separator._buffer.shape[1] + separator._sums.shape[2])
+        waiting = sum(block.shape[1] for block in separator._blocks)
+        sizes.append(waiting + separator._sums.shape[2])
     assert max(sizes) < 3 * 4410
 
 

@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from cerberus_jax.heads import HEADS
-from cerberus_jax.model import relative_db
+from cerberus_jax.model import INPUT_SCALINGS, relative_db
+from cerberus_jax.parallel import jit_eval, jit_init, make_mesh, make_step, put_batch
 from cerberus_jax.steps import eval_step, init_state, predict_step, train_step
 from cerberus_jax.stft import stft
 from cerberus_jax.targets import source_waveforms
@@ -101,3 +103,25 @@ def test_silence_trains_without_nan():
     state, history = _train(tiny_task(), batch, 3)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
     assert history[0]["deep_clustering"] == history[0]["mask_inference"] == 0
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@pytest.mark.parametrize("input_scaling", INPUT_SCALINGS)
+def test_float64_as_the_default_changes_no_types(input_scaling, parallel):
+    """JAX_ENABLE_X64 makes new arrays float64; a run in float32 is to stay one."""
+    task = tiny_task(
+        model=tiny_model(input_scaling=input_scaling),
+        loss_options={name: {"stride": 2} for name in weights()},
+    )
+    with jax.enable_x64(True):
+        mesh = make_mesh()
+        batch = put_batch(noise_batch(4), mesh)
+        state = jit_init(task, mesh)(jax.random.key(0), batch)
+        types = jax.tree.map(lambda leaf: leaf.dtype, state)
+        step = make_step(task, mesh, parallel=parallel)
+        state, metrics = step(state, batch, KEY, weights())
+        assert jax.tree.map(lambda leaf: leaf.dtype, state) == types
+        assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {np.dtype("float32")}
+        assert np.isfinite(metrics["loss"])
+        losses = jit_eval(task, mesh)(state.params, batch, weights())
+        assert losses["loss"].dtype == np.float32

@@ -8,13 +8,32 @@ import pytest
 from cerberus_jax.train_state import OptimizerConfig, Plateau, TrainState
 
 
-def test_plateau_halves_after_patience_and_starts_counting_anew():
-    plateau, scales = Plateau.start(), []
-    for loss in [3.0, 2.0, 2.0, 2.5, 2.1, 2.0, 1.0, 1.0]:
+def test_plateau_halves_after_more_than_its_patience_and_counts_anew():
+    """Loss, scale afterwards, validations in a row without a new best: torch's rule by hand."""
+    table = [
+        (3.0, 1.0, 0),
+        (2.0, 1.0, 0),
+        (2.0, 1.0, 1),
+        (2.5, 1.0, 2),
+        (2.1, 0.5, 0),  # the third: more than two
+        (2.0, 0.5, 1),
+        (2.2, 0.5, 2),
+        (1.0, 0.5, 0),
+        (1.0, 0.5, 1),
+        (1.5, 0.5, 2),
+        (1.5, 0.25, 0),
+    ]
+    plateau = Plateau.start()
+    for loss, scale, stale in table:
         plateau = plateau.update(loss, factor=0.5, patience=2)
-        scales.append(float(plateau.scale))
-    assert scales == [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
-    assert float(plateau.best) == 1.0 and int(plateau.stale) == 1
+        assert (float(plateau.scale), int(plateau.stale)) == (scale, stale)
+    assert float(plateau.best) == 1.0
+
+
+def test_without_patience_every_validation_that_is_no_better_lowers_the_rate():
+    plateau = Plateau.start().update(1.0, factor=0.5, patience=0)
+    assert float(plateau.scale) == 1
+    assert float(plateau.update(1.0, factor=0.5, patience=0).scale) == 0.5
 
 
 def test_plateau_keeps_its_types():

@@ -147,6 +147,31 @@ def test_the_log_says_how_long_the_loop_waited_for_batches(tmp_path, monkeypatch
     assert waited == {"slow": 90, "fast": 0}
 
 
+def test_the_pace_is_that_of_training_alone(tmp_path, monkeypatch):
+    """A second per step, beside validations of 100 s and checkpoints of 1000 s."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def lasting(seconds, function):
+        def timed(*args, **kwargs):
+            clock.now += seconds
+            return function(*args, **kwargs)
+
+        return timed
+
+    for owner, name, seconds in (
+        (loop.Loop, "update", 1),
+        (loop.Loop, "_validate", 100),
+        (checkpoint.CheckpointWriter, "save", 1000),
+    ):
+        monkeypatch.setattr(owner, name, lasting(seconds, getattr(owner, name)))
+    schedule = {"log_every": 4, "eval_every": 3, "checkpoint_every": 5}
+    _train(tmp_path, train__num_steps=14, **{f"train__{k}": v for k, v in schedule.items()})
+    entries = read_metrics(tmp_path)
+    assert [entry["step"] for entry in entries] == [3, 4, 6, 8, 9, 12, 14]
+    assert [entry["time"]["seconds_per_step"] for entry in entries] == [1] * 7
+
+
 def test_steps_between_two_lines_of_the_log_fetch_nothing(tmp_path, monkeypatch):
     """Fetching a value waits for its step, and the devices would wait for the next."""
     fetched = []

@@ -1,4 +1,4 @@
-"""Configs: the sets as delivered, overrides, every refusal, JSON, resuming."""
+"""Configs: the sets as delivered, overrides, every refusal, JSON, earlier versions."""
 
 import itertools
 import json
@@ -13,6 +13,7 @@ from cerberus_jax.heads.deep_clustering import EMBEDDING_ACTIVATIONS
 from cerberus_jax.masks import MASK_KINDS
 from cerberus_jax.trunks import TRUNKS
 from experiments.config import loading as configs
+from experiments.config.resume import check_resume
 from experiments.config.rules import _RULES, registry_rules
 from experiments.sets import base
 
@@ -179,33 +180,16 @@ def test_derived_sizes():
     assert configs.num_samples_of(config) == 102_400
 
 
-def test_resume_allows_length_and_reading_but_nothing_else(tmp_path):
-    configs.save_config(configs.load_config("sets/set1.py"), tmp_path)
-    allowed = {"train.num_steps": 7, "parallel": "pmap", "data.num_threads": 1}
-    configs.check_resume(configs.load_config("sets/set1.py", allowed), tmp_path)
-    changed = configs.load_config("sets/set2.py", {"model.hidden": 7})
-    before = (tmp_path / "config.json").read_text()
-    with pytest.raises(
-        ValueError, match=r"instruments: \[.*\] there.*model.hidden: 300 there, 7 now"
-    ):
-        configs.check_resume(changed, tmp_path)
-    assert (tmp_path / "config.json").read_text() == before
-
-
-def test_resume_without_a_saved_config_is_free(tmp_path):
-    configs.check_resume(configs.load_config("sets/set1.py"), tmp_path / "new")
-
-
 def test_a_field_that_an_older_version_lacks_has_its_default(tmp_path):
     config = configs.load_config("sets/set1.py")
     values = json.loads(configs.to_json(config))
     del values["model"]["hidden"]
     (tmp_path / "config.json").write_text(json.dumps(values))
-    configs.check_resume(config, tmp_path)
+    check_resume(config, tmp_path)
     assert configs.load_run_config(tmp_path) == config
     other = configs.load_config("sets/set1.py", {"model.hidden": 8})
     with pytest.raises(ValueError, match=r"model.hidden: 300 there, 8 now"):
-        configs.check_resume(other, tmp_path)
+        check_resume(other, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"seed": 0'])
@@ -260,7 +244,7 @@ def test_a_run_of_the_first_version_still_loads(tmp_path):
     old["model"]["recurrence"] = "scan_together"
     (tmp_path / "config.json").write_text(json.dumps(old))
     assert configs.load_run_config(tmp_path) == config
-    configs.check_resume(config, tmp_path)
+    check_resume(config, tmp_path)
     old["version"] = 99
     (tmp_path / "config.json").write_text(json.dumps(old))
     with pytest.raises(ValueError, match="version 1 or 2 expected, got 99"):

@@ -34,6 +34,23 @@ def test_oracle_masks_are_those_of_the_definition():
     np.testing.assert_allclose(estimates[:, 1:], 0, atol=1e-5)
 
 
+def test_no_program_is_compiled_for_the_length_of_a_song():
+    """Only excerpts, which have one length, are worth one; the scores are the same."""
+    rng = np.random.default_rng(0)
+    predictor = Predictor.untrained(tiny_model())
+    of_songs, of_excerpts = song_systems(predictor), excerpt_systems(predictor, seed=0)
+    before = oracle_sources._cache_size()
+    songs = [
+        Excerpt("a", rng.standard_normal((2, n)).astype(np.float32), (Notes.empty(),) * 2)
+        for n in (4001, 5003)
+    ]
+    estimates = [of_songs["oracle_mask"]([song])[0] for song in songs]
+    assert oracle_sources._cache_size() == before
+    for song, estimate in zip(songs, estimates, strict=True):
+        expected = of_excerpts["oracle_mask"]([song])[0].sources
+        np.testing.assert_allclose(estimate.sources, expected, atol=1e-5)
+
+
 def test_who_assigns_the_instruments():
     assert assignment_of(("deep_clustering", "mask_inference")) == "network"
     assert assignment_of(("deep_clustering", "transcription")) == "oracle"

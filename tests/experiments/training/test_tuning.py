@@ -9,10 +9,11 @@ from cerberus_jax.checkpoint import locate
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from data_pipeline.reading.excerpts import read_excerpts
+from experiments import run
 from experiments.training import data, tuning
 from experiments.training.decoding_search import CANDIDATES
 from experiments.training.tuning import tune_run
-from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
+from tests.tiny_run import INSTRUMENTS, RATE, prepare_data, tiny_config, write_run
 
 
 @pytest.fixture(scope="module")
@@ -21,30 +22,53 @@ def root(tmp_path_factory):
 
 
 def test_thresholds_are_stored_with_both_checkpoints(root, tmp_path):
-    run = write_run(tmp_path, tiny_config(root), steps=(1, 2))
-    tuned = tune_run(run)
+    workdir = write_run(tmp_path, tiny_config(root), steps=(1, 2))
+    tuned = tune_run(workdir)
     assert set(tuned) == {"best", "last"}
     for kind, decoding in tuned.items():
         assert set(decoding) == set(INSTRUMENTS)
         assert all(config.threshold in CANDIDATES["threshold"] for config in decoding.values())
-        assert Predictor.load(run, step=kind).decoding == decoding
-        assert json.loads((locate(run, kind) / "decoding.json").read_text())
-    assert tune_run(run) == tuned
+        assert Predictor.load(workdir, step=kind).decoding == decoding
+        assert json.loads((locate(workdir, kind) / "decoding.json").read_text())
+    assert tune_run(workdir) == tuned
+
+
+def test_shorter_songs_are_tuned_on_excerpts_of_the_length_of_training(root, tmp_path, caplog):
+    """The songs last 6 s."""
+    config = tiny_config(root, **{"evaluation.excerpt_seconds": 10.0})
+    assert data.tuning_planner(config).config.num_samples == RATE
+    assert "evaluation.excerpt_seconds=10" in caplog.text
+    assert "tuned on excerpts of 1 s" in caplog.text
+    assert set(tune_run(write_run(tmp_path, config))) == {"best", "last"}
+    caplog.clear()
+    assert data.tuning_planner(tiny_config(root)).config.num_samples == 2 * RATE
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("seconds", [10.0, 20.0])
+def test_a_run_that_could_not_be_tuned_is_refused_before_its_first_step(
+    root, tmp_path, monkeypatch, seconds
+):
+    monkeypatch.setattr(data, "validation_batches", lambda *_, **__: [])
+    monkeypatch.setattr("experiments.train.train", lambda *_, **__: pytest.fail("trained"))
+    lengths = {"excerpt_seconds": 10.0, "evaluation.excerpt_seconds": seconds}
+    with pytest.raises(ValueError, match=r"validation: .* shorter than excerpt_seconds=10"):
+        run.train_run(tiny_config(root, **lengths), tmp_path)
 
 
 def test_one_step_is_tuned_once(root, tmp_path, monkeypatch):
-    run = write_run(tmp_path, tiny_config(root))
+    workdir = write_run(tmp_path, tiny_config(root))
     calls = []
     tune = tuning.tune_decoding
     monkeypatch.setattr(tuning, "tune_decoding", lambda *a, **k: calls.append(a) or tune(*a, **k))
-    tuned = tune_run(run)
+    tuned = tune_run(workdir)
     assert len(calls) == 1
     assert tuned["best"] == tuned["last"]
 
 
 def test_without_a_transcription_head_there_is_nothing_to_tune(root, tmp_path):
-    run = write_run(tmp_path, tiny_config(root, **{"loss.transcription": 0.0}))
-    assert tune_run(run) == {}
+    workdir = write_run(tmp_path, tiny_config(root, **{"loss.transcription": 0.0}))
+    assert tune_run(workdir) == {}
 
 
 @pytest.fixture

@@ -1,0 +1,141 @@
+"""May a run go on with this config? Only where it stays the run that it was.
+
+The directory of the data may be another as long as it holds the same: `data.json` beside the config
+has the fingerprint of each prepared corpus that the run began with.
+"""
+
+import json
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from data_pipeline.io.files import whole_file
+from data_pipeline.prepared.layout import REPORT, prepared_folder
+from experiments.config.loading import (
+    CONFIG_FILE,
+    flatten,
+    load_run_config,
+    save_config,
+    saved_fields,
+)
+
+DATA_FILE = "data.json"
+
+# What may change when a run goes on; everything else would make it another run.
+MAY_DIFFER = (
+    "train.num_steps",
+    "train.log_every",
+    "train.eval_every",
+    "train.checkpoint_every",
+    "parallel",
+    "data.num_threads",
+)
+# Schedules that change in the middle of a run if one of these does, and why.
+_SCHEDULED_BY = {
+    "cosine": ("train.num_steps", "the learning rate of schedule 'cosine' is made of it"),
+    "plateau": ("train.eval_every", "schedule 'plateau' counts validations"),
+}
+
+
+def check_resume(config: ConfigDict, workdir: str | Path) -> None:
+    """Refuse to go on in `workdir` if its run was started with another config.
+
+    Raises:
+        ValueError: naming each differing field and both values; fields of `MAY_DIFFER` are free
+            unless the schedule of the learning rate depends on them, `data.root` is where the data
+            are the same.
+    """
+    file = Path(workdir) / CONFIG_FILE
+    if not file.is_file():
+        return
+    saved = saved_fields(file.read_text(), str(file))
+    present = json.loads(json.dumps(flatten(config)))
+    differing = [
+        f"{field}: {saved.get(field, 'absent')!r} there, {present.get(field, 'absent')!r} now"
+        f"{reason}"
+        for field in sorted({*saved, *present})
+        if field not in saved or field not in present or saved[field] != present[field]
+        if (reason := _reason(field, config, workdir)) is not None
+    ]
+    if differing:
+        raise ValueError(
+            f"workdir: {workdir} was written by another config ({'; '.join(differing)}); "
+            "give the same values, or another --workdir"
+        )
+
+
+def _reason(field: str, config: ConfigDict, workdir: str | Path) -> str | None:
+    """Why a run cannot go on with another value, '' where none need be given; None: it can."""
+    scheduled_by, why = _SCHEDULED_BY[config.optimizer.schedule]
+    if field == scheduled_by:
+        return f" ({why})"
+    if field == "data.root":
+        return _reason_of_root(config.data.root, workdir)
+    return None if field in MAY_DIFFER else ""
+
+
+def _reason_of_root(root: str, workdir: str | Path) -> str | None:
+    began_with = _saved_fingerprints(workdir)
+    if not root or not began_with:
+        return ""
+    return None if fingerprints(root) == began_with else " (and the data there are others)"
+
+
+def fingerprints(root: str | Path) -> dict[str, str]:
+    """The fingerprint of each corpus of a prepared directory; none of one without a report."""
+    root = Path(root).expanduser()
+    homes = [root] if prepared_folder(root) else sorted(root.glob("*"))
+    reports = {home.name: folder / REPORT for home in homes if (folder := prepared_folder(home))}
+    return {
+        corpus: _json_object(file).get("fingerprint", "")
+        for corpus, file in reports.items()
+        if file.is_file()
+    }
+
+
+def keep_fingerprints(root: str | Path, workdir: str | Path) -> None:
+    """Write down what the data are when a run begins; later see that they are still the same.
+
+    Raises:
+        ValueError: if the run began with other data.
+    """
+    present, began_with = fingerprints(root), _saved_fingerprints(workdir)
+    if began_with and present != began_with:
+        raise ValueError(
+            f"data.root: {root} holds other data than the run in {workdir} began with "
+            f"({_shown(began_with)} then, {_shown(present)} now); give the data of then, or "
+            "another --workdir"
+        )
+    if present and not began_with:
+        with whole_file(Path(workdir) / DATA_FILE) as part:
+            part.write_text(json.dumps({"fingerprints": present}, indent=2) + "\n")
+
+
+def keep_root(config: ConfigDict, workdir: str | Path) -> None:
+    """Write the present `data.root` into the config of a run that is trained to its end."""
+    saved = load_run_config(workdir)
+    if saved.data.root != config.data.root:
+        with saved.unlocked():
+            saved.data.root = config.data.root
+        save_config(saved, workdir)
+
+
+def _saved_fingerprints(workdir: str | Path) -> dict[str, str]:
+    """Of the data that the run began with; none for runs that did not write them down."""
+    file = Path(workdir) / DATA_FILE
+    values = _json_object(file).get("fingerprints", {}) if file.is_file() else {}
+    return values if isinstance(values, dict) else {}
+
+
+def _json_object(file: Path) -> dict:
+    try:
+        values = json.loads(file.read_text())
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise ValueError(f"{file}: expected a JSON object, got something else ({error})") from None
+    return values
+
+
+def _shown(codes: dict[str, str]) -> str:
+    return ", ".join(f"{corpus} {code}" for corpus, code in codes.items()) or "none prepared"
