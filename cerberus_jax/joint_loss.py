@@ -190,7 +190,6 @@ def _with_gradients(settings):
             feature_grads = jax.tree.map(jnp.zeros_like, excerpts)
             for name, head in settings.heads:
                 head_grad, frame_grads = vjps[name](raw_grads[name])
-                head_grad, frame_grads = _where_positive(weights[name], (head_grad, frame_grads))
                 grads[head.submodule] = jax.tree.map(jnp.add, grads[head.submodule], head_grad)
                 (read_grads,) = reading[name](frame_grads)
                 feature_grads = jax.tree.map(jnp.add, feature_grads, read_grads)
@@ -240,13 +239,7 @@ def _read(head, features, first_frame):
 
 def _weighted(losses, weights):
     """Their sum; a zero weight selects, so that nothing at all of its loss is left."""
-    return sum(_where_positive(weights[name], weights[name] * losses[name]) for name in losses)
-
-
-def _where_positive(weight, tree):
-    """Zeros for a zero weight. Gradients need this as well as the sum: that of a loss which is not
-    finite would otherwise be 0 times NaN."""
-    return jax.tree.map(lambda a: jnp.where(weight > 0, a, 0), tree)
+    return sum(jnp.where(weights[name] > 0, weights[name] * losses[name], 0) for name in losses)
 
 
 class _HeadForward(NamedTuple):
