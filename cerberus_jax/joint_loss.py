@@ -82,8 +82,7 @@ def head_losses(
         total, and the unweighted loss of every head for the log (no gradient flows through it).
     """
     features = features if isinstance(features, dict) else {FEATURES: features}
-    for name, array in features.items():
-        check_rank(f"head_losses: {name}", array, ("b", "t", "h"))
+    check_rank("head_losses: features", features[FEATURES], ("b", "t", "h"))
     batch = features[FEATURES].shape[0]
     for name, array in targets.items():
         if array.shape[:1] != (batch,):
