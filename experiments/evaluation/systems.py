@@ -91,7 +91,7 @@ def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate
     return [
         Estimate(
             sources=None if sources is None else sources[k],
-            notes=None if rolls is None else predictor.decode(rolls[k]),
+            notes=None if rolls is None else predictor.decode(*jax.tree.map(lambda r: r[k], rolls)),
         )
         for k in range(len(excerpts))
     ]
