@@ -66,8 +66,8 @@ def _joined(begins, starts, frame_starts, ends, config):
     """The segments, one with the next where the gap is short and no note begins after it."""
     again = _any_between(begins, starts - _REACH, frame_starts + 1)
     short = starts[1:] - ends[:-1] <= max(config.max_gap_frames, 1)
-    joined = short & ~again[1:]
-    return starts[np.append(True, ~joined)[: len(starts)]], ends[np.append(~joined, True)[-len(ends):]]
+    apart = ~short | again[1:]
+    return starts[np.append(True, apart)[: len(starts)]], ends[np.append(apart, True)[: len(ends)]]
 
 
 def _peaks(onsets: Float[np.ndarray, " n"], config: DecodingConfig) -> Bool[np.ndarray, " n"]:
