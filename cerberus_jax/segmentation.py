@@ -55,18 +55,17 @@ def _joint_segments(flat: Float[np.ndarray, " n"], onsets: Float[np.ndarray, " n
     begins = peaks.copy()
     begins[frame_starts[sounding & supported & ~explained]] = True
     starts = np.flatnonzero(begins)
-    held_starts, held_ends = _joined(begins, held_starts, frame_starts, held_ends, config)
+    again = _any_between(begins, held_starts - _REACH, frame_starts + 1) | ~sounding
+    held_starts, held_ends = _joined(held_starts, held_ends, again, config)
     position = np.searchsorted(held_ends, starts, side="right")
     run_starts, run_ends = (np.append(ends, len(flat))[position] for ends in (held_starts, held_ends))
     ends = np.where(run_starts <= starts + _REACH, run_ends, starts + 1)
     return starts, np.minimum(ends, np.append(starts[1:], len(flat)))
 
 
-def _joined(begins, starts, frame_starts, ends, config):
-    """The segments, one with the next where the gap is short and no note begins after it."""
-    again = _any_between(begins, starts - _REACH, frame_starts + 1)
-    short = starts[1:] - ends[:-1] <= max(config.max_gap_frames, 1)
-    apart = ~short | again[1:]
+def _joined(starts, ends, again: Bool[np.ndarray, " m"], config: DecodingConfig):
+    """The segments, each with the next where the gap is short and the next is not heard `again`."""
+    apart = (starts[1:] - ends[:-1] > max(config.max_gap_frames, 1)) | again[1:]
     return starts[np.append(True, apart)[: len(starts)]], ends[np.append(apart, True)[: len(ends)]]
 
 

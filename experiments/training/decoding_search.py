@@ -6,7 +6,7 @@ equal tolerances finds as many pairs as mir_eval's bipartite matching. Which not
 borders of an item is what `experiments.evaluation.note_scores` says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,10 @@ ONSET_CANDIDATES = {
     "frame_support": (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
     "onset_distance_frames": (1, 2, 3),
 }
+THRESHOLDS = ("threshold", "onset_threshold")
+# What makes one of two rolls count alone: no onset is sure enough, or none is taken from the other.
+BY_FRAMES = {"onset_threshold": 1.0, "onset_support": 0.0}
+BY_ONSETS = {"onset_support": 1.0}
 MIN_GAIN = 0.002  # a setting is changed for no less: smaller differences are chance
 _PITCHES = 128
 
@@ -171,27 +175,44 @@ def search(
     task: DecodingTask,
     base: DecodingConfig | None = None,
     *,
-    settings: Sequence[str] = tuple(CANDIDATES),
+    settings: Sequence[str] | None = None,
 ) -> DecodingConfig:
     """The decoding with the best criterion, found along one setting after the other, twice.
 
-    The threshold takes the best candidate, the middle one of several; any other setting keeps its
-    value unless another gains at least MIN_GAIN. Without a reference note `base` is returned.
+    A threshold takes the best candidate, the middle one of several; any other setting keeps its
+    value unless another gains at least MIN_GAIN. With a roll of onsets there are three beginnings:
+    `base`, the best decoding by the roll of what sounds alone, and the best by onsets alone; so
+    joining both is no worse than either. Without a reference note `base` is returned.
 
     Args:
         task: what to score on.
         base: where to begin.
-        settings: the fields that may change.
+        settings: the fields that may change; None for all that have a meaning.
     """
-    config = base or DecodingConfig()
+    base = base or DecodingConfig()
     if not task.num_items:
-        return config
+        return base
+    if not task.has_onset_rolls:
+        return _along(task, base, CANDIDATES if settings is None else settings)
+    settings = (*ONSET_CANDIDATES, *CANDIDATES) if settings is None else settings
+    alone = [replace(base, **fixed) for fixed in (BY_FRAMES, BY_ONSETS)]
+    alone = [
+        _along(task, start, [name for name in settings if name not in fixed])
+        for start, fixed in zip(alone, (BY_FRAMES, BY_ONSETS), strict=True)
+    ]
+    found = [_along(task, start, settings) for start in (base, *alone)]
+    return max(found, key=task.criterion)
+
+
+def _along(task: DecodingTask, config: DecodingConfig, settings: Iterable[str]) -> DecodingConfig:
+    """The best decoding along one setting after the other, twice."""
+    candidates_of = CANDIDATES | ONSET_CANDIDATES
     for _ in range(2):
         before = config
         for name in settings:
-            candidates = [replace(config, **{name: value}) for value in CANDIDATES[name]]
+            candidates = [replace(config, **{name: value}) for value in candidates_of[name]]
             criteria = np.array([task.criterion(candidate) for candidate in candidates])
-            if name != "threshold" and criteria.max() < task.criterion(config) + MIN_GAIN:
+            if name not in THRESHOLDS and criteria.max() < task.criterion(config) + MIN_GAIN:
                 continue
             best = np.flatnonzero(criteria >= criteria.max() - 1e-9)
             config = candidates[best[len(best) // 2]]
