@@ -151,8 +151,7 @@ class Predictor:
         rolls: Float[np.ndarray, "r t p"],
         onset_rolls: Float[np.ndarray, "r t p"] | None = None,
     ) -> dict[str, Notes]:
-        """Notes of every instrument that is transcribed, by what sounds and, where there are rolls of
-        onsets, by both."""
+        """Notes of every instrument that is transcribed, by one roll of each or by both."""
         names = self.model.transcribed_instruments
         onset_rolls = [None] * len(names) if onset_rolls is None else onset_rolls
         return {

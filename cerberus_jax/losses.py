@@ -1,4 +1,4 @@
-"""The three losses of Cerberus and that of an onset roll, one value per example: the readable truth.
+"""The losses of Cerberus and that of onsets, one value per example: the readable truth.
 
 Training computes the same values without ever holding the embedding (joint_loss.py); a test holds
 the two equal. On silence deep clustering and mask inference are zero, with finite gradients.

@@ -1,4 +1,17 @@
-"""Rolls of single keys -> first and end frames of notes."""
+"""Rolls of single keys -> first and end frames of notes.
+
+By the roll of what sounds alone, a dip, one frame is enough, tells a repeated key from a held one:
+in training the frame before a repeated onset is cleared.
+
+With a roll of onsets a note begins
+
+* at a local maximum of that roll, where the other shows soon after that something sounds; or
+* where the roll of what sounds alone would have it begin, no such maximum is near, and the roll of
+  onsets does not rule it out;
+
+and it lasts until the roll of what sounds falls or the next note of the key begins. A dip where no
+note begins ends none.
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -58,7 +71,9 @@ def _joint_segments(flat: Float[np.ndarray, " n"], onsets: Float[np.ndarray, " n
     again = _any_between(begins, held_starts - _REACH, frame_starts + 1) | ~sounding
     held_starts, held_ends = _joined(held_starts, held_ends, again, config)
     position = np.searchsorted(held_ends, starts, side="right")
-    run_starts, run_ends = (np.append(ends, len(flat))[position] for ends in (held_starts, held_ends))
+    run_starts, run_ends = (
+        np.append(ends, len(flat))[position] for ends in (held_starts, held_ends)
+    )
     ends = np.where(run_starts <= starts + _REACH, run_ends, starts + 1)
     return starts, np.minimum(ends, np.append(starts[1:], len(flat)))
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Inexact
 
@@ -132,8 +133,8 @@ class Rolls(NamedTuple):
         onsets: where notes begin; None where the network has no head for it.
     """
 
-    frames: Float[Array, "*b r t p"]
-    onsets: Float[Array, "*b r t p"] | None = None
+    frames: Float[Array | np.ndarray, "*b r t p"]
+    onsets: Float[Array | np.ndarray, "*b r t p"] | None = None
 
 
 def predict_step(

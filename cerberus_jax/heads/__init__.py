@@ -34,7 +34,8 @@ __all__ = [
 
 
 def head_giving(gives: str, names: Iterable[str]) -> str | None:
-    """The first of the heads `names` that gives 'masks', 'rolls', 'onsets' or 'clusters'; None if none."""
+    """The first of the heads `names` that gives 'masks', 'rolls', 'onsets' or 'clusters'; None if
+    none does."""
     return next((name for name in names if HEADS[name].gives == gives), None)
 
 

@@ -6,6 +6,7 @@ equal tolerances finds as many pairs as mir_eval's bipartite matching. Which not
 borders of an item is what `experiments.evaluation.note_scores` says.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -104,6 +105,12 @@ class DecodingTask:
         self.lengths = np.concatenate([np.diff(notes.intervals)[:, 0] for notes in counted])[order]
         self.counted_or_carried_in = np.sort(np.append(places, self._places_of(carried_in)))
 
+    def without_onset_rolls(self) -> "DecodingTask":
+        """The same with the roll of what sounds alone."""
+        alone = copy.copy(self)
+        alone.onset_rows, alone.has_onset_rolls = None, False
+        return alone
+
     def _places(self, item, pitches, onsets):
         """One time axis for all items and pitches, more than a tolerance apart."""
         return (item * _PITCHES + pitches) * self._spacing + onsets
@@ -193,18 +200,20 @@ def search(
     if not task.num_items:
         return base
     if not task.has_onset_rolls:
-        return _along(task, base, CANDIDATES if settings is None else settings)
+        return search_from(task, base, CANDIDATES if settings is None else settings)
     settings = (*ONSET_CANDIDATES, *CANDIDATES) if settings is None else settings
     alone = [replace(base, **fixed) for fixed in (BY_FRAMES, BY_ONSETS)]
     alone = [
-        _along(task, start, [name for name in settings if name not in fixed])
+        search_from(task, start, [name for name in settings if name not in fixed])
         for start, fixed in zip(alone, (BY_FRAMES, BY_ONSETS), strict=True)
     ]
-    found = [_along(task, start, settings) for start in (base, *alone)]
-    return max(found, key=task.criterion)
+    found = [search_from(task, start, settings) for start in (base, *alone)]
+    return max(*alone, *found, key=task.criterion)
 
 
-def _along(task: DecodingTask, config: DecodingConfig, settings: Iterable[str]) -> DecodingConfig:
+def search_from(
+    task: DecodingTask, config: DecodingConfig, settings: Iterable[str]
+) -> DecodingConfig:
     """The best decoding along one setting after the other, twice."""
     candidates_of = CANDIDATES | ONSET_CANDIDATES
     for _ in range(2):

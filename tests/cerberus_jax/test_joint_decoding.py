@@ -183,5 +183,3 @@ def test_keys_do_not_touch_each_other():
         alone = [np.where(np.arange(21, 109) == pitch, roll, 0) for roll in rolls]
         own = decode(alone[0], GRID, config=config, onset_roll=alone[1])
         assert own == together.select(together.pitches == pitch)
-
-
