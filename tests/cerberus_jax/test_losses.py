@@ -97,7 +97,8 @@ def test_the_loss_of_onsets_by_hand():
                 used = [s for s in range(S) if known is None or known[k, s]]
                 num_onsets = sum(int(onsets[k, s].sum()) for s in used)
                 least = 0.001 * len(used) * T * 88
-                for x, y in zip(logits[k, used].ravel(), target[k, used].ravel(), strict=True):
+                pairs = zip(logits[k, used].ravel(), 1.0 * target[k, used].ravel(), strict=True)
+                for x, y in pairs:
                     p = 1 / (1 + np.exp(-x))
                     log = -y * np.log(p) - (1 - y) * np.log(1 - p)
                     expected[k] += (p - y) ** 2 if kind == "mse" else log
