@@ -75,7 +75,7 @@ class DecodingTask:
         references = [references[k] for k in scored]
         self.grid, self.num_items, self.with_offsets = grid, len(scored), with_offsets
         self.seconds = num_samples / grid.sample_rate_hz
-        self.onset_rows = None
+        self.onset_rows, self._last = None, None
         self.has_onset_rolls = onset_rolls is not None
         if not scored:
             return
@@ -108,7 +108,7 @@ class DecodingTask:
     def without_onset_rolls(self) -> "DecodingTask":
         """The same with the roll of what sounds alone."""
         alone = copy.copy(self)
-        alone.onset_rows, alone.has_onset_rolls = None, False
+        alone.onset_rows, alone.has_onset_rolls, alone._last = None, False, None
         return alone
 
     def _places(self, item, pitches, onsets):
@@ -127,12 +127,18 @@ class DecodingTask:
     def scores(self, config: DecodingConfig) -> tuple[float, ...]:
         """Mean onset F1, mean frame F1, and with offsets mean onset+offset F1, as
         experiments.evaluation.note_scores defines them."""
-        row, first, end, _ = segment(self.rows, config, self.onset_rows)
+        row, first, end, _ = self._segment(replace(config, onset_shift_seconds=0.0))
         onsets, offsets = shifted_intervals(row, first, end, config, self.grid).T
         frame_f1 = self._frame_f1(row, *note_frames(onsets, offsets, self.grid))
         inside = may_count(onsets, self.seconds)
         onset_f1, *others = self._note_f1(row[inside], onsets[inside], offsets[inside])
         return (onset_f1, frame_f1, *others)
+
+    def _segment(self, config: DecodingConfig):
+        """`segment`, the last one remembered: shifts do not change it."""
+        if self._last is None or self._last[0] != config:
+            self._last = config, segment(self.rows, config, self.onset_rows)
+        return self._last[1]
 
     def _note_f1(self, row, onsets, offsets) -> list[float]:
         items = self.row_items[row]
@@ -187,9 +193,9 @@ def search(
     """The decoding with the best criterion, found along one setting after the other, twice.
 
     A threshold takes the best candidate, the middle one of several; any other setting keeps its
-    value unless another gains at least MIN_GAIN. With a roll of onsets there are three beginnings:
-    `base`, the best decoding by the roll of what sounds alone, and the best by onsets alone; so
-    joining both is no worse than either. Without a reference note `base` is returned.
+    value unless another gains at least MIN_GAIN. With a roll of onsets there are two beginnings:
+    the best decoding by the roll of what sounds alone, and the best by onsets alone; so joining
+    both is no worse than either. Without a reference note `base` is returned.
 
     Args:
         task: what to score on.
@@ -202,13 +208,13 @@ def search(
     if not task.has_onset_rolls:
         return search_from(task, base, CANDIDATES if settings is None else settings)
     settings = (*ONSET_CANDIDATES, *CANDIDATES) if settings is None else settings
-    alone = [replace(base, **fixed) for fixed in (BY_FRAMES, BY_ONSETS)]
-    alone = [
-        search_from(task, start, [name for name in settings if name not in fixed])
-        for start, fixed in zip(alone, (BY_FRAMES, BY_ONSETS), strict=True)
-    ]
-    found = [search_from(task, start, settings) for start in (base, *alone)]
-    return max(*alone, *found, key=task.criterion)
+    of_frames = [name for name in settings if name in CANDIDATES]
+    frames = search_from(task.without_onset_rolls(), base, of_frames)
+    by_frames = replace(frames, **BY_FRAMES)
+    others = [name for name in settings if name not in BY_ONSETS]
+    by_onsets = search_from(task, replace(base, **BY_ONSETS), others)
+    joined = [search_from(task, start, settings) for start in (by_frames, by_onsets)]
+    return max(by_frames, by_onsets, *joined, key=task.criterion)
 
 
 def search_from(
