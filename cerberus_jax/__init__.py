@@ -15,11 +15,11 @@ _PUBLIC = {
     "frames": ("FrameGrid",),
     "inference": ("Prediction", "Predictor"),
     "joint_loss": ("head_losses",),
-    "losses": ("deep_clustering_loss", "mask_inference_loss", "transcription_loss"),
+    "losses": ("deep_clustering_loss", "mask_inference_loss", "onset_loss", "transcription_loss"),
     "metrics": ("si_bss_eval", "si_sdr"),
     "model": ("Cerberus", "CerberusOutput"),
     "notes": ("Notes",),
-    "steps": ("Task", "eval_step", "init_state", "train_step"),
+    "steps": ("Rolls", "Task", "eval_step", "init_state", "train_step"),
     "targets": ("Mixture", "bin_weights", "make_targets"),
     "torch_weights": ("from_torch",),
     "train_state": ("OptimizerConfig", "TrainState"),
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from cerberus_jax.joint_loss import head_losses as head_losses
     from cerberus_jax.losses import deep_clustering_loss as deep_clustering_loss
     from cerberus_jax.losses import mask_inference_loss as mask_inference_loss
+    from cerberus_jax.losses import onset_loss as onset_loss
     from cerberus_jax.losses import transcription_loss as transcription_loss
     from cerberus_jax.metrics import si_bss_eval as si_bss_eval
     from cerberus_jax.metrics import si_sdr as si_sdr
     from cerberus_jax.model import Cerberus as Cerberus
     from cerberus_jax.model import CerberusOutput as CerberusOutput
     from cerberus_jax.notes import Notes as Notes
+    from cerberus_jax.steps import Rolls as Rolls
     from cerberus_jax.steps import Task as Task
     from cerberus_jax.steps import eval_step as eval_step
     from cerberus_jax.steps import init_state as init_state

@@ -24,7 +24,7 @@ from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.shapes import check_rank, whole_rate
-from cerberus_jax.steps import mask_kind, masks_and_rolls, predict_step
+from cerberus_jax.steps import Rolls, mask_kind, masks_and_rolls, predict_step
 from cerberus_jax.stft import frame, hann, stft
 from cerberus_jax.windows import WindowCutter
 
@@ -39,12 +39,14 @@ _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz 
 @dataclass(frozen=True)
 class Prediction:
     """Waveforms, rolls and notes of every instrument of a song; None for what the network does
-    not do: sources without a mask head, rolls and notes without a transcription head."""
+    not do: sources without a mask head, rolls and notes without a transcription head, rolls of
+    onsets without an onset head."""
 
     instruments: tuple[str, ...]
     sources: Float[np.ndarray, "s c n"] | None
     rolls: Float[np.ndarray, "r t p"] | None
     notes: dict[str, Notes] | None
+    onset_rolls: Float[np.ndarray, "r t p"] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,10 @@ class Predictor:
             db_reference = self.song_db_reference([waveform], sample_rate_hz)
         stream = self.predict_stream([waveform], sample_rate_hz, db_reference=db_reference)
         sources, rolls = (
-            None if pieces[0] is None else np.concatenate(pieces, axis=axis)
+            jax.tree.map(lambda *arrays, axis=axis: np.concatenate(arrays, axis), *pieces)
             for pieces, axis in zip(zip(*stream, strict=True), (2, 1), strict=True)
         )
-        notes = None if rolls is None else self.decode(rolls)
+        notes = None if rolls is None else self.decode(*rolls)
         if notes and sources is not None:
             notes = {
                 name: with_velocities(
@@ -141,23 +143,29 @@ class Predictor:
                 )
                 for name, slot in zip(notes, self.model.transcribed_slots, strict=True)
             }
-        return Prediction(self.instruments, sources, rolls, notes)
+        frames, onsets = rolls or (None, None)
+        return Prediction(self.instruments, sources, frames, notes, onsets)
 
-    def decode(self, rolls: Float[np.ndarray, "r t p"]) -> dict[str, Notes]:
-        """Notes of every instrument that is transcribed."""
+    def decode(
+        self,
+        rolls: Float[np.ndarray, "r t p"],
+        onset_rolls: Float[np.ndarray, "r t p"] | None = None,
+    ) -> dict[str, Notes]:
+        """Notes of every instrument that is transcribed, by one roll of each or by both."""
         names = self.model.transcribed_instruments
+        onset_rolls = [None] * len(names) if onset_rolls is None else onset_rolls
         return {
-            name: decode(roll, self.grid, config=self.decoding[name])
-            for name, roll in zip(names, rolls, strict=True)
+            name: decode(roll, self.grid, config=self.decoding[name], onset_roll=onset_roll)
+            for name, roll, onset_roll in zip(names, rolls, onset_rolls, strict=True)
         }
 
     def predict_batch(
         self, waveforms: Float[np.ndarray, "b n"]
-    ) -> tuple[Float[np.ndarray, "b s n"] | None, Float[np.ndarray, "b r t p"] | None]:
+    ) -> tuple[Float[np.ndarray, "b s n"] | None, Rolls | None]:
         """Estimates and rolls of short mixtures at the network's rate, whole and at once."""
         check_rank("predict_batch: waveforms", waveforms, ("b", "n"))
-        estimates, rolls = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
-        return tuple(None if value is None else np.asarray(value) for value in (estimates, rolls))
+        found = _whole(self.params, jnp.asarray(waveforms, jnp.float32), self.model)
+        return jax.tree.map(np.asarray, found)
 
     def song_db_reference(
         self, blocks: Iterable[Float[np.ndarray, "c _"]], sample_rate_hz: int | float | None = None
@@ -177,7 +185,7 @@ class Predictor:
         sample_rate_hz: int | float | None = None,
         *,
         db_reference: float | None = None,
-    ) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
+    ) -> Iterator[tuple[np.ndarray | None, Rolls | None]]:
         """Sources and rolls of a song that comes in blocks, in memory that does not grow with it.
 
         Args:
@@ -192,8 +200,8 @@ class Predictor:
                 neither a mask nor a transcription head.
 
         Yields:
-            consecutive pieces of the sources [s c n] and of the rolls [s t p]; put together they
-            have the song's samples and frames. None in the place of what has no head.
+            consecutive pieces of the sources [s c n] and of the rolls, each [r t p]; put together
+            they have the song's samples and frames. None in the place of what has no head.
         """
         self._check_heads()
         if self.db_reference == "song" and db_reference is None and not self.exact:
@@ -211,12 +219,12 @@ class Predictor:
                 masks, rolls = jax.tree.map(lambda array, piece=piece: array[:, piece], frames)
                 yield separator.apply(masks) if separator else None, rolls
         if separator:
-            yield separator.rest(), None if rolls is None else rolls[:, :0]
+            yield separator.rest(), jax.tree.map(lambda roll: roll[:, :0], rolls)
 
     def _masks(
         self, mono: Iterable[np.ndarray], db_reference: float | None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Masks [s t f] and rolls [s t p] of consecutive frames, window by window; None in the
+    ) -> Iterator[tuple[np.ndarray | None, Rolls | None]]:
+        """Masks [s t f] and rolls [r t p] of consecutive frames, window by window; None in the
         place of what has no head."""
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
@@ -236,7 +244,9 @@ class Predictor:
         if in_progress:
             yield from _of_each_window(*in_progress)
 
-    def _masks_whole(self, mono: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _masks_whole(
+        self, mono: Iterable[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray | None, Rolls | None]]:
         """The same of the whole song at once."""
         song = np.concatenate([*mono, np.zeros((1, 0), np.float32)], axis=1)
         if not song.shape[1]:
@@ -273,7 +283,7 @@ def _whole(params, waveforms, model):
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _window_batch(params, audio, db_reference, model, context):
-    """Windows [b n] -> masks [b s t f] and rolls [b s t p] of the frames without the context."""
+    """Windows [b n] -> masks [b s t f] and rolls [b r t p] of the frames without the context."""
     magnitude = _spectrum(audio, model.grid)
     inner = slice(context, magnitude.shape[1] - context)
     frames = masks_and_rolls(params, magnitude, db_reference, model=model)

@@ -18,7 +18,7 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from cerberus_jax.heads import HEADS, Head
+from cerberus_jax.heads import HEADS, PAPER_HEADS, Head
 from cerberus_jax.heads.base import strided
 from cerberus_jax.per_device import REPLICATED, per_device, sharded
 from cerberus_jax.products import product, transposed_product
@@ -30,7 +30,7 @@ CPU_FRAMES_PER_MICROBATCH = 400
 # Excerpts elsewhere: enough that a microbatch fills the chip.
 MICROBATCH_SIZE = 16
 
-DEFAULT_HEADS: dict[str, Head] = {name: head() for name, head in HEADS.items()}
+DEFAULT_HEADS: dict[str, Head] = {name: HEADS[name]() for name in PAPER_HEADS}
 
 
 def choose_microbatch_size(batch: int, num_frames: int, *, at_most: int = 0) -> int:

@@ -1,4 +1,4 @@
-"""The three losses of Cerberus, one value per example: the readable truth.
+"""The losses of Cerberus and that of onsets, one value per example: the readable truth.
 
 Training computes the same values without ever holding the embedding (joint_loss.py); a test holds
 the two equal. On silence deep clustering and mask inference are zero, with finite gradients.
@@ -17,6 +17,8 @@ TRANSCRIPTION_NORMALISERS = ("cells", "active")
 SILENCE = 1e-6
 # Share of sounding cells from which a roll counts as full when the loss is divided by them.
 MIN_ACTIVE = 0.005
+# The same of cells with an onset.
+MIN_ONSETS = 0.001
 
 
 def deep_clustering_loss(
@@ -91,24 +93,53 @@ def transcription_loss(
     check_shape("transcription_loss: roll", roll, roll_logits.shape)
     if labelled is not None:
         check_shape("transcription_loss: labelled", labelled, roll_logits.shape[:2])
-    roll = roll.astype(roll_logits.dtype)
-    if kind == "mse":
-        error = (jax.nn.sigmoid(roll_logits) - roll) ** 2
-    elif kind == "bce":
-        error = jax.nn.softplus(roll_logits) - roll * roll_logits
-    else:
-        raise ValueError(f"kind: one of {TRANSCRIPTION_KINDS}, got {kind!r}")
     if normaliser not in TRANSCRIPTION_NORMALISERS:
         raise ValueError(f"normaliser: one of {TRANSCRIPTION_NORMALISERS}, got {normaliser!r}")
-    share = 1.0  # of the cells that count; any number where it is zero, as the error is then too
-    if labelled is not None:
-        known = labelled[:, :, None, None]
-        error, roll = jnp.where(known, error, 0), jnp.where(known, roll, 0)
-        share = jnp.where(labelled.any(1), labelled.mean(1, dtype=error.dtype), 1)
+    error, roll, share = _roll_error(roll_logits, roll, kind, labelled)
     if normaliser == "cells":
         return error.mean((1, 2, 3)) / share
     active = roll.sum((1, 2, 3))
     return error.sum((1, 2, 3)) / jnp.maximum(active, MIN_ACTIVE * roll[0].size * share)
+
+
+def onset_loss(
+    onset_logits: Float[Array, "b s t p"],
+    onsets: Shaped[Array, "b s t p"],
+    *,
+    kind: str = "mse",
+    labelled: Bool[Array, "b s"] | None = None,
+) -> Float[Array, " b"]:
+    """Distance of the onset probabilities sigmoid(logits) from the reference, summed over all cells
+    and divided by the number of onsets, at least 0.1 % of the cells.
+
+    Args:
+        onset_logits, onsets: logits, and the reference in 0..1, which is one at every onset.
+        kind, labelled: see `transcription_loss`.
+    """
+    check_rank("onset_loss: onset_logits", onset_logits, ("b", "s", "t", "p"))
+    check_shape("onset_loss: onsets", onsets, onset_logits.shape)
+    if labelled is not None:
+        check_shape("onset_loss: labelled", labelled, onset_logits.shape[:2])
+    error, onsets, share = _roll_error(onset_logits, onsets, kind, labelled)
+    num_onsets = (onsets >= 1).sum((1, 2, 3), dtype=error.dtype)
+    return error.sum((1, 2, 3)) / jnp.maximum(num_onsets, MIN_ONSETS * onsets[0].size * share)
+
+
+def _roll_error(logits, roll, kind, labelled):
+    """Error of every cell, the roll, both zero in sources whose notes are not known, and the share
+    [b] of the cells that count (any number where it is zero, as the error is then too)."""
+    roll = roll.astype(logits.dtype)
+    if kind == "mse":
+        error = (jax.nn.sigmoid(logits) - roll) ** 2
+    elif kind == "bce":
+        error = jax.nn.softplus(logits) - roll * logits
+    else:
+        raise ValueError(f"kind: one of {TRANSCRIPTION_KINDS}, got {kind!r}")
+    if labelled is None:
+        return error, roll, 1.0
+    known = labelled[:, :, None, None]
+    error, roll = jnp.where(known, error, 0), jnp.where(known, roll, 0)
+    return error, roll, jnp.where(labelled.any(1), labelled.mean(1, dtype=error.dtype), 1)
 
 
 def _mean_magnitude(mixture):

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.heads import HEADS, Context, Head
+from cerberus_jax.heads import HEADS, PAPER_HEADS, Context, Head
 from cerberus_jax.lstm import BACKENDS
 from cerberus_jax.products import PRECISIONS
 from cerberus_jax.trunks import TRUNKS
@@ -81,7 +81,7 @@ class Cerberus(nn.Module):
         layers, hidden, dropout: the BLSTM trunk; hidden units are per direction.
         embedding_dim, embedding_activation: the deep-clustering head, 'sigmoid' or 'tanh'.
         mask_activation: the kind of mask (`masks.MASK_KINDS`); 'softmax' masks sum to one.
-        heads: losses whose heads exist.
+        heads: losses whose heads exist; by default the three of the paper.
         input_scaling: 'excerpt_db' (relative_db), 'excerpt_db_affine' (the same, then scale and
             shift per bin), 'db_affine' (dB above -80 of magnitudes over the window's sum, then
             scale and shift), 'linear'.
@@ -105,7 +105,7 @@ class Cerberus(nn.Module):
     embedding_dim: int = 20
     embedding_activation: str = "sigmoid"
     mask_activation: str = "softmax"
-    heads: tuple[str, ...] = tuple(HEADS)
+    heads: tuple[str, ...] = PAPER_HEADS
     input_scaling: str = "excerpt_db"
     precision: str = "float32"
     recurrence: str = "auto"

@@ -28,22 +28,27 @@ class NoteStream:
     no longer reaches the threshold.
 
     Args:
-        decode: rolls [s t p] -> notes by instrument.
+        decode: rolls [r t p] of what sounds, or these and those of onsets -> notes by instrument.
         grid: the frames of the rolls.
     """
 
-    def __init__(self, decode: Callable[[np.ndarray], dict[str, Notes]], grid: FrameGrid):
+    def __init__(self, decode: Callable[..., dict[str, Notes]], grid: FrameGrid):
         self._decode, self._grid = decode, grid
         self._pieces = []  # of the roll, as far as it is still needed
         self._first, self._seen, self._waiting = 0, 0, 0
         self._final_until = -1.0  # the last frame at which notes have been taken
+        self._kept_from = -math.inf  # the frame before which no note begins that is still to come
         self._guard = math.ceil(_GUARD_SECONDS * grid.frame_rate_hz)
         self._notes = {}
         self._cut = {}  # by instrument: for every pitch the frame at which its note was cut last
 
-    def add(self, rolls: Float[np.ndarray, "s t p"]) -> None:
-        """The next frames."""
-        self._pieces.append(rolls)
+    def add(
+        self,
+        rolls: Float[np.ndarray, "r t p"],
+        onset_rolls: Float[np.ndarray, "r t p"] | None = None,
+    ) -> None:
+        """The next frames; with rolls of onsets always or never."""
+        self._pieces.append((rolls,) if onset_rolls is None else (rolls, onset_rolls))
         self._seen += rolls.shape[1]
         self._waiting += rolls.shape[1]
         if self._waiting >= _PIECE_SECONDS * self._grid.frame_rate_hz:
@@ -58,17 +63,22 @@ class NoteStream:
         """Takes the notes that end by the frame `until` and drops the frames that no other needs.
 
         Frames are compared, not seconds: those of one note differ in their last bit from piece to
-        piece.
+        piece. What seems to begin before all notes that are still to come is none: the roll has
+        been cut in what sounds there without being a note.
         """
         rate = self._grid.frame_rate_hz
-        roll = np.concatenate(self._pieces, axis=1) if self._pieces else np.zeros((0, 0, 0))
+        pieces = zip(*self._pieces or [(np.zeros((0, 0, 0)),)], strict=True)
+        rolls = [np.concatenate(of_roll, axis=1) for of_roll in pieces]
         keep_from = until
-        for name, notes in self._decode(roll).items():
+        for name, notes in self._decode(*rolls).items():
             cut = self._cut.setdefault(name, np.zeros(_NUM_PITCHES))
-            begins, ends = (np.rint(notes.intervals.T * rate) + self._first).reshape(2, -1)
-            onsets, offsets = (notes.intervals + self._first / rate).T
+            begins = np.round(notes.onsets * rate, 3) + self._first
             rest = begins < cut[notes.pitches]  # of a note of which a part has been taken
             begins = np.maximum(begins, cut[notes.pitches])
+            to_come = begins > self._kept_from - 0.5
+            notes, begins, rest = notes.select(to_come), begins[to_come], rest[to_come]
+            ends = np.round(notes.offsets * rate, 3) + self._first
+            onsets, offsets = (notes.intervals + self._first / rate).T
             onsets = np.where(rest, begins / rate, onsets)
             lasting = ends > until
             too_long = lasting & (begins < until - LONGEST_SECONDS * rate)
@@ -81,9 +91,10 @@ class NoteStream:
             cut[notes.pitches[too_long]] = until
             keep_from = min(keep_from, begins[lasting & ~too_long].min(initial=math.inf))
         self._final_until, self._waiting = until, 0
+        self._kept_from = keep_from
         if math.isfinite(keep_from):
             first = max(int(keep_from) - self._guard, self._first)
-            self._pieces = [roll[:, first - self._first :]]
+            self._pieces = [tuple(roll[:, first - self._first :] for roll in rolls)]
             self._first = first
 
 

@@ -6,10 +6,11 @@ loss begins with advances by one each step, so that every frame is looked at.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Inexact
 
@@ -124,15 +125,26 @@ def eval_step(
     return {"loss": total, **losses}
 
 
+class Rolls(NamedTuple):
+    """Probabilities that a key sounds, and that it is struck, of each of the r transcribed sources.
+
+    Args:
+        frames: what sounds.
+        onsets: where notes begin; None where the network has no head for it.
+    """
+
+    frames: Float[Array | np.ndarray, "*b r t p"]
+    onsets: Float[Array | np.ndarray, "*b r t p"] | None = None
+
+
 def predict_step(
     params: dict,
     waveform: Float[Array, "b n"],
     db_reference: Float[Array, " b"] | None = None,
     *,
     model: Cerberus,
-) -> tuple[Float[Array, "b s n"] | None, Float[Array, "b r t p"] | None]:
-    """Estimates and roll probabilities of mixtures, a roll for each of the r transcribed sources;
-    None where the network has no such head."""
+) -> tuple[Float[Array, "b s n"] | None, Rolls | None]:
+    """Estimates and rolls of mixtures; None where the network has no such head."""
     spectrum = stft(waveform, model.grid)
     masks, rolls = masks_and_rolls(params, jnp.abs(spectrum), db_reference, model=model)
     estimates = None
@@ -148,19 +160,19 @@ def masks_and_rolls(
     db_reference: Float[Array, " b"] | None = None,
     *,
     model: Cerberus,
-) -> tuple[Inexact[Array, "b s t f"] | None, Float[Array, "b r t p"] | None]:
-    """Masks and roll probabilities of mixtures, a roll for each of the r transcribed sources; None
-    where the network has no such head."""
-    names = {gives: head_giving(gives, model.heads) for gives in ("masks", "rolls")}
+) -> tuple[Inexact[Array, "b s t f"] | None, Rolls | None]:
+    """Masks and rolls of mixtures; None where the network has no such head."""
+    names = {gives: head_giving(gives, model.heads) for gives in ("masks", "rolls", "onsets")}
     present = tuple(name for name in names.values() if name)
     output = model.apply(
         {"params": params}, magnitude, train=False, db_reference=db_reference, heads=present
     )
     heads = model.head_objects()
-    return tuple(
+    masks, frames, onsets = (
         heads[name].predict(output.outputs[heads[name].output]) if name else None
         for name in names.values()
     )
+    return masks, None if frames is None else Rolls(frames, onsets)
 
 
 def mask_kind(model: Cerberus) -> MaskKind:

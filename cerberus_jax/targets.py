@@ -4,6 +4,7 @@ Every target derives from the one stack of sources, never from a second reading 
 gain or a shift reaches the spectra, the assignment and the rolls alike.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ class Mixture(NamedTuple):
     Args:
         spectrum: of the mixture, the sum of its sources.
         source_spectra: those of the sources.
-        notes: (first frame, end frame, MIDI pitch) of the transcribed sources.
+        notes: (first frame, end frame, MIDI pitch) of the transcribed sources; one that began
+            before the excerpt has a negative first frame.
         labelled: whether the notes of a transcribed source are known; None where all are.
     """
 
@@ -85,9 +87,11 @@ def draw_rolls(notes: Shaped[Array, "b s m 3"], num_frames: int) -> Bool[Array, 
     """Piano rolls of notes given as (first frame, end frame, MIDI pitch), end excluded.
 
     The frame before a repeated onset of the same pitch is cleared, so that repeats can be told
-    apart. A note with end <= first is empty; unused rows are such notes.
+    apart. A note with end <= first is empty; unused rows are such notes. One that began before the
+    first frame begins in it.
     """
     first, end, pitch = (notes[..., k].astype(jnp.int32) for k in range(3))
+    first = jnp.maximum(first, 0)
     is_note = (end > first).astype(jnp.int32)
     key = jnp.clip(pitch - LOWEST_PITCH, 0, NUM_PITCHES - 1)
     b, s = jnp.indices(notes.shape[:2])
@@ -98,6 +102,33 @@ def draw_rolls(notes: Shaped[Array, "b s m 3"], num_frames: int) -> Bool[Array, 
     active = jnp.cumsum(change, axis=2)[:, :, :num_frames] > 0
     begins = onset > 0
     return begins[:, :, :num_frames] | (active & ~begins[:, :, 1:])
+
+
+def draw_onsets(notes: Shaped[Array, "b s m 3"], num_frames: int) -> Bool[Array, "b s t p"]:
+    """Where the notes of `draw_rolls` begin. One that began before the first frame has no onset."""
+    first, end, pitch = (notes[..., k].astype(jnp.int32) for k in range(3))
+    key = jnp.clip(pitch - LOWEST_PITCH, 0, NUM_PITCHES - 1)
+    b, s = jnp.indices(notes.shape[:2])
+    onsets = jnp.zeros((*notes.shape[:2], num_frames, NUM_PITCHES), jnp.bool_)
+    frame = jnp.where(first >= 0, first, num_frames)  # -1 would be the last frame
+    return onsets.at[b[..., None], s[..., None], frame, key].max(end > first, mode="drop")
+
+
+def soften_onsets(onsets: Bool[Array, "b s t p"], width: int) -> Shaped[Array, "b s t p"]:
+    """Triangles on the onsets: 1 - |frames to the nearest onset| / width, at least 0.
+
+    Labels are often a frame early or late; a wider target costs a near miss less than a far one.
+    A width of 1 changes nothing.
+    """
+    num_frames = onsets.shape[2]
+    if width == 1:
+        return onsets
+    padded = jnp.pad(onsets, ((0, 0), (0, 0), (width - 1, width - 1), (0, 0)))
+    shifted = (
+        (1 - abs(k) / width) * padded[:, :, width - 1 + k : width - 1 + k + num_frames]
+        for k in range(1 - width, width)
+    )
+    return functools.reduce(jnp.maximum, shifted)
 
 
 def make_targets(

@@ -12,7 +12,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
-from cerberus_jax.heads import HEADS, transcribes
+from cerberus_jax.heads import HEADS, PAPER_HEADS, transcribes
 from data_pipeline.io.files import whole_file
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import (
@@ -163,15 +163,16 @@ def table(rows: list[dict]) -> str:
     Blank = head absent; a dash = not scored; a star = clusters of the embedding, which the
     reference assigns to the instruments.
     """
-    header = ["model", *(f"w{head.short_name.upper()}" for head in HEADS.values())]
+    heads = [loss for loss in HEADS if loss in PAPER_HEADS or any(row[loss] for row in rows)]
+    header = ["model", *(f"w{HEADS[loss].short_name.upper()}" for loss in heads)]
     header += ["SI-SDR", "SI-SIR", "SI-SAR"]
     header += ["frame P/R/F1", "onset P/R/F1", "onset+offset P/R/F1"]
     texts = [header]
     for row in rows:
         is_oracle = row.get("assignment") == "oracle"
         text = [row["name"].replace("_", " ") + "*" * is_oracle]
-        text += [f"{row[loss]:g}" if row[loss] else "" for loss in HEADS]
-        absent = "–" if _gives_stems([loss for loss in HEADS if row[loss]]) else ""
+        text += [f"{row[loss]:g}" if row[loss] else "" for loss in heads]
+        absent = "–" if _gives_stems([loss for loss in heads if row[loss]]) else ""
         text += [absent if row[metric] is None else f"{row[metric]:.1f}" for metric in _DECIBELS]
         text += [_precision_recall_f1(row, kind) for kind in _NOTES]
         texts.append(text)

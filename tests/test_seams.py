@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cerberus_jax.heads import HEADS
+from cerberus_jax.heads import HEADS, PAPER_HEADS
 from cerberus_jax.heads.base import linear, strided
 from cerberus_jax.inference import Predictor
 from cerberus_jax.joint_loss import head_losses
@@ -36,12 +36,12 @@ FIELDS = {
     "data.coherent_probability": 0.0,
     "model.trunk": "pitchwise",
     "model.pitchwise.channels": 3,
-    "model.onsets.gain": 0.5,
+    "model.offsets.gain": 0.5,
     "model.mask_activation": "complex",
     "loss.mask_inference_target": "spectrum",
-    "loss.onsets": 0.4,
-    "loss.onsets_stride": 2,
-    "loss.onsets_power": 2.0,
+    "loss.offsets": 0.4,
+    "loss.offsets_stride": 2,
+    "loss.offsets_power": 2.0,
     "train.num_steps": 3,
 }
 
@@ -55,7 +55,7 @@ def registered(tmp_path_factory):
         patch.setenv("PYTHONPATH", str(folder))  # the processes that prepare
         examples = import_examples(folder)
         patch.setitem(TRUNKS, "pitchwise", examples["trunk"].Pitchwise)
-        patch.setitem(HEADS, "onsets", examples["head"].Onsets)
+        patch.setitem(HEADS, "offsets", examples["head"].Offsets)
         patch.setitem(MASK_KINDS, "complex", examples["mask"].COMPLEX)
         patch.setitem(INSTRUMENTS, "theremin", examples["instrument"].THEREMIN)
         patch.setitem(CORPORA, "plain_folders", examples["corpus"].PLAIN_FOLDERS)
@@ -99,10 +99,10 @@ def test_the_corpus_is_prepared(prepared):
 def test_the_config_has_the_fields_of_all_that_is_registered(run):
     workdir, config = run
     assert load_run_config(workdir) == config
-    assert config.model.pitchwise.channels == 3 and config.loss.onsets_power == 2.0
+    assert config.model.pitchwise.channels == 3 and config.loss.offsets_power == 2.0
     for fields, message in (
         ({"model.trunk": "none"}, "model.trunk must be one of .*'pitchwise'"),
-        ({"loss.onsets_stride": 0}, "loss.onsets_stride must be at least 1"),
+        ({"loss.offsets_stride": 0}, "loss.offsets_stride must be at least 1"),
         ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for complex"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -112,17 +112,17 @@ def test_the_config_has_the_fields_of_all_that_is_registered(run):
 def test_the_log_has_the_losses_of_all_heads(run):
     last = json.loads((run[0] / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 3
-    for name in HEADS:
+    for name in (*PAPER_HEADS, "offsets"):
         assert np.isfinite(last[name]) and np.isfinite(last[f"validation_{name}"])
 
 
 def test_a_restored_network_is_the_trained_one(run):
     predictor = Predictor.load(run[0], step="last")
-    assert predictor.model.trunk_name == "pitchwise" and "onset_head" in predictor.params
-    assert predictor.model.head_objects()["onsets"].gain == 0.5
+    assert predictor.model.trunk_name == "pitchwise" and "offset_head" in predictor.params
+    assert predictor.model.head_objects()["offsets"].gain == 0.5
     magnitude = jnp.ones((2, 5, predictor.grid.num_bins))
     output = predictor.model.apply({"params": predictor.params}, magnitude, train=False)
-    assert output.onsets.shape == (2, 2, 5, 88)
+    assert output.offsets.shape == (2, 2, 5, 88)
     assert jnp.iscomplexobj(output.mask) and output.mask.shape == (2, 2, 5, predictor.grid.num_bins)
 
 

@@ -128,7 +128,8 @@ def naive_notes(notes: Notes, begin: float, num_frames: int) -> list[tuple[int, 
     for (onset, offset), pitch in zip(notes.intervals, notes.pitches, strict=True):
         first = round((onset - begin) * GRID.frame_rate_hz)
         end = max(first + 1, round((offset - begin) * GRID.frame_rate_hz))
-        first, end = max(first, 0), min(end, num_frames)
-        if end > first:
+        end = min(end, num_frames)
+        if end > max(first, 0):
+            first = max(first, -1)  # of all that began before
             rows.append((first, end, int(pitch)))
     return sorted(rows)

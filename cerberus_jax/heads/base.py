@@ -43,7 +43,8 @@ class Head:
     A head's own options are its fields. Those in `LOSS_FIELDS` concern training alone and are
     `loss.NAME_FIELD` of a config, NAME being the head's name in `HEADS`; those in `MODEL_FIELDS`
     are fields of the network; any other is part of the architecture and read from `model.NAME.*`.
-    A field of strings lists the values it may take as `metadata={"choices": ...}`.
+    A field of strings lists the values it may take as `metadata={"choices": ...}`, a number its
+    least value as `metadata={"at_least": ...}`.
 
     A linear head is `shape` numbers per frame, one linear layer on the trunk's 'features'; the
     joint loss computes its gradients without holding the outputs of more than a microbatch. Another
@@ -61,7 +62,8 @@ class Head:
     short_name: ClassVar[str]
     """Of its loss, for the progress bar."""
     gives: ClassVar[str] = ""
-    """'masks', 'rolls' or 'clusters' where prediction and evaluation have a use for its output."""
+    """'masks', 'rolls', 'onsets' or 'clusters' where prediction and evaluation have a use for its
+    output."""
     default_weight: ClassVar[float] = 0.0
     reads: ClassVar[tuple[str, ...]] = (FEATURES,)
     is_linear: ClassVar[bool] = True
@@ -69,7 +71,7 @@ class Head:
     LOSS_FIELDS: ClassVar[tuple[str, ...]] = ("stride",)
 
     context: Context | None = None
-    stride: int = 1
+    stride: int = dataclasses.field(default=1, metadata={"at_least": 1})
 
     def shape(self) -> tuple[int, int]:
         """Outputs per frame [k m] of a linear head."""
@@ -127,6 +129,12 @@ class Head:
         """The values that a field may take, for the fields that list them."""
         fields = dataclasses.fields(cls)
         return {f.name: tuple(f.metadata["choices"]) for f in fields if "choices" in f.metadata}
+
+    @classmethod
+    def least_values(cls) -> dict[str, int]:
+        """The least value of the fields that name one."""
+        fields = dataclasses.fields(cls)
+        return {f.name: f.metadata["at_least"] for f in fields if "at_least" in f.metadata}
 
 
 class Linear(nn.Module):

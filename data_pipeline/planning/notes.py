@@ -39,7 +39,8 @@ class NoteTable:
         *,
         shifts: Int[np.ndarray, "b s"] | None = None,
     ) -> Int16[np.ndarray, "b s m 3"]:
-        """(first frame, end frame, pitch) of what sounds in the windows that start at `offsets`.
+        """(first frame, end frame, pitch) of what sounds in the windows that start at `offsets`;
+        the first frame of a note that began before its window is -1.
 
         Args:
             stems: rows of the catalogue.
@@ -66,7 +67,7 @@ class NoteTable:
         first, end = note_frames(onsets, offsets, grid)
         inside = (end > 0) & (first < self._num_frames)
         window, index = window[inside], index[inside]
-        first = np.maximum(first[inside], 0)
+        first = np.maximum(first[inside], -1)
         end = np.minimum(end[inside], self._num_frames)
         counts = np.bincount(window, minlength=len(flat))
         row = np.arange(len(window)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -102,8 +102,9 @@ def _infer(work, exact=False, **settings):
         blocks = np.split(waveform[None], range(BLOCK_SAMPLES, len(waveform), BLOCK_SAMPLES), 1)
         for sources, block_rolls in predictor.predict_stream(iter(blocks)):
             audio[:, sample : sample + sources.shape[2]] = sources[:, 0]
-            rolls[:, frame : frame + block_rolls.shape[1]] = block_rolls
-            sample, frame = sample + sources.shape[2], frame + block_rolls.shape[1]
+            block_frames = block_rolls.frames
+            rolls[:, frame : frame + block_frames.shape[1]] = block_frames
+            sample, frame = sample + sources.shape[2], frame + block_frames.shape[1]
         return audio[0, 0] + rolls[0, 0, 0]
 
     return call

@@ -93,11 +93,12 @@ def registry_rules() -> dict[str, Rule]:
     rules = {"model.trunk": _one_of(*TRUNKS)}
     for name, head in HEADS.items():
         rules[f"loss.{name}"] = _at_least(0)
-        rules[f"loss.{name}_stride"] = _at_least(1)
-        for field, values in head.choices().items():
+        limits = {field: _at_least(least) for field, least in head.least_values().items()}
+        limits |= {field: _one_of(*values) for field, values in head.choices().items()}
+        for field, rule in limits.items():
             group = "model" if field in head.MODEL_FIELDS else f"model.{name}"
             is_loss = field in head.LOSS_FIELDS
-            rules[f"loss.{name}_{field}" if is_loss else f"{group}.{field}"] = _one_of(*values)
+            rules[f"loss.{name}_{field}" if is_loss else f"{group}.{field}"] = rule
     return rules
 
 
@@ -140,7 +141,7 @@ def _check_instruments(values: Mapping[str, object]) -> None:
 
 
 def _check_heads(values: Mapping[str, object]) -> None:
-    from cerberus_jax.heads import HEADS, separates, transcribes
+    from cerberus_jax.heads import HEADS, head_giving, separates, transcribes
     from cerberus_jax.masks import MASK_KINDS
 
     weights = {name: values[f"loss.{name}"] for name in HEADS}
@@ -156,6 +157,12 @@ def _check_heads(values: Mapping[str, object]) -> None:
         raise ValueError(
             f"config: {', '.join(silent)} have no notes to find; with loss.transcription above 0 "
             "an instrument that is transcribed must be among the instruments"
+        )
+    onsets = head_giving("onsets", present)
+    if onsets and not transcribes(present):
+        raise ValueError(
+            f"config: loss.{onsets} above 0 needs loss.transcription above 0, got "
+            f"{values['loss.transcription']}: onsets are decoded with the roll of what sounds"
         )
     kind, target = values["model.mask_activation"], values["loss.mask_inference_target"]
     if separates(present) and target not in MASK_KINDS[kind].targets:

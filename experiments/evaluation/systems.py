@@ -22,6 +22,7 @@ from cerberus_jax.inference import Predictor
 from cerberus_jax.metrics import si_sdr
 from cerberus_jax.model import Cerberus
 from cerberus_jax.notes import Notes
+from cerberus_jax.steps import Rolls
 from cerberus_jax.stft import istft, stft
 from cerberus_jax.targets import mask_targets
 from data_pipeline.planning.batch import Excerpt
@@ -86,14 +87,22 @@ def file_systems(read: System, grid: FrameGrid, instruments: Sequence[str]) -> d
 def _network(predictor: Predictor, excerpts: Sequence[Excerpt]) -> list[Estimate]:
     mixtures = _stack([excerpt.sources.sum(0) for excerpt in excerpts])
     sources, rolls = predictor.predict_batch(mixtures)
+    notes = None if rolls is None else _decoded(predictor, rolls, len(excerpts))
     if assignment_of(predictor.model.heads) == ORACLE:
         sources = [_from_clusters(predictor, excerpt) for excerpt in excerpts]
     return [
         Estimate(
             sources=None if sources is None else sources[k],
-            notes=None if rolls is None else predictor.decode(rolls[k]),
+            notes=None if notes is None else notes[k],
         )
         for k in range(len(excerpts))
+    ]
+
+
+def _decoded(predictor: Predictor, rolls: Rolls, count: int) -> list[dict[str, Notes]]:
+    """Notes of the first `count` excerpts of a batch."""
+    return [
+        predictor.decode(*(roll[k] for roll in rolls if roll is not None)) for k in range(count)
     ]
 
 

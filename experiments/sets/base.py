@@ -121,11 +121,18 @@ def _loss() -> ConfigDict:
     # The transcription loss is divided by the number of all roll 'cells' | of the 'active' ones
     # (ours).
     loss.transcription_normaliser = "cells"
+    # Weight of a roll of onsets beside that of what sounds; 0 = no such head (ours).
+    loss.onsets = 0.0
+    loss.onsets_kind = "mse"  # 'mse' | 'bce', summed and divided by the number of onsets (ours)
+    # frames; the target falls from one to zero within so many on either side of an onset (ours: 1 =
+    # the frame of the onset alone)
+    loss.onsets_width = 1
     # frames; N = look at one frame in N, beginning with the frame of the step's number (ours: 1 =
     # all)
     loss.deep_clustering_stride = 1
     loss.mask_inference_stride = 1  # frames; as above
     loss.transcription_stride = 1  # frames; as above
+    loss.onsets_stride = 1  # frames; as above
     # excerpts that the losses hold at once; 0 = chosen for the backend (ours)
     loss.microbatch_size = 0
     return loss

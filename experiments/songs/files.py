@@ -143,7 +143,7 @@ class _SongWriter:
             if page:
                 page.add(samples, sounds)
             if has_notes:
-                note_stream.add(rolls)
+                note_stream.add(*rolls)
             envelope_stream.add(sources)
             on_progress(samples.shape[1] / rate)
         if not has_notes:

@@ -167,14 +167,14 @@ def _examine(params: dict, batch: dict, weights: dict, *, task: steps.Task) -> d
     targets = make_targets(sources, batch["notes"], grid=grid, heads=[head])
     losses = steps.eval_step(params, batch, weights, task=task)
     estimates, rolls = steps.predict_step(params, sources.sum(1), model=task.model)
-    silence = jnp.full_like(rolls, -1e3).swapaxes(1, 2)
+    silence = jnp.full_like(rolls.frames, -1e3).swapaxes(1, 2)
     return {
         "losses": {name: losses[name].mean() for name in LOSSES},
         "all_zero_transcription": head.loss(silence, targets, 0).mean(),
         "sources": sources,
         "network": estimates,
         "oracle": oracle_sources(sources, grid),
-        "rolls": rolls > 0.5,
+        "rolls": rolls.frames > 0.5,
         "reference_rolls": targets["roll"],
     }
 

@@ -1,7 +1,8 @@
 """How the rolls of a finished run become notes, chosen per instrument on validation excerpts.
 
-The criterion is the mean of onset F1 and frame F1. The settings are written into the checkpoints,
-so that whoever loads a network has them; the weights stay as they are.
+The criterion is the mean of onset F1, frame F1 and, where the ends of an instrument's notes mean
+something, onset+offset F1. The settings are written into the checkpoints, so that whoever loads a
+network has them; the weights stay as they are.
 """
 
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from cerberus_jax import checkpoint
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.loading import heads_of, load_run_config
@@ -53,7 +55,7 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
 def tune_decoding(
     predictor: Predictor, planner: Planner, *, count: int
 ) -> dict[str, DecodingConfig]:
-    """The decoding of each transcribed instrument with the best mean of onset F1 and frame F1.
+    """The decoding of each transcribed instrument with the best criterion.
 
     Args:
         predictor: the network; the search begins at its decoding.
@@ -72,12 +74,14 @@ def decoding_tasks(
     Excerpts whose notes of an instrument are not known are left out of its task.
     """
     excerpts = list(read_excerpts(planner, count))
-    rolls = []
+    rolls, onset_rolls = [], []
     for start in range(0, count, BATCH_SIZE):
         group = excerpts[start : start + BATCH_SIZE]
         mixtures = [excerpt.sources.sum(0) for excerpt in group]
         mixtures += mixtures[-1:] * (BATCH_SIZE - len(group))  # one compiled shape
-        rolls += list(predictor.predict_batch(np.stack(mixtures))[1][: len(group)])
+        found = predictor.predict_batch(np.stack(mixtures))[1]
+        rolls += list(found.frames[: len(group)])
+        onset_rolls += [] if found.onsets is None else list(found.onsets[: len(group)])
     references = [Reference.of(excerpt, predictor.instruments).notes for excerpt in excerpts]
     tasks = {}
     for slot, name in enumerate(predictor.model.transcribed_instruments):
@@ -87,5 +91,7 @@ def decoding_tasks(
             [references[k][name] for k in labelled],
             predictor.grid,
             num_samples=planner.config.num_samples,
+            onset_rolls=[onset_rolls[k][slot] for k in labelled] if onset_rolls else None,
+            with_offsets=INSTRUMENTS[name].has_offsets,
         )
     return tasks

@@ -8,6 +8,7 @@ import pytest
 from cerberus_jax.heads.base import Linear, linear
 from cerberus_jax.heads.deep_clustering import DeepClustering
 from cerberus_jax.heads.mask_inference import MaskInference
+from cerberus_jax.heads.onsets import Onsets
 from cerberus_jax.heads.transcription import Transcription
 from cerberus_jax.masks import MASK_KINDS
 from cerberus_jax.masks.kind import MaskKind
@@ -111,6 +112,29 @@ def test_a_source_without_labels_is_left_out_of_transcription(kind, normaliser):
     all_known = head.targets(_mixture(jnp.ones((2, 3), bool)))
     without = {"roll": all_known["roll"]}
     np.testing.assert_array_equal(head.loss(raw, all_known, 0), head.loss(raw, without, 0))
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_source_without_labels_is_left_out_of_onsets(width):
+    head = Onsets(width=width, stride=2)
+    raw = jnp.asarray(RNG.standard_normal((2, 2, 3, 88)), jnp.float32)
+    labelled = jnp.asarray([[True, False, True], [False, False, False]])
+    targets = head.targets(_mixture(labelled))
+    values, grad = jax.value_and_grad(lambda x: head.loss(x, targets, 1).sum())(raw)
+    known = np.array([0, 2])
+    fewer = {"onset_roll": targets["onset_roll"][:1, known]}
+    np.testing.assert_allclose(values, head.loss(raw[:1, :, known], fewer, 1)[0], rtol=1e-5)
+    assert np.isfinite(grad).all() and not grad[1].any() and not grad[0, :, 1].any()
+
+
+def test_onsets_learn_the_frame_of_the_onset():
+    """A loss of zero at the target, of the only note in frame 1 of 5; a wide one spreads."""
+    targets = Onsets().targets(_mixture())
+    logits = np.full((2, 5, 3, 88), -40.0, np.float32)
+    logits[:, 1, :, 60 - 21] = 40
+    np.testing.assert_allclose(Onsets().loss(jnp.asarray(logits), targets, 0), 0, atol=1e-9)
+    wide = Onsets(width=2).loss(jnp.asarray(logits), targets, 0)
+    np.testing.assert_allclose(wide, 2 * 0.5**2, rtol=1e-5)  # two neighbours of each onset
 
 
 def test_fields_of_heads_and_trunks_go_where_they_belong():

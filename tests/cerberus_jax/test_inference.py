@@ -10,6 +10,7 @@ from cerberus_jax.architecture import metadata_of
 from cerberus_jax.checkpoint import CheckpointWriter
 from cerberus_jax.decoding import DecodingConfig, frame_envelope, with_velocities
 from cerberus_jax.inference import Predictor
+from cerberus_jax.note_stream import NoteStream
 from cerberus_jax.stft import stft
 from cerberus_jax.train_state import OptimizerConfig, TrainState
 from tests.tiny_network import GRID, tiny_model
@@ -55,7 +56,8 @@ def test_blocks_do_not_matter(predictor):
     for cuts in ([], [7, 9000]):
         pieces = list(predictor.predict_stream(np.split(song, cuts, axis=1)))
         sources, rolls = zip(*pieces, strict=True)
-        joined.append((np.concatenate(sources, axis=2), np.concatenate(rolls, axis=1)))
+        frames = np.concatenate([roll.frames for roll in rolls], axis=1)
+        joined.append((np.concatenate(sources, axis=2), frames))
     np.testing.assert_array_equal(joined[0][0], joined[1][0])
     np.testing.assert_array_equal(joined[0][1], joined[1][1])
 
@@ -69,7 +71,7 @@ def test_windows_agree_with_the_whole_song_away_from_its_level(predictor):
     found = windowed.predict(song, 16000)
     whole, rolls = windowed.predict_batch(song)
     np.testing.assert_allclose(found.sources[:, 0, 3000:-3000], whole[0, :, 3000:-3000], atol=1e-4)
-    np.testing.assert_allclose(found.rolls[:, 90:-90], rolls[0, :, 90:-90], atol=1e-4)
+    np.testing.assert_allclose(found.rolls[:, 90:-90], rolls.frames[0, :, 90:-90], atol=1e-4)
 
 
 def test_the_reference_of_the_song_is_that_of_its_loudest_bin(predictor):
@@ -81,7 +83,7 @@ def test_the_reference_of_the_song_is_that_of_its_loudest_bin(predictor):
     by_song = dataclasses.replace(predictor, db_reference="song")
     found = by_song.predict(song, 16000)
     pieces = list(predictor.predict_stream([song], db_reference=db_reference))
-    np.testing.assert_array_equal(found.rolls, np.concatenate([p[1] for p in pieces], 1))
+    np.testing.assert_array_equal(found.rolls, np.concatenate([p[1].frames for p in pieces], 1))
     assert not np.allclose(found.rolls, predictor.predict(song, 16000).rolls, atol=1e-3)
     whole = dataclasses.replace(predictor, exact=True).predict(song, 16000)
     middle = slice(100, -100)
@@ -148,9 +150,39 @@ def test_a_network_with_one_head_does_what_it_can(head, exact):
     else:
         assert found.sources is None
         assert set(found.notes) == set(alone.instruments)
-        assert found.rolls.shape == rolls[0].shape
+        assert found.rolls.shape == rolls.frames[0].shape
+        assert found.onset_rolls is None and rolls.onsets is None
         if exact:
-            np.testing.assert_allclose(found.rolls, rolls[0], atol=1e-6)
+            np.testing.assert_allclose(found.rolls, rolls.frames[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_rolls_of_onsets_go_beside_the_others(exact):
+    """And the notes are decoded from both, in the song as a whole and in a stream."""
+    network = Predictor.untrained(tiny_model(heads=("transcription", "onsets")))
+    network = dataclasses.replace(
+        network, exact=exact, window_seconds=0.5, context_seconds=0.1,
+        decoding={
+            "piano": DecodingConfig(onset_threshold=0.51, threshold=0.4),
+            "bass": DecodingConfig(onset_threshold=0.52, threshold=0.5),
+        },
+    )  # fmt: skip
+    song = _song(1, 20000)
+    found = network.predict(song, 16000)
+    assert found.onset_rolls.shape == found.rolls.shape == (2, GRID.num_frames(20000), 88)
+    assert not np.allclose(found.onset_rolls, found.rolls, atol=0.01)
+    if exact:
+        rolls = network.predict_batch(song)[1]
+        np.testing.assert_allclose(found.rolls, rolls.frames[0], atol=1e-6)
+        np.testing.assert_allclose(found.onset_rolls, rolls.onsets[0], atol=1e-6)
+    assert network.decode(found.rolls, found.onset_rolls) == found.notes
+    assert network.decode(found.rolls) != found.notes
+    stream = NoteStream(network.decode, GRID)
+    for _, rolls in network.predict_stream(np.split(song, [7, 9000], axis=1)):
+        stream.add(*rolls)
+    for name, notes in stream.finish().items():
+        assert len(notes) > 20
+        np.testing.assert_allclose(np.sort(notes.onsets), np.sort(found.notes[name].onsets))
 
 
 def test_a_network_that_only_clusters_hears_no_song():
@@ -171,4 +203,4 @@ def test_the_whole_song_at_once(predictor):
     exact = dataclasses.replace(predictor, exact=True).predict(song, 16000)
     whole, rolls = predictor.predict_batch(song)
     np.testing.assert_allclose(exact.sources[:, 0], whole[0], atol=2e-6)
-    np.testing.assert_allclose(exact.rolls, rolls[0], atol=1e-6)
+    np.testing.assert_allclose(exact.rolls, rolls.frames[0], atol=1e-6)

@@ -11,6 +11,7 @@ from cerberus_jax.losses import (
     deep_clustering_loss,
     mask_inference_loss,
     normalised_weights,
+    onset_loss,
     transcription_loss,
 )
 
@@ -83,6 +84,36 @@ def test_transcription_by_hand():
     np.testing.assert_allclose(empty, (probability**2).sum((1, 2, 3)) / least, rtol=1e-12)
 
 
+def test_the_loss_of_onsets_by_hand():
+    """Cell by cell; a wider target counts its onsets, not its sum."""
+    logits = RNG.standard_normal((B, S, T, 88))
+    onsets = RNG.uniform(size=logits.shape) < 0.02
+    soft = np.where(onsets, 1.0, 0.5 * (RNG.uniform(size=logits.shape) < 0.1))
+    labelled = np.array([[True, True], [True, False], [False, False]])
+    for target, known in ((onsets, None), (soft, None), (soft, labelled)):
+        for kind in ("mse", "bce"):
+            expected = np.zeros(B)
+            for k in range(B):
+                used = [s for s in range(S) if known is None or known[k, s]]
+                num_onsets = sum(int(onsets[k, s].sum()) for s in used)
+                least = 0.001 * len(used) * T * 88
+                pairs = zip(logits[k, used].ravel(), 1.0 * target[k, used].ravel(), strict=True)
+                for x, y in pairs:
+                    p = 1 / (1 + np.exp(-x))
+                    log = -y * np.log(p) - (1 - y) * np.log(1 - p)
+                    expected[k] += (p - y) ** 2 if kind == "mse" else log
+                expected[k] /= max(num_onsets, least) if used else 1
+            args = (jnp.asarray(logits), jnp.asarray(target))
+            found = onset_loss(
+                *args, kind=kind, labelled=None if known is None else jnp.asarray(known)
+            )
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    empty = onset_loss(jnp.asarray(logits), jnp.zeros(logits.shape))
+    probability = 1 / (1 + np.exp(-logits))
+    least = 0.001 * logits[0].size
+    np.testing.assert_allclose(empty, (probability**2).sum((1, 2, 3)) / least, rtol=1e-12)
+
+
 def test_silence_is_zero_with_finite_gradients():
     embedding, assignment, weights = map(jnp.asarray, _clustering_inputs())
     silent = jnp.zeros_like(weights)
@@ -114,5 +145,7 @@ def test_misfitting_shapes_and_unknown_kinds_are_refused():
     roll = jnp.zeros((B, S, T, 88))
     with pytest.raises(ValueError, match="kind: one of"):
         transcription_loss(roll, roll, kind="l1")
+    with pytest.raises(ValueError, match="onset_loss: onsets: the shape"):
+        inspect.unwrap(onset_loss)(roll, roll[:, :1])
     with pytest.raises(ValueError, match="normaliser: one of"):
         transcription_loss(roll, roll, normaliser="notes")

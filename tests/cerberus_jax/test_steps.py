@@ -1,14 +1,16 @@
 """One step at a time: determinism, learning, evaluation, prediction."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax.heads import HEADS
+from cerberus_jax.heads import PAPER_HEADS
 from cerberus_jax.model import INPUT_SCALINGS, relative_db
 from cerberus_jax.parallel import jit_eval, jit_init, make_mesh, make_step, put_batch
-from cerberus_jax.steps import eval_step, init_state, predict_step, train_step
+from cerberus_jax.steps import eval_step, init_state, masks_and_rolls, predict_step, train_step
 from cerberus_jax.stft import stft
 from cerberus_jax.targets import source_waveforms
 from cerberus_jax.train_state import OptimizerConfig
@@ -38,7 +40,7 @@ def test_a_fixed_batch_is_learnt():
 
 def test_metrics_are_the_parts_and_their_sum():
     first = _train(tiny_task(), noise_batch(4), 1)[1][0]
-    parts = {name: first[name] for name in HEADS}
+    parts = {name: first[name] for name in PAPER_HEADS}
     expected = sum(float(weights()[name]) * value for name, value in parts.items())
     np.testing.assert_allclose(first["loss"], expected, rtol=1e-5)
     assert first["gradient_norm"] > 0 and first["learning_rate"] == np.float32(1e-3)
@@ -86,8 +88,45 @@ def test_estimates_sum_to_the_mixture_and_rolls_are_probabilities():
     predict = jax.jit(lambda p, w: predict_step(p, w, model=model))
     estimates, rolls = predict(params, waveform)
     np.testing.assert_allclose(estimates.sum(1), waveform, atol=1e-5)
-    assert rolls.shape == (2, 2, GRID.num_frames(1000), 88)
-    assert ((rolls > 0) & (rolls < 1)).all()
+    assert rolls.frames.shape == (2, 2, GRID.num_frames(1000), 88) and rolls.onsets is None
+    assert ((rolls.frames > 0) & (rolls.frames < 1)).all()
+
+
+def test_an_onset_head_changes_nothing_of_the_others():
+    model = tiny_model(heads=(*PAPER_HEADS, "onsets"))
+    magnitude = jnp.asarray(np.random.default_rng(0).random((1, 9, GRID.num_bins)), jnp.float32)
+    params = model.init(KEY, magnitude, train=False)["params"]
+    without = tiny_model().init(KEY, magnitude, train=False)["params"]
+    rest = {name: value for name, value in params.items() if name != "onset_head"}
+    jax.tree.map(np.testing.assert_array_equal, rest, without)
+    masks, rolls = masks_and_rolls(params, magnitude, model=model)
+    masks_without, rolls_without = masks_and_rolls(without, magnitude, model=tiny_model())
+    np.testing.assert_array_equal(masks, masks_without)
+    np.testing.assert_array_equal(rolls.frames, rolls_without.frames)
+    logits = model.apply({"params": params}, magnitude, train=False).onset_logits
+    np.testing.assert_allclose(rolls.onsets, 1 / (1 + np.exp(-np.asarray(logits))), rtol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_an_onset_head_learns(stride):
+    task = tiny_task(
+        model=tiny_model(heads=("transcription", "onsets")),
+        loss_options={"onsets": {"stride": stride, "width": 2}},
+        optimizer=OptimizerConfig(learning_rate=0.02, num_steps=40),
+    )
+    batch = noise_batch(4)
+    state = init_state(task, KEY, batch)
+    step = jax.jit(functools.partial(train_step, task=task))
+    loss_weights = {"transcription": jnp.float32(0.8), "onsets": jnp.float32(0.5)}
+    history = []
+    for _ in range(40):
+        state, scalars = step(state, batch, KEY, loss_weights)
+        history.append({name: float(value) for name, value in scalars.items()})
+    first, last = history[0], history[-1]
+    np.testing.assert_allclose(
+        first["loss"], 0.8 * first["transcription"] + 0.5 * first["onsets"], rtol=1e-5
+    )
+    assert last["onsets"] < 0.8 * first["onsets"]
 
 
 def test_prediction_without_a_mask_head():

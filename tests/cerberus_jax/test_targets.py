@@ -12,9 +12,11 @@ from cerberus_jax.stft import stft
 from cerberus_jax.targets import (
     bin_weights,
     dominant_source,
+    draw_onsets,
     draw_rolls,
     make_targets,
     mask_targets,
+    soften_onsets,
     source_waveforms,
 )
 from data_pipeline.planning.rolls import draw_roll
@@ -92,6 +94,34 @@ def test_repeated_onsets_are_told_apart_and_short_notes_survive():
     np.testing.assert_array_equal(found[:10, 39], [0, 0, 1, 1, 1, 0, 1, 1, 1, 0])
     np.testing.assert_array_equal(found[2:6, 49], [0, 1, 1, 0])
     assert found.sum() == 8
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(notes, min_size=2, max_size=2), st.integers(1, 4))
+def test_onsets_are_where_notes_begin(lists, width):
+    rows = _as_array(lists)
+    hard = np.zeros((2, NUM_FRAMES, 88), bool)
+    soft = np.zeros(hard.shape)
+    for k, of_source in enumerate(lists):
+        for first, end, pitch in of_source:
+            if end > first:
+                hard[k, first, pitch - 21] = True
+                for t in range(NUM_FRAMES):
+                    value = max(0, 1 - abs(t - first) / width)
+                    soft[k, t, pitch - 21] = max(soft[k, t, pitch - 21], value)
+    found = draw_onsets(jnp.asarray(rows)[None], NUM_FRAMES)
+    np.testing.assert_array_equal(found[0], hard)
+    np.testing.assert_allclose(soften_onsets(found, width)[0], soft, atol=1e-6)
+
+
+def test_what_began_before_the_excerpt_sounds_and_has_no_onset():
+    rows = _as_array([[(-1, 4, 60), (0, 3, 70), (-1, 0, 80), (-1, 1, 90)]])
+    from_zero = np.maximum(rows, 0)
+    rolls = [np.asarray(draw_rolls(jnp.asarray(n)[None], NUM_FRAMES)) for n in (rows, from_zero)]
+    np.testing.assert_array_equal(*rolls)
+    np.testing.assert_array_equal(rolls[0][0, 0], draw_roll(rows[0], NUM_FRAMES))
+    onsets = np.asarray(draw_onsets(jnp.asarray(rows)[None], NUM_FRAMES))
+    assert np.argwhere(onsets).tolist() == [[0, 0, 0, 70 - 21]]
 
 
 def test_make_targets_puts_it_together():

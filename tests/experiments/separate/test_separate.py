@@ -13,6 +13,7 @@ import soundfile
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
+from cerberus_jax.steps import Rolls
 from data_pipeline.io.audio import read_audio, write_audio
 from experiments.separate import find_songs, main, separate
 from experiments.songs import files as module
@@ -39,7 +40,7 @@ class HalfAndHalf:
 
     def predict_stream(self, blocks, sample_rate_hz, db_reference=None):
         for block in blocks:
-            yield np.stack([self.share * block] * 2), np.zeros((2, 0, 88), np.float32)
+            yield np.stack([self.share * block] * 2), Rolls(np.zeros((2, 0, 88), np.float32))
 
     def decode(self, rolls):
         return NOTES

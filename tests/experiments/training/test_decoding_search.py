@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import mir_eval
 import numpy as np
 import pytest
 
@@ -9,7 +10,16 @@ from cerberus_jax.decoding import DecodingConfig, decode
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import Notes
 from experiments.evaluation.note_scores import score_notes
-from experiments.training.decoding_search import CANDIDATES, DecodingTask, search
+from experiments.training.decoding_search import (
+    BY_FRAMES,
+    BY_ONSETS,
+    CANDIDATES,
+    ONSET_CANDIDATES,
+    DecodingTask,
+    search,
+    search_from,
+)
+from experiments.training.note_matching import matched_notes, matched_onsets
 
 GRID = FrameGrid(hop=512)
 NUM_SAMPLES = 5 * 16000
@@ -47,8 +57,30 @@ def task(items):
     return task_of(*items)
 
 
-def task_of(*items, grid=GRID):
-    return DecodingTask(*zip(*items, strict=True), grid, num_samples=NUM_SAMPLES)
+def task_of(*items, grid=GRID, **settings):
+    return DecodingTask(*zip(*items, strict=True), grid, num_samples=NUM_SAMPLES, **settings)
+
+
+def random_onset_roll(rng, notes):
+    """Peaks near most of the notes' onsets, blurred, among noise."""
+    onsets = 0.3 * rng.random((NUM_FRAMES, 88)).astype(np.float32) ** 2
+    heard = rng.random(len(notes)) < 0.8
+    first = np.rint(notes.onsets * GRID.frame_rate_hz).astype(int) + rng.integers(0, 2, len(notes))
+    for frame, pitch in zip(first[heard], notes.pitches[heard], strict=True):
+        if 0 <= frame < NUM_FRAMES - 1:
+            onsets[frame : frame + 2, pitch - 21] += rng.uniform(0, 0.7, 2)
+    return onsets.clip(0, 1)
+
+
+@pytest.fixture(scope="module")
+def onset_rolls(items):
+    rng = np.random.default_rng(7)
+    return [random_onset_roll(rng, notes) for _, notes in items]
+
+
+@pytest.fixture(scope="module")
+def joint_task(items, onset_rolls):
+    return task_of(*items, onset_rolls=onset_rolls, with_offsets=True)
 
 
 def test_scores_are_those_of_the_evaluator(items, task):
@@ -58,6 +90,42 @@ def test_scores_are_those_of_the_evaluator(items, task):
             **{name: values[rng.integers(len(values))] for name, values in CANDIDATES.items()}
         )
         assert_scored_alike(items, task, config)
+
+
+def test_scores_of_both_rolls_are_those_of_the_evaluator(items, joint_task, onset_rolls):
+    """Of onsets with offsets too."""
+    rng = np.random.default_rng(1)
+    for _ in range(12):
+        config = DecodingConfig(
+            **{
+                name: values[rng.integers(len(values))]
+                for name, values in (CANDIDATES | ONSET_CANDIDATES).items()
+            }
+        )
+        assert_scored_alike(items, joint_task, config, onset_rolls)
+
+
+def test_matchings_are_as_large_as_those_of_mir_eval():
+    """Crowded notes of one pitch, where the first free partner is not always a best one."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        notes = [
+            np.column_stack([onsets, onsets + rng.uniform(0, 0.3, len(onsets))])
+            for onsets in (np.sort(rng.uniform(0, 1.5, 40)) for _ in range(2))
+        ]
+        references, estimates = notes
+        lengths = [np.diff(intervals)[:, 0] for intervals in notes]
+        for ratio, found in (
+            (None, matched_onsets(references[:, 0], estimates[:, 0])),
+            (0.2, matched_notes(references[:, 0], lengths[0], estimates[:, 0], lengths[1])),
+        ):
+            pairs = mir_eval.transcription.match_notes(
+                references, np.full(40, 440.0), estimates, np.full(40, 440.0), offset_ratio=ratio
+            )
+            assert found.sum() == len(pairs) > 10
+    nothing = np.zeros(0)
+    assert not matched_onsets(references[:, 0], nothing).any()
+    assert not len(matched_notes(nothing, nothing, estimates[:, 0], lengths[1]))
 
 
 @pytest.mark.parametrize("hop", [512, 1024])
@@ -75,15 +143,19 @@ def test_the_same_at_the_borders(hop):
             assert_scored_alike(items, task, config)
 
 
-def assert_scored_alike(items, task, config):
+def assert_scored_alike(items, task, config, onset_rolls=None):
+    onset_rolls = [None] * len(items) if onset_rolls is None else onset_rolls
     scores = [
         score_notes(
-            decode(roll, task.grid, config=config), notes, grid=task.grid, num_samples=NUM_SAMPLES
+            decode(roll, task.grid, config=config, onset_roll=onset_roll),
+            notes,
+            grid=task.grid,
+            num_samples=NUM_SAMPLES,
         )
-        for roll, notes in items
+        for (roll, notes), onset_roll in zip(items, onset_rolls, strict=True)
     ]
     expected = []
-    for kind in ("onset", "frame"):
+    for kind in ("onset", "frame", "onset_offset")[: 3 if task.with_offsets else 2]:
         f1 = [item[f"{kind}_f1"] for item in scores]
         expected.append(np.mean([value for value in f1 if value is not None]))
     np.testing.assert_allclose(task.scores(config), expected, atol=1e-12)
@@ -97,6 +169,16 @@ def test_the_search_only_improves(task):
     assert few == dataclasses.replace(start, threshold=few.threshold)
     assert task.criterion(start) <= task.criterion(few) <= task.criterion(chosen)
     assert chosen.onset_shift_seconds < 0  # the rolls are late
+
+
+def test_both_rolls_are_no_worse_than_either_alone(joint_task):
+    both = joint_task.criterion(search(joint_task))
+    frames = joint_task.without_onset_rolls()
+    by_frames = frames.criterion(search(frames, dataclasses.replace(DecodingConfig(), **BY_FRAMES)))
+    settings = [name for name in CANDIDATES | ONSET_CANDIDATES if name not in BY_ONSETS]
+    onsets_alone = dataclasses.replace(DecodingConfig(), **BY_ONSETS)
+    by_onsets = joint_task.criterion(search_from(joint_task, onsets_alone, settings))
+    assert both > max(by_frames, by_onsets) + 0.01
 
 
 def test_perfect_rolls_change_nothing_but_the_threshold():

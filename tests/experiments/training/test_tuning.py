@@ -66,6 +66,20 @@ def test_one_step_is_tuned_once(root, tmp_path, monkeypatch):
     assert tuned["best"] == tuned["last"]
 
 
+def test_rolls_of_onsets_take_part(root, tmp_path):
+    workdir = write_run(tmp_path, tiny_config(root, **{"loss.onsets": 0.5}))
+    decoding = tune_run(workdir)["best"]
+    assert Predictor.load(workdir).decoding == decoding
+    config = tiny_config(root)
+    planner = data.planner(config, "validation", excerpt_seconds=config.evaluation.excerpt_seconds)
+    tasks = tuning.decoding_tasks(Predictor.load(workdir), planner, count=2)
+    assert all(task.has_onset_rolls for task in tasks.values())
+    assert {name: task.with_offsets for name, task in tasks.items()} == {
+        "piano": True,
+        "drums": False,
+    }
+
+
 def test_without_a_transcription_head_there_is_nothing_to_tune(root, tmp_path):
     workdir = write_run(tmp_path, tiny_config(root, **{"loss.transcription": 0.0}))
     assert tune_run(workdir) == {}
