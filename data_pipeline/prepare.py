@@ -227,8 +227,8 @@ def _flags() -> CommandFlags:
         "Interrupted, the same command goes on. Training takes OUT as --config.data.root.",
     )
     flags.choice("corpus", DEFAULT_CORPUS, list(CORPORA), "What --root holds.")
-    flags.string("root", "", "Folder of the raw corpus.")
-    flags.string("out", "", "Prepared directory to write; it may hold several corpora.")
+    flags.path("root", "", "Folder of the raw corpus.")
+    flags.path("out", "", "Prepared directory to write; it may hold several corpora.")
     flags.integer("sample_rate_hz", SAMPLE_RATE_HZ, "Rate of the prepared audio.")
     flags.names(
         "instruments",

@@ -161,8 +161,8 @@ def _flags() -> CommandFlags:
         "ogg, mp3, aiff and more, at any rate and of any length.",
         takes_arguments=True,
     )
-    flags.string("workdir", "", "The run's directory: the network to use.")
-    flags.string("out", "", "Where the folders of the songs go.")
+    flags.path("workdir", "", "The run's directory: the network to use.")
+    flags.path("out", "", "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.names("only", [], "Write these instruments only, e.g. --only=bass,drums.")
     flags.names("minus", [], "Also write the song without each of these, e.g. --minus=piano.")
@@ -192,7 +192,7 @@ def _flags() -> CommandFlags:
         default=True,
     )
     flags.boolean("page", "Write the page.", default=True)
-    flags.string("references", "", "A folder of SONG.mid with true notes, to show on the page.")
+    flags.path("references", "", "A folder of SONG.mid with true notes, to show on the page.")
     flags.boolean("overwrite", "Replace the files of an earlier call.")
     return flags
 

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float16, Int16
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
 from data_pipeline.io.audio import read_mono_pcm16
@@ -222,7 +223,11 @@ def _main() -> None:
     """Converts the jobs on stdin; what went wrong goes to stdout, for the caller's message."""
     end_with(os.getppid())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    num_workers, progress = int(sys.argv[1]), bool(int(sys.argv[2]))
+    with forgiving_output():
+        _convert_jobs(int(sys.argv[1]), progress=bool(int(sys.argv[2])))
+
+
+def _convert_jobs(num_workers: int, *, progress: bool) -> None:
     jobs = pickle.load(sys.stdin.buffer)
     pool = ProcessPoolExecutor(
         num_workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)

@@ -46,8 +46,8 @@ def race_flags(name: str, more: str, description: str, *, rounds: int = 7) -> Co
     flags.names(
         "precision", None, "Of products, e.g. --precision=bfloat16; full and that by default."
     )
-    flags.string("peer_python", sys.executable, "The Python that has PyTorch.")
-    flags.string("against", "", "Folder of another checkout of this project, which races too.")
+    flags.path("peer_python", sys.executable, "The Python that has PyTorch.")
+    flags.path("against", "", "Folder of another checkout of this project, which races too.")
     return flags
 
 

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         "python -m experiments.studies.decoding --workdir=DIR",
         "Print onset F1 and frame F1 of a run's rolls under plain and under tuned decoding.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.string("step", "best", "The checkpoint: best, last, or the number of a step.")
     return run_command(_measure, flags, argv=argv)
 
