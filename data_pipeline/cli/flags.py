@@ -63,7 +63,9 @@ class CommandFlags(flags.FlagValues):
         flags.DEFINE_enum(name, default, list(choices), text, flag_values=self)
         self[name].help = text  # to which absl had added the choices
 
-    def integer(self, name: str, default: int, text: str, *, lowest: int | None = None) -> None:
+    def integer(
+        self, name: str, default: int | None, text: str, *, lowest: int | None = None
+    ) -> None:
         """Define a flag that takes a whole number."""
         flags.DEFINE_integer(name, default, text, lower_bound=lowest, flag_values=self)
 

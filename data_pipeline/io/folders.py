@@ -1,0 +1,55 @@
+"""Files of a folder and below, links to folders followed."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def files_below(root: str | os.PathLike, *, max_depth: int | None = None) -> Iterator[Path]:
+    """All files below a folder, hidden ones left out, in an order that depends on names alone.
+
+    Links are followed. A folder that can be reached in several ways, or again from inside itself,
+    is looked into once: below its own name, if it has one here. A link to nothing and a folder that
+    cannot be looked into are warnings.
+
+    Args:
+        root: the folder.
+        max_depth: how many folders below it a file may lie; None: any number.
+    """
+    problems: list[str] = []
+    yield from sorted(_walk(Path(root), max_depth, problems))
+    if problems:
+        more = f", and {len(problems) - 1} more such places" if len(problems) > 1 else ""
+        logging.warning("%s%s", problems[0], more)
+
+
+def _walk(root: Path, max_depth: int | None, problems: list[str]) -> Iterator[Path]:
+    """The files; folders that are links come behind all others, so that each has its own name."""
+    seen, folders, links = set(), deque([(root, 0)]), deque()
+    while folders or links:
+        folder, depth = (folders or links).popleft()
+        if (place := _place(folder)) in seen:
+            continue
+        seen.add(place)
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            problems.append(f"{folder}: left out, cannot be looked into ({error.strerror})")
+            continue
+        for path in entries:
+            if path.name.startswith("."):  # also what archives made on a Mac hold, "._*"
+                continue
+            if path.is_dir():
+                if max_depth is None or depth < max_depth:
+                    (links if path.is_symlink() else folders).append((path, depth + 1))
+            elif path.exists():
+                yield path
+            elif path.is_symlink():
+                problems.append(f"{path}: left out, a link to nothing")
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
