@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+_MAX_WARNINGS = 10  # of one folder
+
 
 def files_below(root: str | os.PathLike, *, max_depth: int | None = None) -> Iterator[Path]:
     """All files below a folder, hidden ones left out, in an order that depends on names alone.
@@ -20,9 +22,10 @@ def files_below(root: str | os.PathLike, *, max_depth: int | None = None) -> Ite
     """
     problems: list[str] = []
     yield from sorted(_walk(Path(root), max_depth, problems))
-    if problems:
-        more = f", and {len(problems) - 1} more such places" if len(problems) > 1 else ""
-        logging.warning("%s%s", problems[0], more)
+    for problem in problems[:_MAX_WARNINGS]:
+        logging.warning("%s", problem)
+    if len(problems) > _MAX_WARNINGS:
+        logging.warning("%s: %d more such places", root, len(problems) - _MAX_WARNINGS)
 
 
 def _walk(root: Path, max_depth: int | None, problems: list[str]) -> Iterator[Path]:

@@ -90,7 +90,7 @@ def check_splits(corpora: Sequence[Sequence[Song]], remedy: str) -> None:
     ]
     if pairs:
         one, other = pairs[0]
-        more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
+        more = f" (as are {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
         raise ValueError(
             f"{one} and {other} are the same song{more}, and a song must not be in two splits; "
             + remedy
@@ -108,8 +108,8 @@ def how_to_split(corpus: str) -> str:
     if not choices:
         return f"prepare {corpus} into another --out"
     return (
-        f"prepare {corpus} with the other's splits (--splits={'|'.join(choices)}, by the numbers "
-        "of its tracks or by its folders), or into another --out"
+        f"prepare {corpus}, or the other one anew, so that their splits agree "
+        f"(--splits={'|'.join(choices)}), or into another --out"
     )
 
 

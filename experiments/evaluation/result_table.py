@@ -61,9 +61,9 @@ def results_file(*, split: str = TEST_SPLIT, excerpts: str = "", songs: bool = F
         excerpts: a list of excerpts other than the config's.
         songs: whole songs instead of excerpts.
     """
-    parts = ["songs"] * songs + [split] * (split != TEST_SPLIT)
-    parts += [f"of_{Path(excerpts).stem}"] * bool(excerpts)
-    return "_".join([Path(RESULTS_FILE).stem, *parts]) + Path(RESULTS_FILE).suffix
+    words = ["songs"] * songs + [split] * (split != TEST_SPLIT)
+    words += [f"of_{Path(excerpts).stem}"] * bool(excerpts)
+    return "_".join([Path(RESULTS_FILE).stem, *words]) + Path(RESULTS_FILE).suffix
 
 
 def write_results(results: dict, path: Path) -> dict:

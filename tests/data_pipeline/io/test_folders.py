@@ -56,7 +56,13 @@ def test_what_cannot_be_followed_is_said(tmp_path, caplog, monkeypatch):
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     assert names(tmp_path) == ["a.wav"]
-    (record,) = caplog.records
-    assert "closed: left out, cannot be looked into (Permission denied), and 1 more" in (
-        record.getMessage()
-    )
+    link, closed = (record.getMessage() for record in caplog.records)
+    assert "gone.wav: left out, a link to nothing" in link
+    assert "closed: left out, cannot be looked into (Permission denied)" in closed
+
+
+def test_many_links_to_nothing_are_counted(tmp_path, caplog):
+    for number in range(25):
+        (tmp_path / f"{number}.wav").symlink_to(tmp_path / "nowhere")
+    assert names(tmp_path) == []
+    assert len(caplog.records) == 11 and "15 more such places" in caplog.text

@@ -19,7 +19,7 @@ HOURS_26 = 26 * 3600.0
 
 def notes(*times) -> Notes:
     """A note of pitch 60 for each (onset, offset)."""
-    intervals = np.array(times, np.float64)
+    intervals = np.array(times, np.float64).reshape(-1, 2)
     return Notes(intervals, np.full(len(intervals), 60), np.full(len(intervals), 90))
 
 
