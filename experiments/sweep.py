@@ -198,7 +198,7 @@ def _precision_recall_f1(row: dict, kind: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     with whole_file(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _sweep(flags: CommandFlags, overrides: Overrides) -> None:

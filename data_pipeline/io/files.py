@@ -21,7 +21,8 @@ def fitting_name(name: str, suffix: str = "") -> str:
         return name + suffix
     code = f"~{zlib.crc32(encoded):08x}"
     start = encoded[: MAX_NAME_BYTES - len(end) - len(code)]
-    return start.decode("utf-8", "ignore") + code + suffix
+    whole_characters = start.decode("utf-8", "ignore").encode()
+    return os.fsdecode(whole_characters) + code + suffix
 
 
 @contextlib.contextmanager

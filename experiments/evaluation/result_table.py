@@ -71,7 +71,7 @@ def write_results(results: dict, path: Path) -> dict:
     with whole_file(path) as part:
         part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     with whole_file(path.with_suffix(".md")) as part:
-        part.write_text(results_markdown(results))
+        part.write_text(results_markdown(results), encoding="utf-8")
     return results
 
 
