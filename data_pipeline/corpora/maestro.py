@@ -59,7 +59,8 @@ def scan(root: str | os.PathLike, *, sustain_pedal: bool = True) -> list[Track]:
 
 def _table_of(root: Path) -> Path:
     found = next(filter(None, (sorted(root.glob(pattern)) for pattern in _TABLES)), [])
-    tables = list({table.resolve(): table for table in reversed(found)}.values())  # links are one
+    by_place = {table.resolve(): table for table in reversed(found)}  # links to one are one
+    tables = sorted(by_place.values())
     if not tables:
         raise FileNotFoundError(
             f"--root={root}: no table of splits found; expected maestro-v3.0.0.csv, which is part "

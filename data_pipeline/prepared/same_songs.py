@@ -90,7 +90,7 @@ def check_splits(corpora: Sequence[Sequence[Song]], remedy: str) -> None:
     ]
     if pairs:
         one, other = pairs[0]
-        more = f" (as are {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
+        more = f" ({len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
         raise ValueError(
             f"{one} and {other} are the same song{more}, and a song must not be in two splits; "
             + remedy

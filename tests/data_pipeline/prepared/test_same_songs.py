@@ -73,7 +73,8 @@ def test_what_an_earlier_version_has_mixed_is_refused_when_it_is_loaded(trees, t
         prepared(corpus, trees / tree, tmp_path / corpus)
         shutil.copytree(tmp_path / corpus / corpus, tmp_path / "both" / corpus)
         (tmp_path / "both" / corpus / VERSION / REPORT).unlink()
-    with pytest.raises(ValueError, match=r"babyslakh test/Track00018 and slakh2100 train/Track"):
+    same = "babyslakh validation/Track00015 and slakh2100 train/Track00015 are the same"
+    with pytest.raises(ValueError, match=same):
         Catalogue.load(tmp_path / "both")
 
 
