@@ -12,9 +12,9 @@ _MAX_WARNINGS = 10  # of one folder
 def files_below(root: str | os.PathLike, *, max_depth: int | None = None) -> Iterator[Path]:
     """All files below a folder, hidden ones left out, in an order that depends on names alone.
 
-    Links are followed. A folder that can be reached in several ways, or again from inside itself,
-    is looked into once: below its own name, if it has one here. A link to nothing and a folder that
-    cannot be looked into are warnings.
+    Links are followed, each of several to one folder elsewhere too. A link to a folder that is here
+    under its own name, or that leads back to where it comes from, adds nothing. A link to nothing
+    and a folder that cannot be looked into are warnings.
 
     Args:
         root: the folder.
@@ -29,10 +29,20 @@ def files_below(root: str | os.PathLike, *, max_depth: int | None = None) -> Ite
 
 
 def _walk(root: Path, max_depth: int | None, problems: list[str]) -> Iterator[Path]:
-    """The files; folders that are links come behind all others, so that each has its own name."""
-    seen, folders, links = set(), deque([(root, 0)]), deque()
-    while folders or links:
-        folder, depth = (folders or links).popleft()
+    """The files: first those of the tree itself, then those behind each of its links."""
+    seen, links = set(), []
+    yield from _files((root, 0), seen, links, max_depth, problems)
+    for link in links:
+        seen_here, pending = set(seen), deque([link])
+        while pending:
+            yield from _files(pending.popleft(), seen_here, pending, max_depth, problems)
+
+
+def _files(start, seen, links, max_depth, problems) -> Iterator[Path]:
+    """The files of a folder and below; folders that are links are put into `links`."""
+    folders = deque([start])
+    while folders:
+        folder, depth = folders.popleft()
         if (place := _place(folder)) in seen:
             continue
         seen.add(place)

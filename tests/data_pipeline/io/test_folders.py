@@ -35,6 +35,15 @@ def test_a_folder_counts_once_and_by_its_own_name(tmp_path):
     assert names(tmp_path) == ["z/deep/a.wav"]
 
 
+def test_several_links_to_one_folder_elsewhere_all_count(tmp_path):
+    make(tmp_path / "elsewhere", "a.wav")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "root" / name).symlink_to(tmp_path / "elsewhere")
+    assert names(tmp_path / "root") == ["one/a.wav", "two/a.wav"]
+
+
 def test_hidden_files_are_left_out(tmp_path):
     make(tmp_path, "._a.wav", ".hidden/b.wav", "c.wav")
     assert names(tmp_path) == ["c.wav"]
