@@ -23,7 +23,7 @@ def _flags() -> CommandFlags:
     )
     add_plan_flags(flags)
     flags.integer("count", 1000, "Number of excerpts.", lowest=1)
-    flags.string("out", "", "File to write.")
+    flags.path("out", "", "File to write.")
     return flags
 
 

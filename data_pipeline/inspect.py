@@ -103,8 +103,8 @@ def _flags() -> CommandFlags:
     )
     add_plan_flags(flags)
     flags.integer("index", 0, "Number of the excerpt.", lowest=0)
-    flags.string("excerpts", "", "Take excerpt --index of this list instead.")
-    flags.string("out", "", "Folder for the files.")
+    flags.path("excerpts", "", "Take excerpt --index of this list instead.")
+    flags.path("out", "", "Folder for the files.")
     return flags
 
 

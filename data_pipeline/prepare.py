@@ -27,11 +27,14 @@ from data_pipeline.corpora.scan import scan_corpus
 from data_pipeline.corpora.track import Track
 from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.audio_decoding import estimated_length
+from data_pipeline.io.files import fitting_name
 from data_pipeline.prepared.convert import Job, convert_all, read_converted
 from data_pipeline.prepared.fingerprint import fingerprint_of
 from data_pipeline.prepared.layout import FIRST_VERSION, REPORT, VERSION, prepared_folder
-from data_pipeline.prepared.pack import check_records_can_be_written, pack
-from data_pipeline.prepared.report import Report, make_report
+from data_pipeline.prepared.pack import check_records_can_be_written, pack, tables_of
+from data_pipeline.prepared.report import Report, load_uuids, make_report
+from data_pipeline.prepared.same_songs import Song, check_splits, how_to_split, songs_of_tables
+from data_pipeline.prepared.tables_cache import load_tables
 
 SAMPLE_RATE_HZ = 16000
 MIN_SAMPLE_RATE_HZ = 1000
@@ -69,7 +72,8 @@ def prepare(
         FileNotFoundError: if `root` is no folder.
         ValueError: if the corpus, an option or an instrument is unknown, the corpus holds no usable
             track, OUT/<corpus> was prepared from something else, OUT holds another rate, or TFDS
-            is not installed or refuses the names of the splits.
+            is not installed or refuses the names of the splits, or OUT holds another corpus that
+            has a song of this one in another split.
         OSError: if the disk is too full, or another process is preparing OUT/<corpus>.
     """
     if sample_rate_hz < MIN_SAMPLE_RATE_HZ:
@@ -94,6 +98,8 @@ def prepare(
     _check_rates(Path(out), sample_rate_hz)
     if report := _finished(home, root, fingerprint):
         return report
+    songs = [Song(corpus, track.split, track.id, track.uuid) for track in tracks]
+    check_splits([*songs_beside(home), songs], how_to_split(corpus))  # by their UUIDs, in advance
     check_records_can_be_written({track.split for track in tracks})
     part = home / f"part-{fingerprint}"
     size = bytes_needed(tracks, part, sample_rate_hz=sample_rate_hz)
@@ -117,6 +123,16 @@ def _check_rates(out: Path, sample_rate_hz: int) -> None:
                 f"{report.sample_rate_hz} Hz, and a directory has one rate; choose another --out, "
                 "or delete that folder"
             )
+
+
+def songs_beside(home: Path) -> list[list[Song]]:
+    """The songs of the other corpora that are prepared in the directory of this one."""
+    corpora = []
+    for other in sorted(home.parent.glob("*")):
+        folder = prepared_folder(other)
+        if folder is not None and other.name != home.name:
+            corpora.append(songs_of_tables(other.name, load_tables(folder), load_uuids(folder)))
+    return corpora
 
 
 def _finished(home: Path, root, fingerprint: str) -> Report | None:
@@ -152,6 +168,8 @@ def _complete(home: Path, files: list[Path], fingerprint: str) -> Report:
     """Puts the converted tracks together, and removes what that takes the place of."""
     converted = [read_converted(path) for path in files]
     report = make_report(home.name, converted, fingerprint)
+    songs = songs_of_tables(home.name, tables_of(converted), report.uuids)
+    check_splits([*songs_beside(home), songs], how_to_split(home.name))
     pack(converted, files, json.dumps(asdict(report), indent=1), home)
     for folder in home.glob("part-*"):  # those of unfinished runs with other settings too
         shutil.rmtree(folder)
@@ -182,7 +200,7 @@ def _num_samples(path: Path, sample_rate_hz: int) -> int:
 
 
 def _file_of(track: Track, folder: Path) -> Path:
-    return folder / track.split / f"{track.id}.npz"
+    return folder / track.split / fitting_name(track.id, ".npz")
 
 
 def _convert(jobs: list[Job], num_workers: int, progress: bool) -> list[Path]:
@@ -227,8 +245,8 @@ def _flags() -> CommandFlags:
         "Interrupted, the same command goes on. Training takes OUT as --config.data.root.",
     )
     flags.choice("corpus", DEFAULT_CORPUS, list(CORPORA), "What --root holds.")
-    flags.string("root", "", "Folder of the raw corpus.")
-    flags.string("out", "", "Prepared directory to write; it may hold several corpora.")
+    flags.path("root", "", "Folder of the raw corpus.")
+    flags.path("out", "", "Prepared directory to write; it may hold several corpora.")
     flags.integer("sample_rate_hz", SAMPLE_RATE_HZ, "Rate of the prepared audio.")
     flags.names(
         "instruments",

@@ -8,10 +8,8 @@ import sys
 from functools import partial
 from importlib import import_module
 
+from data_pipeline.cli.missing import explanation
 from experiments.runtime.huge_pages import restart_with_huge_pages
-
-_OWN = ("cerberus_jax", "data_pipeline", "experiments")
-_SYNTHESISER = "tinysoundfont"  # its dependency pyaudio, not used here, has no wheel
 
 
 def _run(module: str, *, huge_pages: bool = False) -> int:
@@ -21,13 +19,10 @@ def _run(module: str, *, huge_pages: bool = False) -> int:
     try:
         return import_module(module).main()
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", *_OWN):
+        line = explanation(error)
+        if not line:
             raise
-        remedy = "pip install '.[train]' in the project's folder"
-        if package == _SYNTHESISER:
-            remedy = f"pip install --no-deps {_SYNTHESISER}"
-        print(f"error: {package} is not installed; {remedy}", file=sys.stderr)
+        print(line, file=sys.stderr)
         return 1
 
 

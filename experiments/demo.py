@@ -45,7 +45,7 @@ def _flags() -> CommandFlags:
         "heard, separate one of them and write a report page. The same command continues a demo\n"
         "that was stopped.",
     )
-    flags.string("workdir", "runs/demo", "Where everything but the songs goes.")
+    flags.path("workdir", "runs/demo", "Where everything but the songs goes.")
     return flags
 
 

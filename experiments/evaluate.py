@@ -245,26 +245,26 @@ def _flags() -> CommandFlags:
         "reference roll. To score another tool on the same excerpts: --export_excerpts=FOLDER,\n"
         "run the tool on FOLDER/mixtures, then --estimates=FOLDER_OF_THE_TOOL.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.string("split", TEST_SPLIT, "The split to score.")
-    flags.string("data_root", "", "The prepared data, if they have moved since training.")
+    flags.path("data_root", "", "The prepared data, if they have moved since training.")
     flags.boolean("excerpts", "Score the fixed excerpts of the split (what is done anyway).")
     flags.boolean(
         "songs", f"Score whole songs, heard in windows; writes {results_file(songs=True)}."
     )
-    flags.string(
+    flags.path(
         "excerpt_list",
         "",
         "Take the excerpts of this file, written by data_pipeline.excerpts, not the config's.",
     )
-    flags.string(
+    flags.path(
         "export_excerpts",
         "",
         "Write the excerpts here and score nothing: mixtures/NUMBER.wav, and for each a folder\n"
         "references/NUMBER with a wav per instrument and transcription.mid.",
     )
-    flags.string(
+    flags.path(
         "estimates",
         "",
         "Score these files in place of the network: a folder per excerpt, NUMBER, with a wav per\n"

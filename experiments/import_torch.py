@@ -205,7 +205,7 @@ def _flags() -> CommandFlags:
         "the network is: its instruments in the order of its outputs, and activations as\n"
         "--config.model.mask_activation=sigmoid. A layout sets what its code fixes.",
     )
-    flags.string(
+    flags.path(
         "checkpoint",
         "",
         "The weights: .npz or .safetensors with the state dict's keys, or, where PyTorch is "
@@ -217,8 +217,8 @@ def _flags() -> CommandFlags:
         [],
         "Where modules have other names than in that code, e.g. --modules=trunk:layers.blstm.rnn.",
     )
-    flags.string("config", "", f"The set to start from: {', '.join(known_files('sets'))}.")
-    flags.string("workdir", "", "The run's directory; it must not hold a run.")
+    flags.path("config", "", f"The set to start from: {', '.join(known_files('sets'))}.")
+    flags.path("workdir", "", "The run's directory; it must not hold a run.")
     return flags
 
 

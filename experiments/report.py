@@ -96,7 +96,7 @@ def _flags() -> CommandFlags:
         "python -m experiments.report --workdir=DIR",
         f"Write DIR/{REPORT_FILE}: the curves of a run, and its scores once it was evaluated.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.integer(
         "excerpts",
         2,

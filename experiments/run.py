@@ -35,13 +35,13 @@ def _flags() -> CommandFlags:
         "line, e.g. --config.loss.transcription=0.7 or --config.instruments=piano,bass; all\n"
         "fields with their meaning are in experiments/sets/base.py.",
     )
-    flags.string(
+    flags.path(
         "config",
         "",
         "The set to train: a file, relative to the working directory or to experiments/. Known: "
         + ", ".join(known_files("sets")),
     )
-    flags.string("workdir", "", "The run's directory (default: runs/ and the name of the set).")
+    flags.path("workdir", "", "The run's directory (default: runs/ and the name of the set).")
     distributed.add_flags(flags)
     return flags
 

@@ -22,13 +22,13 @@ from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.freed_memory import return_large_blocks
 from experiments.songs import sound
 from experiments.songs.files import SongOptions, output_folders, write_song
+from experiments.songs.find import find_songs
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument, who_plays
 from experiments.songs.page import describe
 from experiments.songs.progress import SongProgress
 
 # What ends the whole command: the next song would meet it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64")
 
 INTERRUPTED = "Stopped. Songs already separated are whole."
 
@@ -130,28 +130,6 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def find_songs(paths: Sequence[str | Path]) -> list[Path]:
-    """The files among `paths` and the audio files in the folders among them, in order."""
-    songs = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = sorted(
-                file
-                for file in path.iterdir()
-                if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")
-            )
-            if not files:
-                raise ValueError(
-                    f"{path}: no audio files in this folder; looked for {' '.join(AUDIO_SUFFIXES)}"
-                )
-            songs += files
-        elif path.exists():
-            songs.append(path)
-        else:
-            raise FileNotFoundError(f"{path}: no such song or folder")
-    return list(dict.fromkeys(songs))
-
-
 def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m experiments.separate --workdir=DIR --out=DIR SONG_OR_FOLDER ...",
@@ -161,8 +139,8 @@ def _flags() -> CommandFlags:
         "ogg, mp3, aiff and more, at any rate and of any length.",
         takes_arguments=True,
     )
-    flags.string("workdir", "", "The run's directory: the network to use.")
-    flags.string("out", "", "Where the folders of the songs go.")
+    flags.path("workdir", "", "The run's directory: the network to use.")
+    flags.path("out", "", "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.names("only", [], "Write these instruments only, e.g. --only=bass,drums.")
     flags.names("minus", [], "Also write the song without each of these, e.g. --minus=piano.")
@@ -192,7 +170,7 @@ def _flags() -> CommandFlags:
         default=True,
     )
     flags.boolean("page", "Write the page.", default=True)
-    flags.string("references", "", "A folder of SONG.mid with true notes, to show on the page.")
+    flags.path("references", "", "A folder of SONG.mid with true notes, to show on the page.")
     flags.boolean("overwrite", "Replace the files of an earlier call.")
     return flags
 
@@ -205,7 +183,7 @@ def _separate(flags: CommandFlags) -> None:
             )
     if not flags.arguments:
         raise ValueError("no song given; name audio files or folders after the flags")
-    find_songs(flags.arguments)  # a mistyped name is told before the network is loaded
+    find_songs(flags.arguments, warn=False)  # a mistyped name is told before the network is loaded
     options = SongOptions(
         format=flags.format,
         subtype=flags.subtype,

@@ -55,9 +55,9 @@ def _flags() -> CommandFlags:
         f"Each point becomes a run in DIR/POINT; DIR gets {TABLE_FILE} and {SCORES_FILE}. The\n"
         "same command skips finished points and continues a point that was stopped.",
     )
-    flags.string("config", "", f"The set all points share: {', '.join(known_files('sets'))}")
-    flags.string("sweep", "", f"The points: {', '.join(known_files('sweeps'))}")
-    flags.string("workdir", "", "The directory that gets one folder per point.")
+    flags.path("config", "", f"The set all points share: {', '.join(known_files('sets'))}")
+    flags.path("sweep", "", f"The points: {', '.join(known_files('sweeps'))}")
+    flags.path("workdir", "", "The directory that gets one folder per point.")
     return flags
 
 
@@ -199,7 +199,7 @@ def _precision_recall_f1(row: dict, kind: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     with whole_file(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _sweep(flags: CommandFlags, overrides: Overrides) -> None:

@@ -120,10 +120,10 @@ def backward(
     _, steps, groups, _, hidden, rows = gates.shape
     blocks, dtype = weights.shape[1], weights.dtype
     # Two of each: a block already writes into one while a slower one still reads the other.
-    parts = jax.ShapeDtypeStruct((2 * groups * 2, blocks, hidden, rows), jnp.float32)
+    partial_grads = jax.ShapeDtypeStruct((2 * groups * 2, blocks, hidden, rows), jnp.float32)
 
-    def body(weights, cells, gates, cotangent, grads, parts, *scratch):
-        weights_s, grads_s, parts_s, copied, handed = scratch
+    def body(weights, cells, gates, cotangent, grads, partial_grads, *scratch):
+        weights_s, grads_s, partial_grads_s, copied, handed = scratch
         direction, group, block = _place()
         units = _units_of(block)
         _copy_in(weights.at[direction, block], weights_s, copied)
@@ -154,18 +154,22 @@ def backward(
             exchange = (direction * groups + group) * 2 + lax.rem(iteration, 2)
             copies = []
             for owner in range(blocks):
-                _store(parts_s.at[_units_of(owner)], sums[_rows_of(owner)])
-                copies.append((parts_s.at[_units_of(owner)], parts.at[exchange, owner, units]))
+                _store(partial_grads_s.at[_units_of(owner)], sums[_rows_of(owner)])
+                copies.append(
+                    (partial_grads_s.at[_units_of(owner)], partial_grads.at[exchange, owner, units])
+                )
             _hand_over(handed, *copies)
             following = inputs_of(step - 1)
-            _take_over(handed, parts.at[exchange, block], parts_s, copied)
-            hidden_grad = sum(_load(parts_s.at[_units_of(other)]) for other in range(blocks))
+            _take_over(handed, partial_grads.at[exchange, block], partial_grads_s, copied)
+            hidden_grad = sum(
+                _load(partial_grads_s.at[_units_of(other)]) for other in range(blocks)
+            )
             return hidden_grad, cell_grad, previous, following
 
         last, zeros = jnp.int32(steps - 1), _zeros(rows)
         lax.fori_loop(0, steps, run, (zeros, zeros, cells_of(last), inputs_of(last)))
 
-    out_type = [jax.ShapeDtypeStruct(gates.shape, jnp.float32), parts]
+    out_type = [jax.ShapeDtypeStruct(gates.shape, jnp.float32), partial_grads]
     shared = [_operand(weights.shape[2:], dtype), _operand((rows, 4 * UNITS), dtype)]
     shared += [plgpu.SMEM((hidden, rows), jnp.float32)]
     kernel = _kernel(body, out_type, shared, groups, blocks, interpret)

@@ -5,12 +5,14 @@ command can call another and tests can call each as often as they like.
 """
 
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.interrupts import repeated_interrupts
 from data_pipeline.cli.version import version_text
 
@@ -24,7 +26,8 @@ class CommandFlags(flags.FlagValues):
     Args:
         usage: the command and its arguments in one line.
         description: what the command does and what it leaves on disk.
-        takes_arguments: accept arguments that are no flags; `arguments` holds them after parsing.
+        takes_arguments: accept files and folders besides the flags; `arguments` holds them after
+            parsing.
     """
 
     def __init__(self, usage: str, description: str, *, takes_arguments: bool = False):
@@ -42,9 +45,13 @@ class CommandFlags(flags.FlagValues):
         """Define a flag that takes text."""
         flags.DEFINE_string(name, default, text, flag_values=self)
 
-    def strings(self, name: str, text: str) -> None:
-        """Define a flag that may be repeated, once for each text."""
-        flags.DEFINE_multi_string(name, [], text, flag_values=self)
+    def path(self, name: str, default: str, text: str) -> None:
+        """Define a flag that takes a file or folder; a leading ~ is the home folder."""
+        flags.DEFINE(_Path(), name, default, text, flag_values=self)
+
+    def paths(self, name: str, text: str) -> None:
+        """Define a flag that may be repeated, once for each file or folder."""
+        flags.DEFINE_multi(_Path(), flags.ArgumentSerializer(), name, [], text, flag_values=self)
         self[name].help = text  # to which absl had added how to repeat it
 
     def names(self, name: str, default: Sequence[str] | None, text: str) -> None:
@@ -56,7 +63,9 @@ class CommandFlags(flags.FlagValues):
         flags.DEFINE_enum(name, default, list(choices), text, flag_values=self)
         self[name].help = text  # to which absl had added the choices
 
-    def integer(self, name: str, default: int, text: str, *, lowest: int | None = None) -> None:
+    def integer(
+        self, name: str, default: int | None, text: str, *, lowest: int | None = None
+    ) -> None:
         """Define a flag that takes a whole number."""
         flags.DEFINE_integer(name, default, text, lower_bound=lowest, flag_values=self)
 
@@ -107,7 +116,7 @@ class CommandFlags(flags.FlagValues):
             raise ValueError(
                 f"unexpected argument {arguments[0]!r}; flags begin with --, see --help"
             )
-        self.__dict__["arguments"] = arguments
+        self.__dict__["arguments"] = tuple(map(os.path.expanduser, arguments))
 
     def _spelled(self, argument: str) -> str:
         """The argument with absl's spelling of its flag: --no-page is --nopage, --data-root is
@@ -121,6 +130,18 @@ class CommandFlags(flags.FlagValues):
         if name not in self and positive in self and self[positive].boolean:
             name = f"no{positive}"
         return f"--{name}{sign}{value}"
+
+
+class _Path(flags.ArgumentParser):
+    """Shells leave the ~ of --out=~/songs as it is."""
+
+    syntactic_help = "a file or folder"
+
+    def parse(self, argument: str) -> str:
+        return os.path.expanduser(argument)
+
+    def flag_type(self) -> str:
+        return "path"
 
 
 def _shown(flag: flags.Flag) -> str:
@@ -159,6 +180,15 @@ def run_command(
         0, or 1 after an error, or 130 after Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with forgiving_output():
+            return _call(command, flag_values, argv, take, on_interrupt)
+    except OSError as error:  # of the output itself
+        print(f"error: {_one_line(error)}: what was printed", file=sys.stderr)
+        return 1
+
+
+def _call(command, flag_values, argv, take, on_interrupt) -> int:
     if "--help" in argv or "-h" in argv or "-help" in argv:
         print(flag_values.help_text())
         return 0

@@ -124,8 +124,8 @@ def _check_method(path: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _check(path: Path, name: str, is_plain: bool) -> None:
-    parts = re.split(r"[/\\]", name)
-    if not parts[0] or ".." in parts or ":" in parts[0]:
+    components = re.split(r"[/\\]", name)
+    if not components[0] or ".." in components or ":" in components[0]:
         raise _Refused(
             f"{path}: refused, member {name!r} would leave the target folder; nothing was kept"
         )

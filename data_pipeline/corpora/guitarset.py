@@ -13,7 +13,9 @@ import numpy as np
 
 from cerberus_jax.notes import Notes
 from data_pipeline.corpora.corpus import Archive, Corpus
-from data_pipeline.corpora.track import AUDIO_SUFFIXES, Stem, Track, existing_root, in_order
+from data_pipeline.corpora.track import Stem, Track, existing_root, in_order
+from data_pipeline.io.audio_files import best_first, is_audio_name
+from data_pipeline.io.folders import files_below
 
 LATE_SECONDS = {"04_BN3-154-E_comp": 0.409, "04_Jazz1-200-B_comp": 0.309}  # GuitarSet issue 5
 STEEL_GUITAR = 25
@@ -22,7 +24,7 @@ SPLIT_OF_PLAYER = {"04": "validation", "05": "test"}
 
 
 def scan(root: str | os.PathLike) -> list[Track]:
-    """The recordings below `root`: `*.jams` anywhere, with `*_mic.wav` or `*_mic.flac` anywhere.
+    """The recordings below `root`: `*.jams` anywhere, with `*_mic.wav`, `.flac`, ... anywhere.
 
     Args:
         root: folder of the unpacked archives.
@@ -32,22 +34,31 @@ def scan(root: str | os.PathLike) -> list[Track]:
         ValueError: if it holds no JAMS file, or one of them twice.
     """
     root = existing_root(root)
-    names = [jams.name for jams in root.rglob("[!.]*.jams")]
+    files = list(files_below(root))
+    labels = [path for path in files if path.suffix == ".jams"]
+    names = [jams.name for jams in labels]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(
             f"--root={root}: {repeated[0]} is there more than once; keep one copy of the corpus"
         )
-    audio = {p.name: p for suffix in AUDIO_SUFFIXES for p in root.rglob(f"*_mic{suffix}")}
+    audio = {}
+    for path in best_first(filter(is_audio_name, files)):
+        audio.setdefault(path.stem, []).append(path)
     tracks = []
-    for jams in sorted(root.rglob("[!.]*.jams")):  # archives made on a Mac hold "._" files
+    for jams in labels:
         name = jams.stem
         split = SPLIT_OF_PLAYER.get(name[:2], "train")
-        path = next((audio[k] for s in AUDIO_SUFFIXES if (k := f"{name}_mic{s}") in audio), None)
-        if path is None:
+        own = audio.get(f"{name}_mic")
+        if own is None:
             tracks.append(Track(name, split, jams.parent, (), (("mic", "no audio file"),)))
             continue
         shift = -LATE_SECONDS.get(name, 0.0)
-        stem = Stem("mic", "guitar", STEEL_GUITAR, False, path, jams, time_shift=shift)
+        path, *others = own
+        stem = Stem(
+            *("mic", "guitar", STEEL_GUITAR, False, path, jams),
+            time_shift=shift,
+            other_audio=tuple(others),
+        )
         tracks.append(Track(name, split, jams.parent, (stem,)))
     if not tracks:
         raise ValueError(

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from data_pipeline.corpora.corpus import Archive, Corpus, Option
 from data_pipeline.corpora.track import (
-    AUDIO_SUFFIXES,
     Stem,
     Track,
     existing_root,
     first_file,
     in_order,
 )
+from data_pipeline.io.audio_files import named_files
 
 COLUMNS = ("split", "audio_filename", "midi_filename")
 _TABLES = ("maestro*.csv", "*/maestro*.csv", "*.csv")  # the first of these that is there
@@ -40,20 +40,27 @@ def scan(root: str | os.PathLike, *, sustain_pedal: bool = True) -> list[Track]:
     for row in _rows(table):
         name = Path(row["audio_filename"]).with_suffix("").as_posix().replace("/", "_")
         audio = table.parent / row["audio_filename"]
-        audio = first_file([audio, *(audio.with_suffix(suffix) for suffix in AUDIO_SUFFIXES)])
+        own = [*filter(Path.is_file, [audio]), *named_files(audio.parent, audio.stem)]
         notes = first_file([table.parent / row["midi_filename"]])
-        if audio is None or notes is None:
-            missing = row["audio_filename"] if audio is None else row["midi_filename"]
+        if not own or notes is None:
+            missing = row["midi_filename"] if own else row["audio_filename"]
             skipped = (("piano", f"no file {missing}"),)
             tracks.append(Track(name, row["split"], table.parent, (), skipped))
             continue
-        stem = Stem("piano", "piano", 0, False, audio, notes, sustain_pedal=sustain_pedal)
+        audio, *others = dict.fromkeys(own)
+        stem = Stem(
+            *("piano", "piano", 0, False, audio, notes),
+            sustain_pedal=sustain_pedal,
+            other_audio=tuple(others),
+        )
         tracks.append(Track(name, row["split"], table.parent, (stem,)))
     return in_order(tracks)
 
 
 def _table_of(root: Path) -> Path:
-    tables = next(filter(None, (sorted(root.glob(pattern)) for pattern in _TABLES)), [])
+    found = next(filter(None, (sorted(root.glob(pattern)) for pattern in _TABLES)), [])
+    by_place = {table.resolve(): table for table in reversed(found)}  # links to one are one
+    tables = sorted(by_place.values())
     if not tables:
         raise FileNotFoundError(
             f"--root={root}: no table of splits found; expected maestro-v3.0.0.csv, which is part "

@@ -16,7 +16,6 @@ import numpy as np
 from cerberus_jax.notes import Notes
 from data_pipeline.corpora.corpus import Corpus, Option
 from data_pipeline.corpora.track import (
-    AUDIO_SUFFIXES,
     Stem,
     Track,
     existing_root,
@@ -24,6 +23,8 @@ from data_pipeline.corpora.track import (
     in_order,
     read_midi_notes,
 )
+from data_pipeline.io.audio_files import best_first, is_audio_name
+from data_pipeline.io.folders import files_below
 
 SECTIONS = ("MUS", "ISOL")
 TEST_PIANOS = "ENSTDk"
@@ -56,11 +57,11 @@ def scan(
         raise ValueError(f"--maps_sections={given}: expected some of {', '.join(SECTIONS)}")
     root = existing_root(root)
     recordings = {}
-    for path in sorted(root.rglob("MAPS_*")):
+    files = (path for path in files_below(root) if is_audio_name(path))
+    for path in sorted(best_first(files), key=lambda path: path.parent):
         match = re.fullmatch(r"MAPS_(MUS|ISOL)[-_](.+)_([^_]+)", path.stem)
-        is_audio = path.suffix.lower() in AUDIO_SUFFIXES
-        if match and is_audio and match.group(1) in maps_sections:
-            recordings[path.stem] = (path, *match.groups())
+        if match and match.group(1) in maps_sections:
+            recordings.setdefault(path.stem, ([], *match.groups()))[0].append(path)
     if not recordings:
         raise ValueError(
             f"--root={root}: no recording of {' or '.join(maps_sections)} found; expected "
@@ -69,14 +70,18 @@ def scan(
         )
     splits = _splits({name: rest for name, (_, *rest) in recordings.items()})
     tracks = []
-    for name, (path, *_) in recordings.items():
+    for name, ((path, *others), *_) in sorted(recordings.items()):
         split = splits[name]
         labels = first_file(path.with_suffix(suffix) for suffix in (".mid", ".txt"))
         if labels is None:
             tracks.append(Track(name, split, path.parent, (), (("piano", "no MIDI or text file"),)))
             continue
         pedal = sustain_pedal and labels.suffix == ".mid"
-        stem = Stem("piano", "piano", 0, False, path, labels, sustain_pedal=pedal)
+        stem = Stem(
+            *("piano", "piano", 0, False, path, labels),
+            sustain_pedal=pedal,
+            other_audio=tuple(others),
+        )
         tracks.append(Track(name, split, path.parent, (stem,)))
     return in_order(tracks)
 

@@ -10,8 +10,15 @@ import re
 from pathlib import Path
 
 from data_pipeline.corpora.corpus import Archive, Corpus
-from data_pipeline.corpora.track import AUDIO_SUFFIXES, Stem, Track, existing_root, in_order
+from data_pipeline.corpora.track import Stem, Track, existing_root, in_order
 from data_pipeline.instruments import DRUM_PROGRAM, INSTRUMENTS
+from data_pipeline.io.audio_files import (
+    NOT_READ,
+    best_first,
+    is_audio_name,
+    is_other_audio_name,
+)
+from data_pipeline.io.folders import files_below
 
 CLASS_OF_NAME = {  # of the names that are not those of classes
     "other": "rest",
@@ -56,45 +63,50 @@ def scan(root: str | os.PathLike) -> list[Track]:
             form of MUSDB18.
     """
     root = existing_root(root)
-    folders = sorted({path.parent for path in _files(root, "*/*") if _is_audio(path)})
-    songs = {folder.name for folder in folders}
-    for path in _files(root, f"*{COMPRESSED}"):
+    songs_of = {}
+    files = list(files_below(root, max_depth=3))
+    for path in files:
+        is_stem = is_audio_name(path) or (is_other_audio_name(path) and not _is_compressed(path))
+        if path.parent != root and is_stem:
+            songs_of.setdefault(path.parent, []).append(path)
+    songs = {folder.name for folder in songs_of}
+    for path in filter(_is_compressed, files):
         if path.name.removesuffix(COMPRESSED) not in songs:
             raise ValueError(
                 f"{path}: {COMPRESSED}, the compressed form of MUSDB18, is not read; take "
                 "MUSDB18-HQ, or decode it to SONG/vocals.wav, ... with the musdb package's command "
                 "musdbconvert"
             )
-    if not folders:
+    if not songs_of:
         raise ValueError(
             f"--root={root}: no song found; expected folders such as train/SONG/ or SONG/ that "
             "hold vocals.wav, bass.wav, drums.wav and other.wav"
         )
-    return in_order(_track(folder, root) for folder in folders)
+    return in_order(_track(folder, files, root) for folder, files in songs_of.items())
 
 
-def _files(root: Path, pattern: str) -> list[Path]:
-    """The files of this pattern in `root` and in the two levels of folders below."""
-    return [path for depth in ("", "*/", "*/*/") for path in sorted(root.glob(depth + pattern))]
+def _file_name(item: tuple[str, list[Path]]) -> str:
+    return item[1][0].name
 
 
-def _is_audio(path: Path) -> bool:
-    is_hidden = path.name.startswith(".")  # archives made on a Mac hold "._" files
-    return path.suffix.lower() in AUDIO_SUFFIXES and not is_hidden and path.is_file()
+def _is_compressed(path: Path) -> bool:
+    return path.name.endswith(COMPRESSED)
 
 
-def _track(folder: Path, root: Path) -> Track:
-    stems, skipped = [], []
-    files = {}
-    for path in sorted(filter(_is_audio, folder.iterdir())):
-        files.setdefault(path.stem, path)  # .flac before .wav
-    for name, path in files.items():
+def _track(folder: Path, files: list[Path], root: Path) -> Track:
+    stems = []
+    skipped = [(p.stem, f"{p.name}: {NOT_READ}") for p in files if is_other_audio_name(p)]
+    files_of = {}
+    for path in best_first(filter(is_audio_name, files)):
+        files_of.setdefault(path.stem, []).append(path)
+    for name, (path, *others) in sorted(files_of.items(), key=_file_name):
         word = re.sub(r"[\s-]+", "_", name.lower())
         instrument = CLASS_OF_NAME.get(word, word)
         if instrument in INSTRUMENTS:
             is_drum = INSTRUMENTS[instrument].is_drum
             program = DRUM_PROGRAM if is_drum else INSTRUMENTS[instrument].midi_program
-            stems.append(Stem(name, instrument, program, is_drum, path, None))
+            stem = Stem(name, instrument, program, is_drum, path, None, other_audio=tuple(others))
+            stems.append(stem)
         elif word not in SUMS:
             skipped.append((name, "not the name of a class of instruments"))
     if not stems and not skipped:
@@ -110,8 +122,10 @@ def _split(folder: Path, root: Path) -> str:
 
 
 def _looks_like_musdb(root: Path) -> bool:
-    files = [path for suffix in AUDIO_SUFFIXES for path in _files(root, f"*/vocals{suffix}")]
-    return bool(files or _files(root, f"*{COMPRESSED}"))
+    files = files_below(root, max_depth=3)
+    return any(
+        (path.stem == "vocals" and is_audio_name(path)) or _is_compressed(path) for path in files
+    )
 
 
 MUSDB18 = Corpus(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from data_pipeline.cli.console import printable
 from data_pipeline.corpora.registry import CORPORA
 from data_pipeline.corpora.track import Track
 from data_pipeline.instruments import INSTRUMENTS
@@ -38,8 +39,19 @@ def scan_corpus(
         raise ValueError(f"--corpus={corpus} has no option --{unknown[0]} (it has {flags})")
     if instruments is not None:
         _check(instruments)
-    tracks = CORPORA[corpus].scan(Path(root), **options)
+    tracks = [_printable(track) for track in CORPORA[corpus].scan(Path(root), **options)]
     return tracks if instruments is None else [_selected(track, instruments) for track in tracks]
+
+
+def _printable(track: Track) -> Track:
+    """The track with names that records and tables can hold."""
+    return replace(
+        track,
+        id=printable(track.id),
+        split=printable(track.split),
+        stems=tuple(replace(stem, id=printable(stem.id)) for stem in track.stems),
+        skipped=tuple((printable(stem), printable(reason)) for stem, reason in track.skipped),
+    )
 
 
 def _check(instruments: Sequence[str]) -> None:

@@ -17,15 +17,15 @@ import yaml
 from data_pipeline.corpora import slakh_splits
 from data_pipeline.corpora.corpus import Archive, Corpus, Option
 from data_pipeline.corpora.track import (
-    AUDIO_SUFFIXES,
     OTHER_INSTRUMENT,
     Stem,
     Track,
     existing_root,
-    first_file,
     in_order,
 )
 from data_pipeline.instruments import instrument_of
+from data_pipeline.io.audio_files import named_files
+from data_pipeline.io.folders import files_below
 
 BASS_SHIFT = -12
 RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
@@ -94,11 +94,7 @@ def scan(
         known = ", ".join((*slakh_splits.RULES, FOLDERS))
         raise ValueError(f"--splits={splits}: unknown; expected one of {known}")
     root = existing_root(root)
-    files = sorted(
-        p for depth in ("*", "*/*", "*/*/*") for p in root.glob(f"{depth}/metadata.yaml")
-    )
-    if (root / "metadata.yaml").is_file():
-        files.insert(0, root / "metadata.yaml")
+    files = [path for path in files_below(root, max_depth=3) if path.name == "metadata.yaml"]
     tracks = [_track(file, bass_octave_correction, sustain_pedal) for file in files]
     if not tracks:
         raise ValueError(
@@ -158,6 +154,7 @@ def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Tra
         metadata = yaml.load(file.read_bytes(), Loader=loader)
         entries = sorted((str(key), value) for key, value in metadata["stems"].items())
         own = metadata.get("renderer") == RENDERER_WITHOUT_DEFECTS
+        uuid = metadata.get("UUID")
     except (yaml.YAMLError, UnicodeError, ValueError, TypeError, KeyError, AttributeError) as error:
         # Without the folders above: a tree that was moved is still the same tree.
         reason = f"{folder.name}/{file.name}: unreadable ({type(error).__name__})"
@@ -173,7 +170,11 @@ def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Tra
         if stem.instrument == "bass" and bass_octave_correction and not own:
             stem = replace(stem, pitch_shift=BASS_SHIFT)
         stems.append(replace(stem, sustain_pedal=sustain_pedal and not stem.is_drum))
-    return Track(folder.name, FOLDERS if own else "", folder, tuple(stems), tuple(skipped))
+    is_name_of_the_song = isinstance(uuid, str) and uuid != folder.name
+    return Track(
+        *(folder.name, FOLDERS if own else "", folder, tuple(stems), tuple(skipped)),
+        uuid=uuid if is_name_of_the_song else "",
+    )
 
 
 def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
@@ -183,13 +184,15 @@ def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
         return None, "metadata.yaml gives no program_num and is_drum"
     if not re.fullmatch(r"[\w-]+", key):
         return None, f"not a name for a file: {key!r}"
-    audio = first_file(folder / "stems" / f"{key}{suffix}" for suffix in AUDIO_SUFFIXES)
+    audio = named_files(folder / "stems", key)
     midi = folder / "MIDI" / f"{key}.mid"
     instrument = instrument_of(program, is_drum=is_drum)
-    if audio is None or not midi.is_file():
-        missing = "no audio file" if audio is None else "no MIDI file"
+    if not audio or not midi.is_file():
+        missing = "no MIDI file" if audio else "no audio file"
         return None, f"{missing} ({instrument})" if instrument else OTHER_INSTRUMENT
-    return Stem(key, instrument, program, is_drum, audio, midi), ""
+    path, *others = audio
+    stem = Stem(key, instrument, program, is_drum, path, midi, other_audio=tuple(others))
+    return stem, ""
 
 
 def _is_true(value) -> bool:

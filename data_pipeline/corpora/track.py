@@ -9,7 +9,6 @@ from pathlib import Path
 from cerberus_jax.notes import Notes
 from data_pipeline.io import midi
 
-AUDIO_SUFFIXES = (".flac", ".wav")
 OTHER_INSTRUMENT = "other instrument"  # of no class, or of one that was not asked for
 
 
@@ -28,6 +27,8 @@ class Stem:
         pitch_shift: semitones to add to the labels.
         time_shift: seconds to add to the labels.
         sustain_pedal: lengthen the notes by the pedal.
+        other_audio: further files of the same sound; one of them is taken where `audio_path` is
+            silent, and that is said.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Stem:
     pitch_shift: int = 0
     time_shift: float = 0.0
     sustain_pedal: bool = False
+    other_audio: tuple[Path, ...] = ()
 
     @property
     def is_labelled(self) -> bool:
@@ -48,13 +50,23 @@ class Stem:
 
 @dataclass(frozen=True)
 class Track:
-    """One song: its stems, and (stem, reason) of each one left out."""
+    """One song.
+
+    Args:
+        id: its name, unique in its split.
+        split: train, validation, test, ...
+        path: its folder.
+        stems: its stems.
+        skipped: (stem, reason) of each one left out.
+        uuid: what names the song in any corpus that has it; '' if nothing does.
+    """
 
     id: str
     split: str
     path: Path
     stems: tuple[Stem, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    uuid: str = ""
 
 
 def existing_root(root: str | os.PathLike) -> Path:

@@ -165,7 +165,7 @@ class _Forward(soundfile.SoundFile):
 def _opened(path: Path, link: Link) -> Iterator[soundfile.SoundFile]:
     """One stream, opened; what is not a file as it stands is copied into one without a name."""
     with contextlib.ExitStack() as stack:
-        source = path
+        source = os.fsencode(path)  # text that is no UTF-8 is not taken
         if link.pieces:
             copy = stack.enter_context(tempfile.TemporaryFile())
             _fill(copy, path, link)

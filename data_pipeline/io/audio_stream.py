@@ -182,7 +182,7 @@ class AudioWriter:
         os.replace(self.path, pcm_file)
         self._stored = "FLOAT"
         self._file, self._sound = self._create(self.path)
-        with soundfile.SoundFile(pcm_file) as pcm:
+        with soundfile.SoundFile(os.fsencode(pcm_file)) as pcm:
             for block in pcm.blocks(_BLOCK, dtype="float64", always_2d=True):
                 self._write(quantise(block.T, self.subtype))
         pcm_file.unlink()

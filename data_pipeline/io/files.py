@@ -4,8 +4,25 @@ import contextlib
 import errno
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+MAX_NAME_BYTES = 255  # of one file or folder, on all common file systems
+
+
+def fitting_name(name: str, suffix: str = "") -> str:
+    """NAME + SUFFIX, cut to what a file system takes; names that differ stay different.
+
+    A name that is cut ends in a checksum of the whole of it.
+    """
+    encoded, end = os.fsencode(name), os.fsencode(suffix)
+    if len(encoded) + len(end) <= MAX_NAME_BYTES:
+        return name + suffix
+    code = f"~{zlib.crc32(encoded):08x}"
+    start = encoded[: MAX_NAME_BYTES - len(end) - len(code)]
+    whole_characters = start.decode("utf-8", "ignore").encode()
+    return os.fsdecode(whole_characters) + code + suffix
 
 
 @contextlib.contextmanager
@@ -19,7 +36,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
             gets that of `path`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(fitting_name(f".{path.name}", f".{os.getpid()}.tmp"))
     try:
         yield temporary
         flush(temporary)

@@ -31,7 +31,7 @@ def _flags() -> CommandFlags:
         "Compose and render MiniSlakh, or render a folder of MIDI files, into a tree of Slakh's\n"
         "shape, which data_pipeline.prepare --corpus=minislakh takes.",
     )
-    flags.string("out", "", "Folder for the tree; tracks already in it are kept.")
+    flags.path("out", "", "Folder for the tree; tracks already in it are kept.")
     flags.integer(
         "num_songs",
         480,
@@ -40,12 +40,12 @@ def _flags() -> CommandFlags:
     )
     flags.integer("seed", 0, "The same seed gives the same songs.")
     flags.number("song_seconds", 20.0, "Length of every song in seconds.")
-    flags.strings(
+    flags.paths(
         "soundfont",
         "A General MIDI soundfont (.sf2, .sf3). Repeat the flag to give several: each stem then "
         "draws one. Without it: TimGM6mb, which comes with pretty_midi.",
     )
-    flags.string(
+    flags.path(
         "midi_dir",
         "",
         "Render the MIDI files below this folder instead of composing; every part becomes a stem. "

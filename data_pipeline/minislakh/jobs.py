@@ -4,19 +4,22 @@ Which song a track holds depends on the seed, the split and its number alone, ne
 songs are asked for.
 """
 
+import os
 import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipeline.io.midi import Part, read_midi
+from data_pipeline.cli.console import printable
+from data_pipeline.io.folders import files_below
 from data_pipeline.minislakh.composer import VERSION, compose
 from data_pipeline.minislakh.dice import song_seed
+from data_pipeline.minislakh.midi_song import read_midi_song
 from data_pipeline.minislakh.renderer import Renderer, TrackInfo, content_uuid, write_track
 
 # The number of a split's first track, less one: track names are unique in the whole tree.
 SPLITS = {"train": 0, "validation": 20000, "test": 30000, "test_unseen": 40000}
-MIDI_TAIL_SECONDS = 1.0
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 
 
 @dataclass(frozen=True)
@@ -49,44 +52,53 @@ def song_jobs(num_songs: int, seed: int, seconds: float | int) -> list[Job]:
 def midi_jobs(folder: Path) -> list[Job]:
     """A job for each usable MIDI file; split and number follow from its path inside the folder.
 
-    Eight of ten files (by a hash) train, one validates, one tests.
+    Eight of ten files (by a hash) train, one validates, one tests. What is left out is said.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"midi_dir: {folder} is not a folder")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
+    files, others = [], []
+    for path in files_below(folder):
+        (files if path.suffix.lower() in MIDI_SUFFIXES else others).append(path)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        kinds = ", ".join(MIDI_SUFFIXES)
+        print(f"midi_dir: left out {others[0]}{more}: not {kinds}", file=sys.stderr)
     jobs, taken = [], set()
     for path in files:
         source = path.relative_to(folder).as_posix()
-        crc = zlib.crc32(source.encode())
+        crc = zlib.crc32(os.fsencode(source))
         number = 1 + crc // 10 % 99999
         while number in taken:
             number = 1 + number % 99999
         taken.add(number)
         try:
-            if not _sounding(read_midi(path)):
-                raise ValueError(f"{path}: holds no notes")
-        except ValueError as error:
-            print(f"midi_dir: skipped {error}", file=sys.stderr)
+            song = read_midi_song(path)
+        except (ValueError, OSError, MemoryError) as error:
+            print(f"midi_dir: skipped {describe(error, path)}", file=sys.stderr)
             continue
+        if song.doubt:
+            print(f"midi_dir: {path}: {song.doubt}", file=sys.stderr)
         split = {0: "validation", 1: "test"}.get(crc % 10, "train")
-        jobs.append(Job(split, number, 0, 0.0, str(path), source))
+        jobs.append(Job(split, number, 0, 0.0, str(path), printable(source)))
     if not jobs:
         raise ValueError(
-            f"midi_dir: {folder} holds no usable .mid or .midi file "
-            f"({len(files)} found, none with notes)"
+            f"midi_dir: {folder} holds no usable MIDI file ({', '.join(MIDI_SUFFIXES)}; "
+            f"{len(files)} found, none with notes)"
         )
     return jobs
 
 
-def _sounding(parts: list[Part]) -> list[Part]:
-    return [part for part in parts if len(part.notes)]
+def describe(error: Exception, path: str | Path) -> str:
+    """What went wrong with a file, which the text names."""
+    text = "not enough memory" if isinstance(error, MemoryError) else str(error)
+    return text if str(path) in text else f"{path}: {text}"
 
 
 def render_job(out: Path, job: Job, renderer: Renderer) -> None:
     """Compose or read a song and write its track, whole or not at all."""
     if job.midi_path:
-        parts = _sounding(read_midi(job.midi_path, sustain_pedal=True))
-        seconds = max(part.notes.offsets.max() for part in parts) + MIDI_TAIL_SECONDS
+        song = read_midi_song(job.midi_path)
+        parts, seconds = song.parts, song.seconds
         uuid = content_uuid(Path(job.midi_path).read_bytes())
         info = TrackInfo(job.name, uuid, job.source, 120.0, {})
     else:

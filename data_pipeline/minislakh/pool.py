@@ -4,13 +4,16 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from data_pipeline.cli.progress import Progress
 from data_pipeline.io.processes import end_with, num_processors
-from data_pipeline.minislakh.jobs import Job, render_job
+from data_pipeline.minislakh.jobs import Job, describe, render_job
 from data_pipeline.minislakh.renderer import Renderer
 
 _renderer: Renderer | None = None
@@ -52,18 +55,42 @@ def render_all(
 ) -> None:
     """Render all jobs, in `num_workers` processes (0: one per processor).
 
+    A MIDI file that cannot be rendered is said, and the others are.
+
     Raises:
+        ValueError: at the end, if there were such files.
         OSError: if a track cannot be written or a process was killed; finished tracks are kept.
     """
+    failed = _render(jobs, out, fonts, sample_rate_hz, num_workers, progress)
+    if failed:
+        raise ValueError(
+            f"{len(failed)} of {len(jobs)} MIDI files could not be rendered (messages above): "
+            f"{', '.join(failed)}"
+        )
+
+
+def _render(jobs, out, fonts, sample_rate_hz, num_workers, progress) -> list[str]:
+    """Renders; returns the MIDI files that failed."""
+    failed = []
+
+    def finish(job: Job, render: Callable[[], None]) -> None:
+        try:
+            render()
+        except (ValueError, FileNotFoundError, MemoryError) as error:
+            if not job.midi_path:
+                raise
+            bar.write(f"midi_dir: failed {describe(error, job.midi_path)}", file=sys.stderr)
+            failed.append(job.source)
+        bar.update()
+
     num_workers = min(num_workers or num_processors(), max(len(jobs), 1))
     bar = Progress(total=len(jobs), desc="MiniSlakh", unit="song", disable=not (progress and jobs))
     with bar:
         if num_workers == 1:
             renderer = Renderer(fonts, sample_rate_hz=sample_rate_hz) if jobs else None
             for job in jobs:
-                render_job(out, job, renderer)
-                bar.update()
-            return
+                finish(job, partial(render_job, out, job, renderer))
+            return failed
         pool = ProcessPoolExecutor(
             num_workers,
             mp_context=multiprocessing.get_context("spawn"),
@@ -72,10 +99,10 @@ def render_all(
         )
         try:
             with _without_ctrl_c():
-                futures = [pool.submit(_work, out, job) for job in jobs]
-            for done in as_completed(futures):
-                done.result()
-                bar.update()
+                job_of = {pool.submit(_work, out, job): job for job in jobs}
+            for done in as_completed(job_of):
+                finish(job_of[done], done.result)
+            return failed
         except BrokenExecutor as error:
             raise ChildProcessError(
                 "rendering failed: a process was killed, perhaps for want of memory; finished "

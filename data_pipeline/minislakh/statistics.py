@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         "python -m data_pipeline.minislakh.statistics --slakh=DIR",
         "Print figures of MiniSlakh's notes beside those of a genuine Slakh tree.",
     )
-    flags.string("slakh", "", "Root of a genuine Slakh tree (MIDI is enough).")
+    flags.path("slakh", "", "Root of a genuine Slakh tree (MIDI is enough).")
     flags.integer("num_songs", 200, "MiniSlakh training songs to compose.", lowest=1)
     return run_command(_print_table, flags, argv=argv)
 

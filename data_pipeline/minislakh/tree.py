@@ -54,7 +54,8 @@ def build(
 
     Raises:
         ValueError: on a value out of range, a file that is no soundfont, an `out` made with other
-            settings, or a midi_dir without a usable file.
+            settings, a midi_dir without a usable file, and at the end if some of its files could
+            not be rendered.
         FileNotFoundError: if a soundfont or midi_dir does not exist.
     """
     _check(num_songs, song_seconds, num_workers)

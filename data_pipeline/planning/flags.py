@@ -14,7 +14,7 @@ from data_pipeline.prepared.catalogue import Catalogue
 
 def add_plan_flags(flags: CommandFlags) -> None:
     """Define the flags that say which excerpts are meant."""
-    flags.string("data", "", "Prepared directory.")
+    flags.path("data", "", "Prepared directory.")
     flags.string("split", "test", "Split to draw from.")
     flags.names("instruments", ["piano", "guitar"], "Instruments, in order.")
     flags.names("corpora", [], "Corpus of each instrument; none given: any.")

@@ -12,6 +12,8 @@ from jaxtyping import Int16
 
 from cerberus_jax.notes import Notes
 from data_pipeline.prepared.layout import PCM, RECORDS_INFO, VERSION, prepared_folder
+from data_pipeline.prepared.report import load_uuids
+from data_pipeline.prepared.same_songs import check_splits, how_to_split, songs_of_tables
 from data_pipeline.prepared.tables import Tables
 from data_pipeline.prepared.tables_cache import load_tables
 
@@ -33,7 +35,8 @@ class Catalogue:
 
         Raises:
             FileNotFoundError: if there is no such folder.
-            ValueError: if it is not prepared; the message holds the command that prepares it.
+            ValueError: if it is not prepared, in which case the message holds the command that
+                prepares it, or two corpora have a song in common, in different splits.
         """
         root = Path(root)
         if not root.is_dir():
@@ -52,6 +55,8 @@ class Catalogue:
         tables = [load_tables(folder) for folder in folders.values()]
         for path, of_corpus in zip(paths, tables, strict=True):
             _check_size(path, of_corpus)
+        if len(tables) > 1:
+            _check_songs(folders, tables)
         return cls(root, names, paths, Tables.joined(tables))
 
     @property
@@ -88,6 +93,15 @@ def _check_unfinished(root: Path, folders: dict[Path, Path]) -> None:
         logging.warning(
             "data.root=%s: preparing %s has not been finished; it is left out", root, home.name
         )
+
+
+def _check_songs(folders: dict[Path, Path], tables: list[Tables]) -> None:
+    corpora = [
+        songs_of_tables(home.name, of_corpus, load_uuids(folder))
+        for (home, folder), of_corpus in zip(folders.items(), tables, strict=True)
+    ]
+    *_, last = folders
+    check_splits(corpora, f"delete {last} and {how_to_split(last.name)}")
 
 
 def _check_size(path: Path, tables: Tables) -> None:

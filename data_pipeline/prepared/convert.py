@@ -5,6 +5,7 @@ the pool import nothing but numpy and the readers, whatever the caller has loade
 """
 
 import json
+import logging
 import os
 import pickle
 import signal
@@ -22,6 +23,7 @@ import numpy as np
 from jaxtyping import Float16, Int16
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
 from data_pipeline.io.audio import read_mono_pcm16
@@ -87,14 +89,14 @@ def convert(job: Job) -> None:
     stems, audio, labels, num_outside, unreadable, doubts = [], [], [], 0, [], []
     for stem in (stem for stem in track.stems if stem.instrument):
         try:
-            samples, notes = _read(stem, job)
+            samples, notes, doubts_of_stem = _read(stem, job)
         except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
             unreadable.append([stem.id, str(error)])
             continue
         inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
         num_outside += int((~inside).sum())
         stems.append(stem)
-        doubts += [[stem.id, doubt] for doubt in open_source(stem.audio_path).layout.doubts]
+        doubts += [[stem.id, doubt] for doubt in doubts_of_stem]
         audio.append(samples)
         labels.append(_until(len(samples) / rate, notes.select(inside)))
     num_samples = max((len(samples) for samples in audio), default=0)
@@ -104,6 +106,7 @@ def convert(job: Job) -> None:
     meta = {
         "id": track.id,
         "split": track.split,
+        "uuid": track.uuid,
         "num_samples": num_samples,
         "sample_rate_hz": rate,
         "skipped": skipped,
@@ -116,12 +119,36 @@ def convert(job: Job) -> None:
     _write(job, meta, pcm, labels)
 
 
-def _read(stem: Stem, job: Job) -> tuple[Int16[np.ndarray, " n"], Notes]:
-    pcm = read_mono_pcm16(stem.audio_path, job.sample_rate_hz)
-    notes = read_labels(stem, job.read_notes)
+def _read(stem: Stem, job: Job) -> tuple[Int16[np.ndarray, " n"], Notes, list[str]]:
+    """Sound and notes of a stem, and what is doubtful about its files."""
+    pcm, doubts = _sound(stem, job.sample_rate_hz)
     if not len(pcm):
         raise ValueError(f"{stem.audio_path}: no samples")
-    return pcm, notes
+    return pcm, read_labels(stem, job.read_notes), doubts
+
+
+def _sound(stem: Stem, sample_rate_hz: int) -> tuple[Int16[np.ndarray, " n"], list[str]]:
+    """The sound of a stem; of another file of it where its own is silent or cannot be read."""
+    path, pcm, fault = stem.audio_path, None, None
+    try:
+        pcm = read_mono_pcm16(path, sample_rate_hz)
+    except ValueError as error:
+        fault = error
+    if pcm is not None and (pcm.any() or not stem.other_audio):
+        return pcm, list(open_source(path).layout.doubts)
+    for other in stem.other_audio:
+        try:
+            samples = read_mono_pcm16(other, sample_rate_hz)
+        except (ValueError, FileNotFoundError):
+            continue
+        if samples.any():
+            state = f"cannot be read ({fault})" if fault else "is silent"
+            doubt = f"{path.name} {state}; {other.name}, which sounds, was taken"
+            logging.warning("%s: %s", path.parent, doubt)
+            return samples, [*open_source(other).layout.doubts, doubt]
+    if fault:
+        raise fault
+    return pcm, list(open_source(path).layout.doubts)
 
 
 def _entry(stem: Stem) -> dict:
@@ -222,7 +249,11 @@ def _main() -> None:
     """Converts the jobs on stdin; what went wrong goes to stdout, for the caller's message."""
     end_with(os.getppid())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    num_workers, progress = int(sys.argv[1]), bool(int(sys.argv[2]))
+    with forgiving_output():
+        _convert_jobs(int(sys.argv[1]), progress=bool(int(sys.argv[2])))
+
+
+def _convert_jobs(num_workers: int, *, progress: bool) -> None:
     jobs = pickle.load(sys.stdin.buffer)
     pool = ProcessPoolExecutor(
         num_workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)

@@ -25,7 +25,8 @@ def fingerprint_of(tracks: list[Track], sample_rate_hz: int) -> str:
             row = (s.id, s.instrument, s.program, s.pitch_shift, s.time_shift, s.sustain_pedal)
             code = zlib.crc32(repr(row).encode(), code)
             if s.instrument:  # of the others nothing is read
-                code = crc_of_file(s.audio_path, code)
+                for path in (s.audio_path, *s.other_audio):
+                    code = crc_of_file(path, code)
                 code = crc_of_file(s.notes_path, code) if s.is_labelled else code
     return f"{code:08x}"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_pipeline.corpora.track import OTHER_INSTRUMENT
+from data_pipeline.prepared.layout import REPORT
 
 _MAX_SHOWN = 5  # stems left out for the same reason
 
@@ -27,7 +28,8 @@ class Report:
         num_unreadable: stems among the skipped ones that could not be read.
         unlabelled: stems without notes per instrument, of which only the audio is known.
         sample_rate_hz: of the prepared audio.
-        doubts: (track, stem, what) of audio files that were read though their headers are wrong.
+        uuids: (split, track, UUID) of the tracks whose metadata name their song.
+        doubts: (track, stem, what) of audio files that were read, and that something is wrong with.
     """
 
     corpus: str
@@ -42,6 +44,7 @@ class Report:
     unlabelled: dict[str, int] = field(default_factory=dict)
     sample_rate_hz: int = 16000  # of reports that do not say it
     doubts: list[list[str]] = field(default_factory=list)
+    uuids: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path) -> "Report":
@@ -71,8 +74,14 @@ class Report:
         lines.append(f"  stems skipped: {len(self.skipped)}")
         lines += _stem_lines(self.skipped)
         if self.doubts:
-            lines.append(f"  audio files read though their headers are wrong: {len(self.doubts)}")
+            lines.append(f"  audio files with doubts, read: {len(self.doubts)}")
         return "\n".join(lines + _stem_lines(self.doubts))
+
+
+def load_uuids(folder: Path) -> list[list[str]]:
+    """(split, track, UUID) by the report of a prepared corpus; none where it has no report."""
+    path = folder / REPORT
+    return Report.load(path).uuids if path.is_file() else []
 
 
 def _stem_lines(rows: list[list[str]]) -> list[str]:
@@ -132,4 +141,5 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         dict(+unlabelled),
         metas[0]["sample_rate_hz"],
         [[meta["id"], *pair] for meta in metas for pair in meta.get("doubts", ())],
+        [[meta["split"], meta["id"], meta["uuid"]] for meta in metas if meta.get("uuid")],
     )

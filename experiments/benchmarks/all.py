@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     flags.choice("device", "cpu", machine.DEVICES, "Where to compute.")
     flags.boolean("small", "Tiny networks and one round, to try the command.")
     flags.number("minutes", 8.0, "How long the whole set may take.")
-    flags.string("out", "runs/benchmarks", "Where the results go.")
-    flags.string("peer_python", sys.executable, "The Python that has PyTorch.")
+    flags.path("out", "runs/benchmarks", "Where the results go.")
+    flags.path("peer_python", sys.executable, "The Python that has PyTorch.")
     flags.names("only", None, "Benchmarks, e.g. --only=train_step,memory (default: all).")
     return run_command(_all, flags, argv=argv)
 

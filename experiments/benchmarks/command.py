@@ -46,8 +46,8 @@ def race_flags(name: str, more: str, description: str, *, rounds: int = 7) -> Co
     flags.names(
         "precision", None, "Of products, e.g. --precision=bfloat16; full and that by default."
     )
-    flags.string("peer_python", sys.executable, "The Python that has PyTorch.")
-    flags.string("against", "", "Folder of another checkout of this project, which races too.")
+    flags.path("peer_python", sys.executable, "The Python that has PyTorch.")
+    flags.path("against", "", "Folder of another checkout of this project, which races too.")
     return flags
 
 
@@ -170,9 +170,9 @@ class Session:
     def _add_row(self, result, results, more):
         side, row = result.side, result.row()
         if result.seconds:
-            parts = roofline.parts_of(side.work, side.mode, side.precision)
-            least = roofline.roofline_seconds(parts, self.result.machine, side.precision)
-            row["roofline_percent"] = 100 * least / result.median
+            operations = roofline.parts_of(side.work, side.mode, side.precision)
+            bound = roofline.roofline_seconds(operations, self.result.machine, side.precision)
+            row["roofline_percent"] = 100 * bound / result.median
             row |= sides.comparisons(result, results) | more(result, results)
         self.result.rows.append(row)
         if result.error:

@@ -50,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         "Measure examples per CPU-second and per second of the data pipeline and of the published\n"
         "loader on one tree. Two free processor cores are needed.",
     )
-    flags.string("peer", "", "peer_loader.py; without it the published loader is left out.")
-    flags.string("peer_python", sys.executable, "Python that has torch, soundfile, pretty_midi.")
+    flags.path("peer", "", "peer_loader.py; without it the published loader is left out.")
+    flags.path("peer_python", sys.executable, "Python that has torch, soundfile, pretty_midi.")
     flags.integer("rounds", 3, "Measurements of each, in turns.", lowest=1)
     flags.boolean("small", "A tiny tree and short measurements, to try the command.")
     add_out_flag(flags)

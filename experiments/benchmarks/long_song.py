@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         "Print peak memory and speed of experiments.separate on songs of 6 and 60 minutes. Needs\n"
         "5 GB of disk for an hour of music.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.names("minutes", ["6", "60"], "Lengths of the songs.")
     add_out_flag(flags)
     return run_command(measure, flags, argv=argv)

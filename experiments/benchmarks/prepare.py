@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         "python -m experiments.benchmarks.prepare --root=DIR [--hours=2] [--out=FILE.json]",
         "Measure how many seconds of five-stem track data_pipeline.prepare does per CPU-second.",
     )
-    flags.string("root", "", "A raw tree of Slakh's shape.")
+    flags.path("root", "", "A raw tree of Slakh's shape.")
     flags.number("hours", 2.0, "Shortest length of the corpus made of it; two tracks at least.")
     add_out_flag(flags)
     return run_command(measure, flags, argv=argv)

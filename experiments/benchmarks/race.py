@@ -109,7 +109,7 @@ def race(
             if number and time.monotonic() > end:
                 break
             for runner in runners if number % 2 == 0 else runners[::-1]:
-                runner.turn()
+                runner.measure()
     return [runner.result for runner in runners]
 
 
@@ -117,7 +117,7 @@ def _start(side, repeat):
     arguments = {name: getattr(side, name) for name in ("factory", "settings", "mode")}
     arguments |= {"work": asdict(side.work), "repeat": repeat}
     where = {"python": side.python, "environment": side.environment, "tree": side.tree}
-    return child("__main__:turns", arguments, **where)
+    return child("__main__:measurements", arguments, **where)
 
 
 class _Runner:
@@ -131,7 +131,7 @@ class _Runner:
             vars(self.result).update(answer)
             self._say(f"ready after {self.result.ready_seconds:.1f} s")
 
-    def turn(self):
+    def measure(self):
         if self.result.error:
             return
         self.process.ask()

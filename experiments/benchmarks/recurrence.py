@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(flags: CommandFlags) -> None:
     """The errors, then a race for each part, pass and precision; print and write."""
-    parts, device = command.among(flags, "parts", PARTS), flags.device
+    chosen, device = command.among(flags, "parts", PARTS), flags.device
     work = SMALL if flags.small else Workload(batch_size=flags.batch or BATCH[device])
     session = command.Session("recurrence", flags, COLUMNS, work)
     ours = {
@@ -68,12 +68,12 @@ def measure(flags: CommandFlags) -> None:
         session.contest(
             part_of(part, work), mode, precision, labels={"part": part, "passes": passes}, **who
         )
-        for part in parts
+        for part in chosen
         if part != ACCURACY
         for mode, passes in PASSES.items()
         for precision in session.precisions
     ]
-    if ACCURACY in parts:
+    if ACCURACY in chosen:
         limit = session.share(1 + len(races)) + race.GRACE_SECONDS
         add_accuracy(session.result, device, work, min(limit, ACCURACY_SECONDS))
     session.hold(races, more)

@@ -61,4 +61,4 @@ class Result:
 
 def add_out_flag(flags: CommandFlags) -> None:
     """The flag that every benchmark has."""
-    flags.string("out", "", "JSON file that gets the figures; the table goes beside it as .md.")
+    flags.path("out", "", "JSON file that gets the figures; the table goes beside it as .md.")

@@ -23,19 +23,19 @@ class Part:
     num_bytes: float
 
 
-def roofline_seconds(parts: list[Part], machine: dict, precision: str) -> float:
+def roofline_seconds(operations: list[Part], machine: dict, precision: str) -> float:
     """The least time on a machine described by machine.measure."""
     products, copying = machine["product_flops"][precision], machine["copy_bytes"]
-    return sum(max(part.flops / products, part.num_bytes / copying) for part in parts)
+    return sum(max(one.flops / products, one.num_bytes / copying) for one in operations)
 
 
 def parts_of(work: Workload, mode: str, precision: str) -> list[Part]:
     """The parts of a mode of ours.make; a forward pass alone keeps nothing for a backward."""
     of_step = mode in ("train", "gradient")
-    parts = (training_step if of_step else inference)(work, precision)
+    operations = (training_step if of_step else inference)(work, precision)
     if mode in ("train", "infer"):
-        return parts
-    return [part for part in parts if part.name.startswith(("trunk", "recurren"))]
+        return operations
+    return [one for one in operations if one.name.startswith(("trunk", "recurren"))]
 
 
 def trunk_products(work: Workload) -> tuple[int, int]:

@@ -34,7 +34,9 @@ def load(name: str) -> Callable:
     return getattr(importlib.import_module(module), function)
 
 
-def turns(factory: str, settings: dict, work: dict, mode: str, repeat: int) -> Iterator[dict]:
+def measurements(
+    factory: str, settings: dict, work: dict, mode: str, repeat: int
+) -> Iterator[dict]:
     """A side of a race: yields once when it is ready, then once for every line on stdin.
 
     Raises:
@@ -51,10 +53,10 @@ def turns(factory: str, settings: dict, work: dict, mode: str, repeat: int) -> I
     gc.collect()
     yield {"ready_seconds": ready_seconds}
     for _ in sys.stdin:
-        yield _turn(call, repeat)
+        yield _measured(call, repeat)
 
 
-def _turn(call, repeat):
+def _measured(call, repeat):
     if repeat > 1:
         began = time.perf_counter()
         float(call())
@@ -64,7 +66,7 @@ def _turn(call, repeat):
     for _ in range(repeat):
         value = call()
     float(value)  # waits for the device
-    turn = {
+    measurement = {
         "seconds": (time.perf_counter() - began) / repeat,
         "cpu_seconds": (time.process_time() - cpu) / repeat,
         "peak_mb": _peak_mb(),
@@ -72,7 +74,7 @@ def _turn(call, repeat):
     }
     if torch := _torch_on_gpu():
         torch.cuda.empty_cache()  # the other sides need it in their turns
-    return turn
+    return measurement
 
 
 def _peak_mb():

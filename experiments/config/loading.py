@@ -9,6 +9,7 @@ bare AttributeError.
 import difflib
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from experiments.sets import base
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 CONFIG_FILE = "config.json"
 VERSION = 2  # of config.json
+_PATH_FIELDS = ("data.root", "evaluation.excerpts")  # in which ~ is the home folder
 # What fields and values of version 1 are called now.
 _RENAMED_FIELDS = {
     "loss.clips_per_turn": ("loss.microbatch_size",),
@@ -69,7 +71,8 @@ def build_config(values: Mapping[str, object]) -> ConfigDict:
     for field, default in flatten(config).items():
         group, _, name = field.rpartition(".")
         section = config[group] if group else config
-        section[name] = _convert(field, values[field], default)
+        value = _convert(field, values[field], default)
+        section[name] = os.path.expanduser(value) if field in _PATH_FIELDS else value
     check_values(flatten(config))
     return config.lock()
 

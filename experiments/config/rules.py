@@ -17,8 +17,8 @@ _LARGEST_SEED = 2**31 - 1
 Rule = tuple[str, Callable[[object], bool]]
 
 
-def _at_least(least: float) -> Rule:
-    return f"at least {least}", lambda value: value >= least
+def _at_least(minimum: float) -> Rule:
+    return f"at least {minimum}", lambda value: value >= minimum
 
 
 def _above(limit: float) -> Rule:

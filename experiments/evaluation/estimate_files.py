@@ -1,6 +1,6 @@
 """Other tools' files as estimates of exported excerpts: what there is gets scored.
 
-    DIR/0000/piano.wav, or .flac                a waveform per instrument
+    DIR/0000/piano.wav, .flac, .mp3, ...        a waveform per instrument
     DIR/0000/transcription.mid                  the notes of all instruments,
     DIR/0000/piano.mid                          or of this one, which goes before them
 
@@ -17,8 +17,10 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.notes import Notes
+from data_pipeline.cli.console import printable
 from data_pipeline.instrument_names import instrument_named
 from data_pipeline.io.audio import read_audio
+from data_pipeline.io.audio_files import AUDIO_SUFFIXES, NOT_READ, is_other_audio_name
 from data_pipeline.io.midi import Part, read_midi, read_notes
 from data_pipeline.io.midi_file import read_midi_file
 from data_pipeline.planning.batch import Excerpt
@@ -26,7 +28,8 @@ from experiments.evaluation.excerpt_files import excerpt_name
 from experiments.evaluation.scoring import Estimate, of_transcribed
 from experiments.songs.notes import MIDI_FILE, by_instrument, who_plays
 
-AUDIO_SUFFIXES = (".wav", ".flac")
+# Of two files of one name the first counts.
+_WAVEFORM_SUFFIXES = tuple(dict.fromkeys((".wav", ".flac", *AUDIO_SUFFIXES)))
 MIDI_SUFFIXES = (".mid", ".midi")
 LENGTH_TOLERANCE_SECONDS = 0.01
 
@@ -199,8 +202,9 @@ class _Files:
     def of(cls, folder: Path, instruments: tuple[str, ...]) -> "_Files":
         """The files in a folder; of two of one name the first of the suffixes counts."""
         waveforms, notes, all_notes, others = {}, {}, None, []
-        suffixes = (*AUDIO_SUFFIXES, *MIDI_SUFFIXES)
-        files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
+        suffixes = (*_WAVEFORM_SUFFIXES, *MIDI_SUFFIXES)
+        there = sorted(folder.iterdir())
+        files = [path for path in there if path.suffix.lower() in suffixes]
         for path in sorted(files, key=lambda path: suffixes.index(path.suffix.lower())):
             name, is_midi = path.stem.lower(), path.suffix.lower() in MIDI_SUFFIXES
             own = notes if is_midi else waveforms
@@ -209,7 +213,10 @@ class _Files:
             elif is_midi and name == Path(MIDI_FILE).stem and all_notes is None:
                 all_notes = path
             else:
-                others.append(path.name)
+                others.append(printable(path.name))
+        others += [
+            f"{printable(path.name)} ({NOT_READ})" for path in there if is_other_audio_name(path)
+        ]
         return cls(instruments, waveforms, notes, all_notes, others)
 
     @property

@@ -43,7 +43,7 @@ def export_excerpts(planner: Planner, out: str | Path, *, count: int) -> None:
     heading = {"instruments": list(config.instruments), "sample_rate_hz": rate}
     heading |= {"split": config.split, "excerpt_seconds": config.num_samples / rate, "ids": ids}
     with whole_file(out / "excerpts.json") as part:
-        part.write_text(json.dumps(heading, indent=1) + "\n")
+        part.write_text(json.dumps(heading, indent=1) + "\n", encoding="utf-8")
 
 
 def excerpt_name(number: int) -> str:

@@ -61,9 +61,9 @@ def results_file(*, split: str = TEST_SPLIT, excerpts: str = "", songs: bool = F
         excerpts: a list of excerpts other than the config's.
         songs: whole songs instead of excerpts.
     """
-    parts = ["songs"] * songs + [split] * (split != TEST_SPLIT)
-    parts += [f"of_{Path(excerpts).stem}"] * bool(excerpts)
-    return "_".join([Path(RESULTS_FILE).stem, *parts]) + Path(RESULTS_FILE).suffix
+    words = ["songs"] * songs + [split] * (split != TEST_SPLIT)
+    words += [f"of_{Path(excerpts).stem}"] * bool(excerpts)
+    return "_".join([Path(RESULTS_FILE).stem, *words]) + Path(RESULTS_FILE).suffix
 
 
 def write_results(results: dict, path: Path) -> dict:
@@ -71,7 +71,7 @@ def write_results(results: dict, path: Path) -> dict:
     with whole_file(path) as part:
         part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     with whole_file(path.with_suffix(".md")) as part:
-        part.write_text(results_markdown(results))
+        part.write_text(results_markdown(results), encoding="utf-8")
     return results
 
 

@@ -20,7 +20,9 @@ from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from cerberus_jax.note_stream import EnvelopeStream, NoteStream
 from cerberus_jax.notes import Notes
+from data_pipeline.cli.console import printable
 from data_pipeline.io.audio_stream import AudioInfo, audio_info, read_blocks
+from data_pipeline.io.files import fitting_name
 from data_pipeline.io.midi import write_midi
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 from experiments.songs.options import SongOptions
@@ -69,7 +71,10 @@ def write_song(
 
 
 def output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """The folder of each song; songs of one name are told apart by the folder they come from."""
+    """The folder of each song; songs of one name are told apart by the folder they come from.
+
+    A name too long for a folder is cut, and ends in a checksum then.
+    """
     stems = [song.stem for song in songs]
     folders = [song.resolve().parent for song in songs]
     same_place = [(folder, song.stem) for folder, song in zip(folders, songs, strict=True)]
@@ -78,7 +83,7 @@ def output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
         for folder, song in zip(folders, songs, strict=True)
     ]
     names = [  # those of one folder, by their endings
-        song.name if same_place.count(place) > 1 else name
+        fitting_name(song.name if same_place.count(place) > 1 else name)
         for song, place, name in zip(songs, same_place, names, strict=True)
     ]
     for name in names:
@@ -115,7 +120,7 @@ class _SongWriter:
                 name: true_notes.window(0.0, self.info.seconds)
                 for name, true_notes in reference_notes.items()
             }
-            page.finish(song.stem, parts_of(notes), reference=inside)
+            page.finish(printable(song.stem), parts_of(notes), reference=inside)
         for name, count in stems.clipped.items():
             file = f"{name}.{options.format}"
             print(

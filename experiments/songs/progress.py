@@ -4,15 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from data_pipeline.cli.console import printable
 from data_pipeline.cli.progress import Progress
 from data_pipeline.io.audio_stream import audio_info
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-
-
-def printable(text: str) -> str:
-    """The text without the bytes of a file name that are no UTF-8: those become '?'."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class SongProgress:

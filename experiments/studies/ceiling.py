@@ -44,11 +44,11 @@ def _flags() -> CommandFlags:
         "Decode the reference rolls of every instrument that the split has, excerpt by excerpt,\n"
         "and score them; and measure how well its audio and labels are aligned.",
     )
-    flags.string("data", "", "Prepared directory.")
+    flags.path("data", "", "Prepared directory.")
     flags.string("split", "test", "Split.")
     flags.integer("count", 100, "Excerpts of each instrument.", lowest=1)
     flags.number("seconds", 10.0, "Length of an excerpt.")
-    flags.string("out", "", "JSON file that gets the figures too.")
+    flags.path("out", "", "JSON file that gets the figures too.")
     return flags
 
 

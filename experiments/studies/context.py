@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         "Print SI-SDR and onset F1 of windowed inference over context lengths and references of\n"
         "0 dB, beside those of whole-song inference, and the difference of both at window borders.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.string("split", "validation", "The split whose songs are heard.")
     flags.integer("num_songs", 6, "Joined songs.", lowest=1)
     flags.integer("join", 3, "Songs that make one.", lowest=1)

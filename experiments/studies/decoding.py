@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         "Print the F1 scores of a run's rolls under plain and under tuned decoding, and where\n"
         "there are rolls of onsets, of either kind of roll alone and of both.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.string("step", "best", "The checkpoint: best, last, or the number of a step.")
     return run_command(_measure, flags, argv=argv)
 

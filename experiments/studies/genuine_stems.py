@@ -70,11 +70,11 @@ def _flags() -> CommandFlags:
         f"Prepare genuine stems, train a few steps on them, and take {TRACK} apart with a trained\n"
         "network. --config.FIELD=VALUE changes the networks that are trained a few steps.",
     )
-    flags.string("root", "", f"A raw tree of Slakh's shape with {SPLIT}/{TRACK} in it.")
-    flags.string("workdir", "runs/demo", "Directory of the run whose network takes the song apart.")
+    flags.path("root", "", f"A raw tree of Slakh's shape with {SPLIT}/{TRACK} in it.")
+    flags.path("workdir", "runs/demo", "Directory of the run whose network takes the song apart.")
     flags.string("step", "best", "Its checkpoint: best, last, or the number of a step.")
     flags.integer("steps", 3, "Training steps per list of instruments.", lowest=1)
-    flags.string("out", "", "JSON file that gets the printed figures too.")
+    flags.path("out", "", "JSON file that gets the printed figures too.")
     return flags
 
 

@@ -66,10 +66,8 @@ def _flags() -> CommandFlags:
         "learned. The excerpts are spread evenly over the splits of --root. Size and length:\n"
         "--config.batch_size, --config.train.num_steps and any other field of the config.",
     )
-    flags.string(
-        "root", "", "A tree of Slakh's shape, or a directory made by data_pipeline.prepare."
-    )
-    flags.string("out", "", "JSON file that gets the printed figures too.")
+    flags.path("root", "", "A tree of Slakh's shape, or a directory made by data_pipeline.prepare.")
+    flags.path("out", "", "JSON file that gets the printed figures too.")
     return flags
 
 

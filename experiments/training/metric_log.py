@@ -28,10 +28,10 @@ class MetricLog:
         self.path = Path(workdir) / METRICS_FILE
         self.path.parent.mkdir(parents=True, exist_ok=True)
         entries = [entry for entry in read_metrics(workdir) if entry["step"] <= start_step]
-        kept = [entry for entry in map(_on_schedule, entries) if entry]
+        scheduled = [entry for entry in map(_on_schedule, entries) if entry]
         with whole_file(self.path) as part:
-            part.write_text("".join(_line(entry) for entry in kept))
-        self._last_step = kept[-1]["step"] if kept else 0
+            part.write_text("".join(_line(entry) for entry in scheduled))
+        self._last_step = scheduled[-1]["step"] if scheduled else 0
         self._file = self.path.open("a")
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
@@ -102,8 +102,8 @@ def read_metrics(workdir: str | Path) -> list[dict]:
 def _on_schedule(entry: Mapping) -> dict:
     """The entry without the values that its `off_schedule` names; empty if it names them all."""
     only_there = entry.get("off_schedule", [])
-    kept = {k: v for k, v in entry.items() if k != "off_schedule" and k not in only_there}
-    return kept if set(kept) - {"step", "time"} else {}
+    fields = {k: v for k, v in entry.items() if k != "off_schedule" and k not in only_there}
+    return fields if set(fields) - {"step", "time"} else {}
 
 
 def _line(entry: Mapping) -> str:

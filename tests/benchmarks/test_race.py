@@ -67,17 +67,17 @@ def test_messages_name_the_side(capsys):
     assert messages[1].startswith("good: ready")
 
 
-def test_a_turn_of_several_calls_reports_one(monkeypatch):
+def test_a_measurement_of_several_calls_reports_one(monkeypatch):
     calls = []
     clock = SimpleNamespace(
         perf_counter=lambda: 0.5 * len(calls), process_time=lambda: 0.25 * len(calls)
     )
     monkeypatch.setattr(worker, "time", clock)
-    turn = worker._turn(lambda: calls.append(1) or 1.0, repeat=3)
+    measured = worker._measured(lambda: calls.append(1) or 1.0, repeat=3)
     assert len(calls) == 4  # one outside the timing
-    assert (turn["seconds"], turn["cpu_seconds"]) == (0.5, 0.25)
+    assert (measured["seconds"], measured["cpu_seconds"]) == (0.5, 0.25)
     calls.clear()
-    worker._turn(lambda: calls.append(1) or 1.0, repeat=50)
+    worker._measured(lambda: calls.append(1) or 1.0, repeat=50)
     assert len(calls) == 1 + worker.MIN_CALLS  # they take more than a second already
 
 

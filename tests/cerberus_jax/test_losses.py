@@ -80,8 +80,8 @@ def test_transcription_by_hand():
     active = transcription_loss(*args, normaliser="active")
     np.testing.assert_allclose(active, square.sum((1, 2, 3)) / roll.sum((1, 2, 3)), rtol=1e-12)
     empty = transcription_loss(args[0], jnp.zeros_like(args[1]), normaliser="active")
-    least = 0.005 * roll[0].size
-    np.testing.assert_allclose(empty, (probability**2).sum((1, 2, 3)) / least, rtol=1e-12)
+    floor = 0.005 * roll[0].size
+    np.testing.assert_allclose(empty, (probability**2).sum((1, 2, 3)) / floor, rtol=1e-12)
 
 
 def test_the_loss_of_onsets_by_hand():

@@ -111,11 +111,11 @@ def test_a_key_held_for_ever_is_cut_and_the_roll_is_not_kept():
     rolls[0, :, 40] = 0
     held, again = slice(500, 30_000), slice(30_010, 30_050)
     rolls[0, held, 40] = rolls[0, again, 40] = 0.9
-    stream, kept = NoteStream(decoder, GRID), []
+    stream, held_frames = NoteStream(decoder, GRID), []
     for start in range(0, rolls.shape[1], 250):
         stream.add(rolls[:, start : start + 250])
-        kept.append(sum(piece.shape[1] for piece in stream._pieces))
-    assert max(kept) < (LONGEST_SECONDS + 30) * GRID.frame_rate_hz
+        held_frames.append(sum(piece.shape[1] for piece in stream._pieces))
+    assert max(held_frames) < (LONGEST_SECONDS + 30) * GRID.frame_rate_hz
     found, whole = stream.finish(), decoder(rolls)
     *parts, last = found["piano"].select(found["piano"].pitches == 61).intervals
     np.testing.assert_allclose(last, (30_010 / GRID.frame_rate_hz, 30_050 / GRID.frame_rate_hz))
@@ -129,12 +129,12 @@ def test_a_key_held_for_ever_is_cut_and_the_roll_is_not_kept():
 
 def test_memory_does_not_grow_with_the_song():
     rolls = random_rolls(60)
-    stream, kept = NoteStream(decoder, GRID), []
+    stream, held_frames = NoteStream(decoder, GRID), []
     for _ in range(8):
         for start in range(0, rolls.shape[1], 500):
             stream.add(rolls[:, start : start + 500])
-            kept.append(sum(piece.shape[1] for piece in stream._pieces))
-    assert max(kept) < 45 * GRID.frame_rate_hz
+            held_frames.append(sum(piece.shape[1] for piece in stream._pieces))
+    assert max(held_frames) < 45 * GRID.frame_rate_hz
 
 
 def test_no_frames_give_no_notes():

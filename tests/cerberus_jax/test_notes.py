@@ -75,8 +75,8 @@ def test_a_window_shares_a_note_at_its_border_with_the_next():
 def test_transposing_moves_or_drops(rows, semitones):
     notes = make(rows)
     moved = notes.transposed(semitones)
-    kept = [row for row in rows_of(notes) if 0 <= row[2] + semitones <= 127]
-    assert rows_of(moved) == [(on, off, p + semitones, v) for on, off, p, v in kept]
+    expected = [row for row in rows_of(notes) if 0 <= row[2] + semitones <= 127]
+    assert rows_of(moved) == [(on, off, p + semitones, v) for on, off, p, v in expected]
 
 
 @given(ROWS)

@@ -15,8 +15,8 @@ def _normal(*shape):
 
 
 def _factors(array, precision):
-    kept = array if precision == "float32" else array.astype(jnp.bfloat16)
-    return np.asarray(kept, np.float64)
+    rounded = array if precision == "float32" else array.astype(jnp.bfloat16)
+    return np.asarray(rounded, np.float64)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

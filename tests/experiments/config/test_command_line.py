@@ -65,7 +65,7 @@ def test_help_shows_defaults_choices_and_switches(capsys):
     flags = CommandFlags("command", "What it does.")
     flags.choice("fruit", "apple", ["apple", "pear"], "Which.")
     flags.names("colours", ["red", "blue"], "Which too.")
-    flags.strings("file", "May be repeated.")
+    flags.paths("file", "May be repeated.")
     flags.integer("count", 0, "How many.")
     flags.boolean("fast", "Now or never.", default=None)
     flags.boolean("bright", "As always.", default=True)

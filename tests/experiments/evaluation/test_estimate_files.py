@@ -1,10 +1,12 @@
 """What another tool has written is scored, and what it has not is said."""
 
+import os
 import shutil
 
 import mido
 import numpy as np
 import pytest
+import soundfile
 
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio import read_audio, write_audio
@@ -155,6 +157,21 @@ def test_a_few_samples_more_or_less(estimates, planner, difference):
     assert not both[1].sources[1, same:].any()
     done = f"cut by {difference}" if difference > 0 else f"padded by {-difference}"
     assert gaps == [f"drums.wav: {done} samples at its end (1 of 2 excerpts: 0001)."]
+
+
+def test_other_kinds_of_audio_and_names_that_are_no_utf_8(estimates, planner):
+    folder = estimates / "0000"
+    samples, rate = soundfile.read(folder / "piano.wav", dtype="float32")
+    soundfile.write(folder / "piano.oga", samples, rate, format="OGG")
+    (folder / "piano.wav").unlink()
+    (folder / "drums.m4a").write_bytes(b"....ftypM4A ")
+    (folder / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"")
+    (first, _), gaps = read(estimates, planner)
+    assert first.absent == ()
+    decoded, _ = soundfile.read(folder / "piano.oga", dtype="float32")
+    np.testing.assert_array_equal(first.sources[INSTRUMENTS.index("piano")], decoded)
+    assert len(gaps) == 2 and gaps[0].startswith("caf\\udce9.wav: left aside (1 of 2")
+    assert gaps[1].startswith("drums.m4a (not a kind of audio that libsndfile reads; convert it")
 
 
 def test_further_instruments_are_left_aside(estimates, planner):

@@ -20,7 +20,7 @@ if {asked}:
 np.ones(20 << 20, np.uint8)  # freed: by itself glibc takes blocks of this size from the heap now
 before = resident()
 blocks = [np.ones(10 << 20, np.uint8) for _ in range(10)]
-kept = [np.ones(100_000, np.uint8)]  # on the heap, above them
+filler = [np.ones(100_000, np.uint8)]  # on the heap, above them
 del blocks
 print(resident() - before)
 """

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import soundfile
 
 from experiments.separate import separate
 from experiments.songs import files as module
+from experiments.songs.find import find_songs
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from experiments.songs.options import SongOptions
 from tests.experiments.separate.test_separate import HalfAndHalf, names_in, song
@@ -59,15 +61,63 @@ def test_a_file_in_the_place_of_a_folder_fails_that_song_alone(tmp_path, capsys)
 
 
 def test_odd_file_names(tmp_path, capsys):
-    """libsndfile's binding opens no file whose name is not UTF-8: that song fails, alone."""
-    good, bad = (tmp_path / name for name in ("<!--<script>.wav", os.fsdecode(b"caf\xe9.wav")))
-    shutil.copy(song(good), bad)
-    with pytest.raises(ValueError, match="1 of 2 songs failed"):
-        separate([bad, good], predictor=HalfAndHalf(), out=tmp_path / "out")
+    """Markup, and bytes that are no UTF-8, which printing and HTML cannot hold."""
+    names = ("<!--<script>", os.fsdecode(b"caf\xe9"), os.fsdecode(b"caf\xe8"))
+    songs = [song(tmp_path / f"{name}.wav") for name in ("<!--<script>",)]
+    songs += [Path(shutil.copy(songs[0], tmp_path / f"{name}.wav")) for name in names[1:]]
+    separate(songs, predictor=HalfAndHalf(), out=tmp_path / "out")
     shown = capsys.readouterr()
-    assert "caf?.wav" in shown.out and "failed:" in shown.err
-    assert names_in(tmp_path / "out") == ["<!--<script>"]
-    assert "<!--<script" not in (tmp_path / "out" / "<!--<script>" / "index.html").read_text()
+    assert "caf\\udce9.wav" in shown.out and "failed:" not in shown.err
+    assert names_in(tmp_path / "out") == sorted(names)
+    for name in names:
+        folder = tmp_path / "out" / name
+        assert soundfile.info(os.fsencode(folder / "piano.wav")).frames == len(
+            soundfile.read(songs[0])[0]
+        )
+        assert "<!--<script" not in (folder / "index.html").read_text()
+    assert "caf\\udce9" in (tmp_path / "out" / names[1] / "index.html").read_text()
+
+
+def test_a_folder_gives_what_can_be_read_and_names_the_rest(tmp_path, caplog, capsys):
+    folder = tmp_path / "songs"
+    (folder / "album").mkdir(parents=True)
+    kinds = {".oga": "OGG", ".aifc": "AIFF", ".snd": "AU", ".voc": "VOC", "": "WAV", ".MP3": "MP3"}
+    samples = 0.1 * np.random.default_rng(0).standard_normal(16000)
+    for suffix, format in kinds.items():
+        soundfile.write(folder / f"a{suffix}", samples, 16000, format=format)
+    (folder / "b.m4a").write_bytes(bytes([0, 0, 0, 32]) + b"ftypM4A " + bytes(2000))
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(2000))
+    (folder / "gone.wav").symlink_to(tmp_path / "nothing.wav")
+    (folder / ".hidden").write_bytes(b"")
+    separate([folder], predictor=HalfAndHalf(), out=tmp_path / "out")
+    assert names_in(tmp_path / "out") == sorted(f"a{suffix}" for suffix in kinds)
+    said = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert len(said) == 3
+    assert "album: a folder" in said[0]
+    assert "b.m4a, cover.jpg: not a kind of audio that libsndfile reads" in said[1]
+    assert "gone.wav: a link to nothing" in said[2]
+
+
+def test_a_folder_without_songs_says_what_it_holds(tmp_path):
+    (tmp_path / "b.m4a").write_bytes(b"....ftypM4A ")
+    with pytest.raises(ValueError, match=r"no audio files.*left out b\.m4a: not a kind of audio"):
+        find_songs([tmp_path])
+
+
+def test_names_of_240_characters(tmp_path):
+    """With the folder's name before them, or whatever else tells them apart, they pass the limit of
+    255 bytes."""
+    longest, folders = "x" * 239, ("first" * 8, "second" * 8)
+    songs = []
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+        songs += [song(tmp_path / folder / f"{longest}{letter}.wav") for letter in "ab"]
+    songs.append(Path(shutil.copy(songs[0], tmp_path / folders[0] / f"{longest}a.flac")))
+    written = separate(songs, predictor=HalfAndHalf(), out=tmp_path / "out")
+    names = [folder.name for folder in written]
+    assert len(set(names)) == 5 and max(len(os.fsencode(name)) for name in names) <= 255
+    for folder in written:
+        assert {"piano.wav", "drums.wav", NOTES_FILE, MIDI_FILE} <= set(names_in(folder))
 
 
 def test_references_that_are_nowhere(tmp_path):

@@ -15,8 +15,9 @@ from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from cerberus_jax.steps import Rolls
 from data_pipeline.io.audio import read_audio, write_audio
-from experiments.separate import find_songs, main, separate
+from experiments.separate import main, separate
 from experiments.songs import files as module
+from experiments.songs.find import find_songs
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from tests.full_disk import room_for
 from tests.tiny_run import prepare_data, tiny_config, write_run

@@ -1,0 +1,72 @@
+"""~ in the flags of all commands: every file and folder is expanded in the same place."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from data_pipeline.cli import flags as cli
+from experiments.config.loading import load_config
+from tests import ROOT
+
+COMMANDS = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for name in ("data_pipeline", "experiments")
+    for path in (ROOT / name).rglob("*.py")
+    if re.search(r"(?<!def )run_command\(", path.read_text()) and path.parts[-2] != "config"
+    if path.parts[-2] != "cli"
+)
+# The only flags of free text that are neither files nor folders.
+TEXTS = {"step", "split", "coordinator", "process"}
+
+
+class Parsed(Exception):
+    """Ends a command that has got its flags."""
+
+
+def flags_of(module: str, monkeypatch, *argv) -> cli.CommandFlags:
+    """The flags that a command defines, parsed."""
+
+    def stop(command, flag_values, **options):
+        flag_values.parse(argv)
+        raise Parsed(flag_values)
+
+    imported = importlib.import_module(module)
+    monkeypatch.setattr(imported, "run_command", stop)
+    with pytest.raises(Parsed) as caught:
+        imported.main([])
+    return caught.value.args[0]
+
+
+def test_there_are_all_commands():
+    assert {"experiments.run", "data_pipeline.prepare", "data_pipeline.minislakh.__main__"} < set(
+        COMMANDS
+    )
+    assert len(COMMANDS) >= 25
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_path_of_a_command_may_begin_with_the_home_folder(module, monkeypatch):
+    monkeypatch.setenv("HOME", "/someone")
+    flags = flags_of(module, monkeypatch)
+    names = [name for name in flags if flags[name].flag_type() in ("string", "multi string")]
+    assert set(names) <= TEXTS
+    paths = [name for name in flags if isinstance(flags[name].parser, cli._Path)]
+    flags = flags_of(module, monkeypatch, *(f"--{name}=~/a" for name in paths))
+    for name in paths:
+        assert flags[name].value in ("/someone/a", ["/someone/a"])
+
+
+def test_the_songs_to_separate_may_begin_with_it_too(monkeypatch):
+    monkeypatch.setenv("HOME", "/someone")
+    flags = flags_of("experiments.separate", monkeypatch, "~/a.wav", "b~.wav", "--", "~/-c.wav")
+    assert flags.arguments == ("/someone/a.wav", "b~.wav", "/someone/-c.wav")
+
+
+def test_and_so_may_fields_of_the_config(monkeypatch):
+    monkeypatch.setenv("HOME", "/someone")
+    overrides = {"data.root": "~/prepared", "evaluation.excerpts": "~/list.json"}
+    config = load_config("sets/set1.py", overrides)
+    assert Path(config.data.root) == Path("/someone/prepared")
+    assert Path(config.evaluation.excerpts) == Path("/someone/list.json")
