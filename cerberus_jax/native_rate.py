@@ -15,6 +15,7 @@ import scipy.fft
 from jaxtyping import Float, Inexact, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cerberus_jax.analysis_signal import AnalysisSignal
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.masks import MaskKind
 from cerberus_jax.stft import MIN_NORM, hann
@@ -197,37 +198,42 @@ def _lay(
 
 
 def mono_blocks(
+    signal: AnalysisSignal,
     blocks: Iterable[Float[np.ndarray, "c _"]],
     separator: SongSeparator | None,
     *,
-    from_hz: int,
     to_hz: int,
 ) -> Iterator[Float[np.ndarray, "1 _"]]:
-    """The mean of the channels at the network's rate; a `separator` is fed the song itself.
+    """The signal of a song at the network's rate; a `separator` is fed the song itself.
 
     Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
     """
     stream = None
-    if from_hz != to_hz:
+    if signal.sample_rate_hz != to_hz:
         import soxr  # late: a machine that only trains or measures need not have it
 
-        stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+        stream = soxr.ResampleStream(signal.sample_rate_hz, to_hz, 1, dtype="float32")
     total, seen = 0, 0
-    for block in blocks:
-        if separator:
-            separator.feed(block)
-        mono = np.ascontiguousarray(block.mean(0), np.float32)
+    for mono in signal.of(_fed(blocks, separator)):
         seen += len(mono)
         mono = mono if stream is None else stream.resample_chunk(mono)
         total += len(mono)
         yield mono[None]
-    if not seen:
-        return
-    if separator:
-        separator.end()
-    if stream is not None:
+    if stream is not None and seen:
         mono = stream.resample_chunk(np.zeros(0, np.float32), last=True)
         yield mono[None] if total + len(mono) else np.zeros((1, 1), np.float32)
+
+
+def _fed(blocks, separator):
+    """The blocks, which the separator gets too."""
+    seen = 0
+    for block in blocks:
+        if separator:
+            separator.feed(block)
+        seen += block.shape[1]
+        yield block
+    if separator and seen:
+        separator.end()
 
 
 def _fast_even(length: float) -> int:
