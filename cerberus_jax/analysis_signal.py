@@ -1,13 +1,16 @@
 """The one signal that is analysed of a song's channels, block by block in constant memory.
 
 It is the mean of the channels, sample by sample, unless spectra of long frames show one of two
-things that the mean would spoil; only the bins concerned are then changed:
+things that the mean would spoil; only the bins concerned are then changed, and no sample of a song
+in which neither is found:
 
-* Channels that cancel: where the power of their sum is far below the sum of their powers (which
+* Channels that cancel: where the power of their sum is below the sum of their powers (which
   unrelated channels, or a silent one, leave equal), the bins are those of one channel, as loud as
-  the mean would be if the channels were in phase.
+  the mean would be if the channels were in phase. Bands of bins in which next to nothing is left
+  tell that they do; then those count too in which something else is in phase and hides it.
 * Sound below what can be heard, a constant offset above all: where it holds a noticeable part of a
-  frame's power, it is left out. Otherwise it would be the loudest bin and stand for 0 dB.
+  frame's power, it is left out. Otherwise it would be the loudest bin and stand for 0 dB. It is
+  taken from the channels too: shared among stems by masks that change, it would be heard in all.
 
 Needs numpy alone, so that data can be prepared by the same rule.
 """
@@ -19,7 +22,11 @@ from jaxtyping import Bool, Complex, Float
 from numpy.lib.stride_tricks import sliding_window_view
 
 FRAME_SECONDS = 0.3
-CANCELLED = 0.1  # of the channels' power is left in their sum: 10 dB less than of unrelated ones
+# Power of the channels' sum over the sum of their powers; 1 where they are unrelated or one sounds.
+CANCELLED = 0.1  # they cancel for certain,
+CERTAIN = 0.001  # if these bands hold as much of a frame's power;
+WEAKENED = 0.9  # then bands count in which they cancel less,
+HOLD_SECONDS = 1.0  # for this long.
 LOWEST_HZ = 20.0
 SUBSONIC = 0.05  # of a frame's power
 NOTICEABLE = 0.01  # of a song's power, from which on something is said
@@ -41,7 +48,6 @@ class AnalysisSignal:
     """
 
     def __init__(self, sample_rate_hz: int):
-        self.sample_rate_hz = sample_rate_hz
         self._window = max(1 << round(np.log2(FRAME_SECONDS * sample_rate_hz)), 4 * _BAND)
         self._hop = self._window // _OVERLAP
         self._taper = np.hanning(self._window + 1)[:-1].astype(np.float32)
@@ -49,7 +55,8 @@ class AnalysisSignal:
         self._num_low = int(np.ceil(LOWEST_HZ * self._window / sample_rate_hz))
         # What rounding to 16 bits leaves in a bin, and 10 dB more.
         self._noise = 10 * _STEP_OF_16_BITS**2 * float(np.square(self._taper).sum())
-        self._power = self._cancelled = self._power_of_sum = self._subsonic = 0.0
+        self._power = self._cancelled = self._subsonic = 0.0
+        self._num_channels, self._last_sure, self._sums = 1, -np.inf, None
 
     @property
     def cancelled(self) -> float:
@@ -58,8 +65,9 @@ class AnalysisSignal:
 
     @property
     def subsonic(self) -> float:
-        """The part of the mean's power, so far, that was left out as too low to be heard."""
-        return self._subsonic / max(self._power_of_sum, np.finfo(float).tiny)
+        """The part of the signal's power, so far, that was left out as too low to be heard."""
+        audible = self._power / self._num_channels
+        return self._subsonic / max(self._subsonic + audible, np.finfo(float).tiny)
 
     def doubts(self) -> list[str]:
         """A sentence for each thing that had to be changed in a noticeable part of the song."""
@@ -76,8 +84,11 @@ class AnalysisSignal:
             )
         return doubts
 
-    def of(self, blocks: Iterable[Float[np.ndarray, "c _"]]) -> Iterator[Float[np.ndarray, " _"]]:
-        """Consecutive samples, together as many as the song has.
+    def of(
+        self, blocks: Iterable[Float[np.ndarray, "c _"]]
+    ) -> Iterator[tuple[Float[np.ndarray, " _"], Float[np.ndarray, "c _"]]]:
+        """Consecutive samples of the signal, and of the channels without what is subsonic; together
+        as many as the song has.
 
         Args:
             blocks: the song, in blocks of any lengths.
@@ -86,16 +97,14 @@ class AnalysisSignal:
             ValueError: if a sample is not finite, or blocks differ in their channels.
         """
         num_left = self._window - self._hop  # of the mirrored samples before the song
-        for mono in self._from_mirrored(_pieces(blocks)):
-            if len(mono) > num_left:
-                yield mono[num_left:]
-            num_left = max(num_left - len(mono), 0)
+        for samples in self._from_mirrored(_pieces(blocks)):
+            if samples.shape[1] > num_left:
+                yield samples[0, num_left:], samples[1:, num_left:]
+            num_left = max(num_left - samples.shape[1], 0)
 
     def _from_mirrored(self, pieces):
-        """The samples of the song and as many before them as all frames need."""
-        lead = self._window - self._hop
-        self._sums = np.zeros(self._window, np.float32)
-        samples, begun = None, False
+        """The signal and the channels, from as many samples before the song as its frames need."""
+        lead, samples, begun = self._window - self._hop, None, False
         for piece in pieces:
             samples = piece if samples is None else np.concatenate([samples, piece], axis=1)
             if not begun and samples.shape[1] >= lead:
@@ -110,55 +119,73 @@ class AnalysisSignal:
         length = samples.shape[1]
         count = -(-length // self._hop)
         samples = _mirrored(samples, 0, (count - 1) * self._hop + self._window - length)
-        yield self._complete(samples, count)[:length]
+        yield self._complete(samples, count)[:, :length]
 
-    def _complete(self, samples: Float[np.ndarray, "c _"], count: int) -> Float[np.ndarray, " _"]:
+    def _complete(self, samples: Float[np.ndarray, "c _"], count: int) -> Float[np.ndarray, "d _"]:
         """The samples to which, once the next `count` frames are in, nothing will be added."""
         frames = sliding_window_view(samples, self._window, axis=1)[:, :: self._hop][:, :count]
         length = count * self._hop
-        sums = np.pad(self._sums, (0, length))
-        for k, correction in self._corrections(frames):
-            sums[k * self._hop : k * self._hop + self._window] += correction
-        self._sums = sums[length:]
-        return samples[:, :length].mean(0) + sums[:length]
+        if self._sums is None:
+            self._num_channels = len(samples)
+            self._sums = np.zeros((1 + len(samples), self._window), np.float32)
+        sums = np.pad(self._sums, ((0, 0), (0, length)))
+        for k, corrections in self._corrections(frames):
+            sums[:, k * self._hop : k * self._hop + self._window] += corrections
+        self._sums = sums[:, length:]
+        samples = samples[:, :length]
+        return np.concatenate([samples.mean(0, keepdims=True), samples]) + sums[:, :length]
 
-    def _corrections(self, frames: Float[np.ndarray, "c k w"]) -> Iterator[tuple[int, np.ndarray]]:
-        """What is to be added to the mean, for each frame (by its number) where anything is."""
+    def _corrections(
+        self, frames: Float[np.ndarray, "c k w"]
+    ) -> Iterator[tuple[int, Float[np.ndarray, "d w"]]]:
+        """What is to be added to the mean and to the channels, for each frame (by its number) where
+        anything is."""
         spectra = np.fft.rfft(frames * self._taper)
         powers = _band_powers(spectra, self._num_low)
-        total_spectrum = spectra.sum(0)
-        of_sum = _band_powers(total_spectrum, self._num_low)
-        cancelled = self._cancelled_bands(powers, of_sum)
-        low_power = _power(total_spectrum[:, : self._num_low])
-        is_low = self._has_subsonic(low_power, of_sum.sum(-1), len(spectra))
-        for k in np.flatnonzero(cancelled.any(-1) | is_low).tolist():
-            mean = total_spectrum[k] / np.float32(len(spectra))
-            wanted = _filled(spectra[:, k], mean, powers[:, k], cancelled[k])
-            wanted[: self._num_low] = 0 if is_low[k] else mean[: self._num_low]
-            correction = np.fft.irfft(wanted - mean, self._window).astype(np.float32)
-            yield k, correction * (self._taper / np.float32(_NORM))
+        means = spectra.mean(0)
+        of_means = _band_powers(means, self._num_low)
+        cancelled = self._cancelled_bands(powers, of_means)
+        low = _power(means[:, : self._num_low])
+        candidates = cancelled.any(-1) | (low > SUBSONIC * of_means.sum(-1))
+        for k in np.flatnonzero(candidates).tolist():
+            wanted = _filled(spectra[:, k], means[k], powers[:, k], cancelled[k])
+            changes = np.concatenate([[wanted - means[k]], 0 * spectra[:, k]])
+            if self._is_subsonic(wanted):
+                changes[0, : self._num_low] = -means[k, : self._num_low]
+                changes[1:, : self._num_low] = -spectra[:, k, : self._num_low]
+            if changes.any():
+                corrections = np.fft.irfft(changes, self._window).astype(np.float32)
+                yield k, corrections * (self._taper / np.float32(_NORM))
 
     def _cancelled_bands(
-        self, powers: Float[np.ndarray, "c k b"], of_sum: Float[np.ndarray, "k b"]
+        self, powers: Float[np.ndarray, "c k b"], of_means: Float[np.ndarray, "k b"]
     ) -> Bool[np.ndarray, "k b"]:
         """Where the channels cancel each other."""
-        total = powers.sum(0)
-        noise = len(powers) * _BAND * self._noise
-        quietest = np.maximum(noise, _QUIETEST * total.max(-1, keepdims=True))
-        cancelled = (of_sum < CANCELLED * total) & (total > quietest)
+        num_channels, total = len(powers), powers.sum(0)
+        of_sum = num_channels**2 * of_means
+        loudness = total.sum(-1, keepdims=True)
+        audible = total > np.maximum(num_channels * _BAND * self._noise, _QUIETEST * loudness)
+        certain = (of_sum < CANCELLED * total) & audible
+        sure = np.where(certain, total, 0).sum(-1) > CERTAIN * loudness[:, 0]
+        cancelled = self._held(sure)[:, None] & (of_sum < WEAKENED * total) & audible
         self._power += float(total.sum(dtype=np.float64))
         self._cancelled += float(total[cancelled].sum(dtype=np.float64))
         return cancelled
 
-    def _has_subsonic(
-        self, low: Float[np.ndarray, " k"], rest: Float[np.ndarray, " k"], num_channels: int
-    ) -> Bool[np.ndarray, " k"]:
-        """Where what lies below LOWEST_HZ is a noticeable part of a frame."""
-        noise = num_channels**2 * self._num_low * self._noise
-        is_low = (low > SUBSONIC * (low + rest)) & (low > noise)
-        self._power_of_sum += float((low + rest).sum(dtype=np.float64))
-        self._subsonic += float(low[is_low].sum(dtype=np.float64))
-        return is_low
+    def _held(self, sure: Bool[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
+        """Frames for which something is sure, and those soon after."""
+        frames = np.arange(len(sure))
+        last = np.maximum.accumulate(np.where(sure, frames, self._last_sure))
+        self._last_sure = last[-1] - len(sure)
+        return frames - last <= HOLD_SECONDS / FRAME_SECONDS * _OVERLAP
+
+    def _is_subsonic(self, wanted: Complex[np.ndarray, " f"]) -> bool:
+        """Whether what lies below LOWEST_HZ is a noticeable part of a frame."""
+        low, total = float(_power(wanted[: self._num_low])), float(_power(wanted))
+        if low <= max(SUBSONIC * total, self._num_low * self._noise):
+            return False
+        self._subsonic += low
+        return True
 
 
 def _filled(

@@ -25,7 +25,7 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
-from cerberus_jax.references import floored, window_references
+from cerberus_jax.references import floored, quiet_song, window_references
 from cerberus_jax.shapes import check_rank, whole_rate
 from cerberus_jax.steps import mask_kind, masks_and_rolls, predict_step
 from cerberus_jax.stft import frame, hann, stft
@@ -168,8 +168,7 @@ class Predictor:
     ) -> float:
         """The largest magnitude of a song's spectra, in constant memory."""
         rate = self.grid.sample_rate_hz
-        signal = AnalysisSignal(whole_rate(sample_rate_hz or rate))
-        mono = mono_blocks(signal, blocks, None, to_hz=rate)
+        mono = mono_blocks(blocks, None, from_hz=whole_rate(sample_rate_hz or rate), to_hz=rate)
         cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
         return max(
             float(_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
@@ -209,7 +208,8 @@ class Predictor:
             native = NativeGrid(self.grid, rate, self.extend_masks)
             separator = SongSeparator(native, mask_kind(self.model))
         signal = AnalysisSignal(rate)
-        mono = mono_blocks(signal, blocks, separator, to_hz=self.grid.sample_rate_hz)
+        to_hz = self.grid.sample_rate_hz
+        mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=to_hz, signal=signal)
         rolls = None
         for frames in self._masks_whole(mono) if self.exact else self._masks(mono, db_reference):
             for first in range(0, jax.tree.leaves(frames)[0].shape[1], _FRAMES_PER_PIECE):
@@ -218,7 +218,7 @@ class Predictor:
                 yield separator.apply(masks) if separator else None, rolls
         if separator:
             yield separator.rest(), None if rolls is None else rolls[:, :0]
-        for doubt in signal.doubts():
+        for doubt in [*signal.doubts(), *quiet_song(db_reference, self.grid)]:
             _log.warning("%s", doubt)
 
     def _masks(

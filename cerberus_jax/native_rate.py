@@ -198,42 +198,41 @@ def _lay(
 
 
 def mono_blocks(
-    signal: AnalysisSignal,
     blocks: Iterable[Float[np.ndarray, "c _"]],
     separator: SongSeparator | None,
     *,
+    from_hz: int,
     to_hz: int,
+    signal: AnalysisSignal | None = None,
 ) -> Iterator[Float[np.ndarray, "1 _"]]:
-    """The signal of a song at the network's rate; a `separator` is fed the song itself.
+    """The analysis signal of a song at the network's rate; a `separator` is
+    fed the song itself.
 
     Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
+
+    Args:
+        signal: makes it, for callers who want to know what it changed.
     """
     stream = None
-    if signal.sample_rate_hz != to_hz:
+    if from_hz != to_hz:
         import soxr  # late: a machine that only trains or measures need not have it
 
-        stream = soxr.ResampleStream(signal.sample_rate_hz, to_hz, 1, dtype="float32")
+        stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
     total, seen = 0, 0
-    for mono in signal.of(_fed(blocks, separator)):
+    for mono, channels in (signal or AnalysisSignal(from_hz)).of(blocks):
+        if separator:
+            separator.feed(channels)
         seen += len(mono)
         mono = mono if stream is None else stream.resample_chunk(mono)
         total += len(mono)
         yield mono[None]
-    if stream is not None and seen:
+    if not seen:
+        return
+    if separator:
+        separator.end()
+    if stream is not None:
         mono = stream.resample_chunk(np.zeros(0, np.float32), last=True)
         yield mono[None] if total + len(mono) else np.zeros((1, 1), np.float32)
-
-
-def _fed(blocks, separator):
-    """The blocks, which the separator gets too."""
-    seen = 0
-    for block in blocks:
-        if separator:
-            separator.feed(block)
-        seen += block.shape[1]
-        yield block
-    if separator and seen:
-        separator.end()
 
 
 def _fast_even(length: float) -> int:

@@ -7,6 +7,8 @@ for no less than that of a sine at ABSOLUTE_FLOOR_DB. Both were chosen on valida
 (docs/robustness.md).
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -14,7 +16,7 @@ from jaxtyping import Array, Float
 from cerberus_jax.frames import FrameGrid
 
 RELATIVE_FLOOR_DB = -40.0  # re the song's loudest bin
-ABSOLUTE_FLOOR_DB = -80.0  # re a sine of full scale
+ABSOLUTE_FLOOR_DB = -60.0  # re a sine of full scale
 
 
 def window_references(
@@ -37,3 +39,15 @@ def floored(reference: Float[Array, "*b"], grid: FrameGrid) -> Float[Array, "*b"
     """The references, where they are lower that of a sine at ABSOLUTE_FLOOR_DB."""
     sine = grid.window / 4  # half the sum of the Hann window
     return jnp.maximum(reference, sine * 10 ** (ABSOLUTE_FLOOR_DB / 20))
+
+
+def quiet_song(loudest: float | None, grid: FrameGrid) -> list[str]:
+    """A sentence about a song of which not even the loudest bin reaches the floor, if it does not
+    and is not silent."""
+    level = 20 * math.log10(loudest / (grid.window / 4)) if loudest else 0.0
+    if level >= ABSOLUTE_FLOOR_DB:
+        return []
+    return [
+        f"very quiet: its loudest partial has {level:.0f} dB re full scale, and what lies far below "
+        f"{ABSOLUTE_FLOOR_DB:.0f} dB counts as noise; amplify the song to have all of it heard"
+    ]

@@ -131,7 +131,7 @@ class _SongWriter:
         network that does not transcribe."""
         predictor, rate = self.predictor, self.info.sample_rate_hz
         db_reference = None
-        if predictor.db_reference == "song" and not predictor.exact:
+        if not predictor.exact:  # a song is known before its first window: it is read twice
             db_reference = predictor.song_db_reference(_readable(song), rate)
         has_notes = transcribes(predictor.model.heads)
         note_stream = NoteStream(predictor.decode, predictor.grid)
