@@ -236,4 +236,3 @@ def _pieces(blocks):
 
 def _mirrored(samples, before, after):
     return np.pad(samples, ((0, 0), (before, after)), mode="symmetric")
-

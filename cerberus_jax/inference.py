@@ -25,10 +25,10 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
-from cerberus_jax.references import floored, quiet_song, window_references
+from cerberus_jax.references import quiet_song
 from cerberus_jax.shapes import check_rank, whole_rate
-from cerberus_jax.steps import mask_kind, masks_and_rolls, predict_step
-from cerberus_jax.stft import frame, hann, stft
+from cerberus_jax.song_windows import whole_masks, window_batch, window_spectrum
+from cerberus_jax.steps import mask_kind, predict_step
 from cerberus_jax.windows import WindowCutter
 
 WINDOW_SECONDS = 12.0
@@ -171,7 +171,7 @@ class Predictor:
         mono = mono_blocks(blocks, None, from_hz=whole_rate(sample_rate_hz or rate), to_hz=rate)
         cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
         return max(
-            float(_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
+            float(window_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
             for window in cutter.cut(mono)
         )
 
@@ -236,7 +236,7 @@ class Predictor:
             count = min(1 << (len(group) - 1).bit_length(), self.windows_per_call)
             filled = group + [group[-1]] * (count - len(group))
             audio = np.stack([window.samples[0] for window in filled])
-            frames, loudest = _window_batch(
+            frames, loudest = window_batch(
                 self.params, audio, loudest, self.model, cutter.context, by_song
             )
             # The device works on these while the host is busy with those before.
@@ -251,7 +251,7 @@ class Predictor:
         song = np.concatenate([*mono, np.zeros((1, 0), np.float32)], axis=1)
         if not song.shape[1]:
             raise ValueError("blocks: the song has no samples")
-        frames = _whole_masks(self.params, song, self.model)
+        frames = whole_masks(self.params, song, self.model)
         yield jax.tree.map(lambda array: np.asarray(array[0]), frames)
 
     def _check_heads(self):
@@ -279,34 +279,6 @@ class Predictor:
 @functools.partial(jax.jit, static_argnums=2)
 def _whole(params, waveforms, model):
     return predict_step(params, waveforms, model=model)
-
-
-@functools.partial(jax.jit, static_argnums=(3, 4, 5))
-def _window_batch(params, audio, loudest, model, context, by_song):
-    """Windows [b n] -> masks [b s t f] and rolls [b s t p] of the frames without the context; and
-    the loudest bin of the song so far."""
-    magnitude = _spectrum(audio, model.grid)
-    inner = slice(context, magnitude.shape[1] - context)
-    references, so_far = window_references(magnitude, loudest, model.grid)
-    if by_song:
-        references, so_far = jnp.full(len(audio), floored(loudest, model.grid)), loudest
-    frames = masks_and_rolls(params, magnitude, references, model=model)
-    return jax.tree.map(lambda array: array[:, :, inner], frames), so_far
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _spectrum(audio, grid):
-    """Magnitudes [b t f] of windows, in which nothing is reflected any more."""
-    num_frames = (audio.shape[-1] - grid.window) // grid.hop + 1
-    taper = jnp.asarray(hann(grid.window), audio.dtype)
-    return jnp.abs(jnp.fft.rfft(frame(audio, grid, num_frames=num_frames) * taper))
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _whole_masks(params, audio, model):
-    magnitude = jnp.abs(stft(audio, model.grid))
-    reference = floored(magnitude.max((1, 2)), model.grid)
-    return masks_and_rolls(params, magnitude, reference, model=model)
 
 
 def _of_each_window(group, frames):

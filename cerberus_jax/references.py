@@ -48,6 +48,6 @@ def quiet_song(loudest: float | None, grid: FrameGrid) -> list[str]:
     if level >= ABSOLUTE_FLOOR_DB:
         return []
     return [
-        f"very quiet: its loudest partial has {level:.0f} dB re full scale, and what lies far below "
-        f"{ABSOLUTE_FLOOR_DB:.0f} dB counts as noise; amplify the song to have all of it heard"
+        f"very quiet: the loudest partial has {level:.0f} dB re full scale, and what lies far "
+        f"below {ABSOLUTE_FLOOR_DB:.0f} dB counts as noise; amplify the song to have all heard"
     ]

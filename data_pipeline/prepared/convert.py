@@ -5,6 +5,7 @@ the pool import nothing but numpy and the readers, whatever the caller has loade
 """
 
 import json
+import math
 import os
 import pickle
 import signal
@@ -19,19 +20,20 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16, Int16
+from jaxtyping import Float, Float16, Int16
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
-from data_pipeline.io.audio import read_mono_pcm16
+from data_pipeline.io.audio import read_mono, read_mono_pcm16
 from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
-from data_pipeline.io.pcm import PCM_SCALE
+from data_pipeline.io.pcm import PCM_SCALE, to_pcm16
 from data_pipeline.io.processes import end_with, num_processors
 
 RMS_HOP_SECONDS = 0.1
 SILENCE_DB = -200.0
+FULL_SCALE = 32767 / 32768  # what the peak of a track that exceeds it is scaled to
 # Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
 # by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
@@ -84,10 +86,11 @@ def convert(job: Job) -> None:
     track, rate = job.track, job.sample_rate_hz
     skipped = [list(pair) for pair in track.skipped]
     skipped += [[stem.id, OTHER_INSTRUMENT] for stem in track.stems if not stem.instrument]
-    stems, audio, labels, num_outside, unreadable, doubts = [], [], [], 0, [], []
+    stems, audio, labels, num_outside, unreadable, doubts, levels = [], [], [], 0, [], [], []
+    peak = 1.0
     for stem in (stem for stem in track.stems if stem.instrument):
         try:
-            samples, notes = _read(stem, job)
+            samples, notes, changes = _read(stem, job)
         except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
             unreadable.append([stem.id, str(error)])
             continue
@@ -95,8 +98,16 @@ def convert(job: Job) -> None:
         num_outside += int((~inside).sum())
         stems.append(stem)
         doubts += [[stem.id, doubt] for doubt in open_source(stem.audio_path).layout.doubts]
-        audio.append(samples)
+        levels += [[stem.id, change] for change in changes]
+        peak = max(peak, float(np.abs(samples).max()))
+        audio.append(to_pcm16(samples))
         labels.append(_until(len(samples) / rate, notes.select(inside)))
+    gain = 1.0
+    if peak > 1:
+        gain = FULL_SCALE / peak
+        decibels = 20 * math.log10(gain)
+        levels.append(["all stems", f"scaled by {decibels:.2f} dB: they exceed full scale"])
+        audio = [read_mono_pcm16(stem.audio_path, rate, gain=gain) for stem in stems]
     num_samples = max((len(samples) for samples in audio), default=0)
     pcm = np.zeros((len(stems), num_samples), np.int16)
     for row, samples in zip(pcm, audio, strict=True):
@@ -109,6 +120,8 @@ def convert(job: Job) -> None:
         "skipped": skipped,
         "unreadable": unreadable,
         "doubts": doubts,
+        "levels": levels,
+        "gain": gain,
         "notes_out_of_range": num_outside,
         "corrections": _corrections(stems),
         "stems": [_entry(stem) for stem in stems],
@@ -116,12 +129,12 @@ def convert(job: Job) -> None:
     _write(job, meta, pcm, labels)
 
 
-def _read(stem: Stem, job: Job) -> tuple[Int16[np.ndarray, " n"], Notes]:
-    pcm = read_mono_pcm16(stem.audio_path, job.sample_rate_hz)
+def _read(stem: Stem, job: Job) -> tuple[Float[np.ndarray, " n"], Notes, list[str]]:
+    samples, changes = read_mono(stem.audio_path, job.sample_rate_hz)
     notes = read_labels(stem, job.read_notes)
-    if not len(pcm):
+    if not len(samples):
         raise ValueError(f"{stem.audio_path}: no samples")
-    return pcm, notes
+    return samples, notes, changes
 
 
 def _entry(stem: Stem) -> dict:

@@ -52,6 +52,7 @@ def features() -> tfds.features.FeaturesDict:
             "track_id": tfds.features.Text(),
             "num_samples": np.int64,
             "sample_rate_hz": np.int64,
+            "gain": np.float32,  # of all stems against the corpus; older records have none, for 1
             "stems": tfds.features.Sequence(stem),
             "rms_hop": np.int64,  # samples per value of rms_db
             "rms_db": array(np.float16),  # of the first stem, then of the second, ...

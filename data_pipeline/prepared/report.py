@@ -28,6 +28,8 @@ class Report:
         unlabelled: stems without notes per instrument, of which only the audio is known.
         sample_rate_hz: of the prepared audio.
         doubts: (track, stem, what) of audio files that were read though their headers are wrong.
+        levels: (track, stem, what) of stems whose channels cancel or that have an offset, and of
+            tracks that were scaled.
     """
 
     corpus: str
@@ -42,6 +44,7 @@ class Report:
     unlabelled: dict[str, int] = field(default_factory=dict)
     sample_rate_hz: int = 16000  # of reports that do not say it
     doubts: list[list[str]] = field(default_factory=list)
+    levels: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path) -> "Report":
@@ -72,7 +75,12 @@ class Report:
         lines += _stem_lines(self.skipped)
         if self.doubts:
             lines.append(f"  audio files read though their headers are wrong: {len(self.doubts)}")
-        return "\n".join(lines + _stem_lines(self.doubts))
+            lines += _stem_lines(self.doubts)
+        if self.levels:
+            lines.append(
+                f"  stems and tracks whose level or channels were changed: {len(self.levels)}"
+            )
+        return "\n".join(lines + _stem_lines(self.levels))
 
 
 def _stem_lines(rows: list[list[str]]) -> list[str]:
@@ -132,4 +140,5 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         dict(+unlabelled),
         metas[0]["sample_rate_hz"],
         [[meta["id"], *pair] for meta in metas for pair in meta.get("doubts", ())],
+        [[meta["id"], *pair] for meta in metas for pair in meta.get("levels", ())],
     )

@@ -24,7 +24,7 @@ from data_pipeline.io.audio_stream import AudioInfo, audio_info, read_blocks
 from data_pipeline.io.midi import write_midi
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 from experiments.songs.options import SongOptions
-from experiments.songs.page import PAGE_FILE, SOUNDS, SongPage
+from experiments.songs.page import MIXTURE, PAGE_FILE, SOUNDS, SongPage
 from experiments.songs.stems import StemFiles, stem_files
 
 
@@ -116,6 +116,12 @@ class _SongWriter:
                 for name, true_notes in reference_notes.items()
             }
             page.finish(song.stem, parts_of(notes), reference=inside)
+        if page and page.num_clipped:
+            print(
+                f"  {MIXTURE}: {page.num_clipped} samples beyond full scale were clipped; only the "
+                "page plays it",
+                flush=True,
+            )
         for name, count in stems.clipped.items():
             file = f"{name}.{options.format}"
             print(
