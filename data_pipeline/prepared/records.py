@@ -86,7 +86,7 @@ class TrackRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split) for split in sorted(self._records)}
 
     def _generate_examples(self, split: str):
-        return ((record["track_id"], record) for record in self._records[split])
+        return ((record["track_id"], {"gain": 1.0} | record) for record in self._records[split])
 
 
 def write_records(
@@ -95,7 +95,8 @@ def write_records(
     """Write the records to OUT/<corpus>/<version> and return that folder.
 
     Args:
-        records: for every split the records of its tracks, of the form of `features`.
+        records: for every split the records of its tracks, of the form of `features`; one without
+            a gain was not scaled.
         corpus: the name of the data set.
         out: where; the folder of the version must not be there yet.
     """
