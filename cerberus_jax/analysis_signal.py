@@ -181,10 +181,10 @@ class AnalysisSignal:
 
     def _is_subsonic(self, wanted: Complex[np.ndarray, " f"]) -> bool:
         """Whether what lies below LOWEST_HZ is a noticeable part of a frame."""
-        low, total = float(_power(wanted[: self._num_low])), float(_power(wanted))
+        (low,), (total,) = _power(wanted[None, : self._num_low]), _power(wanted[None])
         if low <= max(SUBSONIC * total, self._num_low * self._noise):
             return False
-        self._subsonic += low
+        self._subsonic += float(low)
         return True
 
 

@@ -168,7 +168,9 @@ class Predictor:
     ) -> float:
         """The largest magnitude of a song's spectra, in constant memory."""
         rate = self.grid.sample_rate_hz
-        mono = mono_blocks(blocks, None, from_hz=whole_rate(sample_rate_hz or rate), to_hz=rate)
+        from_hz = whole_rate(sample_rate_hz or rate)
+        signal = AnalysisSignal(from_hz)
+        mono = mono_blocks(blocks, None, from_hz=from_hz, to_hz=rate, signal=signal)
         cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
         return max(
             float(window_spectrum(window.samples, self.grid)[0, : window.num_frames].max())

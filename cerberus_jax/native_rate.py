@@ -211,7 +211,7 @@ def mono_blocks(
     Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
 
     Args:
-        signal: makes it, for callers who want to know what it changed.
+        signal: makes it; None: the mean of the channels.
     """
     stream = None
     if from_hz != to_hz:
@@ -219,7 +219,8 @@ def mono_blocks(
 
         stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
     total, seen = 0, 0
-    for mono, channels in (signal or AnalysisSignal(from_hz)).of(blocks):
+    as_it_is = ((np.ascontiguousarray(block.mean(0), np.float32), block) for block in blocks)
+    for mono, channels in signal.of(blocks) if signal else as_it_is:
         if separator:
             separator.feed(channels)
         seen += len(mono)
