@@ -145,7 +145,7 @@ class AnalysisSignal:
         means = spectra.mean(0)
         of_means = _band_powers(means, self._num_low)
         cancelled = self._cancelled_bands(powers, of_means)
-        low = _power(means[:, : self._num_low])
+        low = _low_power(means, self._num_low)
         candidates = cancelled.any(-1) | (low > SUBSONIC * of_means.sum(-1))
         for k in np.flatnonzero(candidates).tolist():
             wanted = _filled(spectra[:, k], means[k], powers[:, k], cancelled[k])
@@ -181,7 +181,8 @@ class AnalysisSignal:
 
     def _is_subsonic(self, wanted: Complex[np.ndarray, " f"]) -> bool:
         """Whether what lies below LOWEST_HZ is a noticeable part of a frame."""
-        (low,), (total,) = _power(wanted[None, : self._num_low]), _power(wanted[None])
+        (low,) = _low_power(wanted[None], self._num_low)
+        total = low + _band_powers(wanted[None], self._num_low).sum()
         if low <= max(SUBSONIC * total, self._num_low * self._noise):
             return False
         self._subsonic += float(low)
@@ -209,6 +210,11 @@ def _filled(
 
 def _power(spectrum: Complex[np.ndarray, "*a f"]) -> Float[np.ndarray, "*a"]:
     return np.square(spectrum.real).sum(-1) + np.square(spectrum.imag).sum(-1)
+
+
+def _low_power(spectra: Complex[np.ndarray, "*a f"], num_low: int) -> Float[np.ndarray, "*a"]:
+    """Power of the `num_low` lowest bins, of which the first has no mirror image."""
+    return _power(spectra[..., :num_low]) - np.square(np.abs(spectra[..., 0])) / 2
 
 
 def _band_powers(spectra: Complex[np.ndarray, "*a f"], num_low: int) -> Float[np.ndarray, "*a b"]:

