@@ -27,7 +27,7 @@ CANCELLED = 0.1  # they cancel for certain,
 CERTAIN = 0.001  # if these bands hold as much of a frame's power;
 WEAKENED = 0.9  # then bands count in which they cancel less,
 HOLD_SECONDS = 1.0  # for this long.
-LOWEST_HZ = 20.0
+LOWEST_HZ = 10.0  # the lowest key of a piano has 27.5
 SUBSONIC = 0.05  # of a frame's power
 NOTICEABLE = 0.01  # of a song's power, from which on something is said
 # Bins whose powers are compared together. The sum of two channels of unrelated noise, about ten
