@@ -56,7 +56,7 @@ class AnalysisSignal:
         # What rounding to 16 bits leaves in a bin, and 10 dB more.
         self._noise = 10 * _STEP_OF_16_BITS**2 * float(np.square(self._taper).sum())
         self._power = self._cancelled = self._subsonic = 0.0
-        self._num_channels, self._last_sure, self._sums = 1, -np.inf, None
+        self._num_channels, self._last_sure, self._was_low, self._sums = 1, -np.inf, False, None
 
     @property
     def cancelled(self) -> float:
@@ -104,14 +104,15 @@ class AnalysisSignal:
 
     def _from_mirrored(self, pieces):
         """The signal and the channels, from as many samples before the song as its frames need."""
-        lead, samples, begun = self._window - self._hop, None, False
+        lead, samples, begun, num_mirrored = self._window - self._hop, None, False, 0
         for piece in pieces:
             samples = piece if samples is None else np.concatenate([samples, piece], axis=1)
-            if not begun and samples.shape[1] >= lead:
-                samples, begun = _mirrored(samples, lead, 0), True
+            if not begun and samples.shape[1] >= self._window:
+                samples, begun, num_mirrored = _mirrored(samples, lead, 0), True, _OVERLAP - 1
             count = (samples.shape[1] - self._window) // self._hop + 1 if begun else 0
             if count > 0:
-                yield self._complete(samples, count)
+                yield self._complete(samples, range(num_mirrored, count), count)
+                num_mirrored = 0
                 samples = samples[:, count * self._hop :]
         if samples is None or not samples.shape[1]:
             return
@@ -119,24 +120,27 @@ class AnalysisSignal:
         length = samples.shape[1]
         count = -(-length // self._hop)
         samples = _mirrored(samples, 0, (count - 1) * self._hop + self._window - length)
-        yield self._complete(samples, count)[:, :length]
+        yield self._complete(samples, range(0), count)[:, :length]
 
-    def _complete(self, samples: Float[np.ndarray, "c _"], count: int) -> Float[np.ndarray, "d _"]:
-        """The samples to which, once the next `count` frames are in, nothing will be added."""
+    def _complete(
+        self, samples: Float[np.ndarray, "c _"], whole: range, count: int
+    ) -> Float[np.ndarray, "d _"]:
+        """The samples to which, once the next `count` frames are in, nothing will be added; of
+        these frames the `whole` ones hold nothing mirrored."""
         frames = sliding_window_view(samples, self._window, axis=1)[:, :: self._hop][:, :count]
         length = count * self._hop
         if self._sums is None:
             self._num_channels = len(samples)
             self._sums = np.zeros((1 + len(samples), self._window), np.float32)
         sums = np.pad(self._sums, ((0, 0), (0, length)))
-        for k, corrections in self._corrections(frames):
+        for k, corrections in self._corrections(frames, whole):
             sums[:, k * self._hop : k * self._hop + self._window] += corrections
         self._sums = sums[:, length:]
         samples = samples[:, :length]
         return np.concatenate([samples.mean(0, keepdims=True), samples]) + sums[:, :length]
 
     def _corrections(
-        self, frames: Float[np.ndarray, "c k w"]
+        self, frames: Float[np.ndarray, "c k w"], whole: range
     ) -> Iterator[tuple[int, Float[np.ndarray, "d w"]]]:
         """What is to be added to the mean and to the channels, for each frame (by its number) where
         anything is."""
@@ -147,15 +151,23 @@ class AnalysisSignal:
         cancelled = self._cancelled_bands(powers, of_means)
         low = _low_power(means, self._num_low)
         candidates = cancelled.any(-1) | (low > SUBSONIC * of_means.sum(-1))
+        wanted, is_low = {}, np.zeros(len(low), np.bool_)
         for k in np.flatnonzero(candidates).tolist():
-            wanted = _filled(spectra[:, k], means[k], powers[:, k], cancelled[k])
-            changes = np.concatenate([[wanted - means[k]], 0 * spectra[:, k]])
-            if self._is_subsonic(wanted):
+            wanted[k] = _filled(spectra[:, k], means[k], powers[:, k], cancelled[k])
+            is_low[k] = k in whole and self._is_subsonic(wanted[k])
+        # Where a low note is mirrored there seems to be an offset: the next whole frame knows.
+        if whole:
+            is_low[: whole.start], is_low[whole.stop :] = is_low[whole.start], is_low[whole[-1]]
+            self._was_low = is_low[whole[-1]]
+        else:
+            is_low[:] = self._was_low
+        for k in np.flatnonzero(cancelled.any(-1) | is_low).tolist():
+            changes = np.concatenate([[wanted.get(k, means[k]) - means[k]], 0 * spectra[:, k]])
+            if is_low[k]:
                 changes[0, : self._num_low] = -means[k, : self._num_low]
                 changes[1:, : self._num_low] = -spectra[:, k, : self._num_low]
-            if changes.any():
-                corrections = np.fft.irfft(changes, self._window).astype(np.float32)
-                yield k, corrections * (self._taper / np.float32(_NORM))
+            corrections = np.fft.irfft(changes, self._window).astype(np.float32)
+            yield k, corrections * (self._taper / np.float32(_NORM))
 
     def _cancelled_bands(
         self, powers: Float[np.ndarray, "c k b"], of_means: Float[np.ndarray, "k b"]
