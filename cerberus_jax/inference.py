@@ -6,6 +6,7 @@ overlap-added across window borders like any neighbouring frames, so a border ca
 """
 
 import functools
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax import checkpoint
+from cerberus_jax.analysis_signal import AnalysisSignal
 from cerberus_jax.decoding import DecodingConfig, decode, frame_envelope, with_velocities
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.heads import separates, transcribes
@@ -23,9 +25,10 @@ from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
+from cerberus_jax.references import quiet_song
 from cerberus_jax.shapes import check_rank, whole_rate
-from cerberus_jax.steps import Rolls, mask_kind, masks_and_rolls, predict_step
-from cerberus_jax.stft import frame, hann, stft
+from cerberus_jax.song_windows import whole_masks, window_batch, window_spectrum
+from cerberus_jax.steps import Rolls, mask_kind, predict_step
 from cerberus_jax.windows import WindowCutter
 
 WINDOW_SECONDS = 12.0
@@ -33,6 +36,7 @@ CONTEXT_SECONDS = 0.25  # the least that borders do not show: docs/design.md
 DB_REFERENCES = ("window", "song")
 MAX_CHANNELS = 64  # with so few samples as _FEW_SAMPLES an array lies the other way
 _FEW_SAMPLES = 8
+_log = logging.getLogger(__name__)
 _FRAMES_PER_PIECE = 256  # of a window that leave together: sources at 44.1 kHz are large
 
 
@@ -58,8 +62,8 @@ class Predictor:
         decoding: how each instrument's roll is turned into notes.
         window_seconds, context_seconds: length of a window, and what is thrown away at both ends.
         windows_per_call: windows the network sees together, at most.
-        db_reference: what counts as 0 dB in a window: the loudest bin of the 'window' or of the
-            'song'.
+        db_reference: what counts as 0 dB in a window: the loudest bin of the 'window', with a floor
+            (references.py), or of the 'song'.
         exact: give the network the song whole instead; memory then grows with the song.
         extend_masks: continue the masks above half the network's rate; otherwise sources end there.
     """
@@ -115,8 +119,8 @@ class Predictor:
     ) -> Prediction:
         """Separates and transcribes a song of any rate and channel count.
 
-        The masks come from the mean of the channels and are applied to each of them. Sources have
-        the input's rate and length.
+        The masks come from the mean of the channels (analysis_signal.py says where not) and are
+        applied to each of them. Sources have the input's rate and length.
 
         Raises:
             ValueError: if the waveform is empty, not finite or lies the other way, the rate is no
@@ -126,7 +130,7 @@ class Predictor:
         self._check(waveform)
         sample_rate_hz = whole_rate(sample_rate_hz)
         db_reference = None
-        if self.db_reference == "song":
+        if not self.exact:
             db_reference = self.song_db_reference([waveform], sample_rate_hz)
         stream = self.predict_stream([waveform], sample_rate_hz, db_reference=db_reference)
         sources, rolls = (
@@ -172,10 +176,12 @@ class Predictor:
     ) -> float:
         """The largest magnitude of a song's spectra, in constant memory."""
         rate = self.grid.sample_rate_hz
-        mono = mono_blocks(blocks, None, from_hz=whole_rate(sample_rate_hz or rate), to_hz=rate)
+        from_hz = whole_rate(sample_rate_hz or rate)
+        signal = AnalysisSignal(from_hz)
+        mono = mono_blocks(blocks, None, from_hz=from_hz, to_hz=rate, signal=signal)
         cutter = WindowCutter.of(self.grid, window_seconds=self.window_seconds, context_seconds=0.0)
         return max(
-            float(_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
+            float(window_spectrum(window.samples, self.grid)[0, : window.num_frames].max())
             for window in cutter.cut(mono)
         )
 
@@ -191,9 +197,9 @@ class Predictor:
         Args:
             blocks: consecutive samples of any lengths, all with the same channels.
             sample_rate_hz: theirs; None for the network's.
-            db_reference: the magnitude that counts as 0 dB, from `song_db_reference` where the
-                predictor's own is 'song' (the song is then read twice); None for each window's
-                maximum.
+            db_reference: of the song, from `song_db_reference` (which reads it once before): what
+                counts as 0 dB where the predictor's own is 'song', and else what no window may fall
+                far below; None for the loudest bin until then.
 
         Raises:
             ValueError: if the 'song' counts and its reference is missing, or the network has
@@ -211,7 +217,9 @@ class Predictor:
         if separates(self.model.heads):
             native = NativeGrid(self.grid, rate, self.extend_masks)
             separator = SongSeparator(native, mask_kind(self.model))
-        mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=self.grid.sample_rate_hz)
+        signal = AnalysisSignal(rate)
+        to_hz = self.grid.sample_rate_hz
+        mono = mono_blocks(blocks, separator, from_hz=rate, to_hz=to_hz, signal=signal)
         rolls = None
         for frames in self._masks_whole(mono) if self.exact else self._masks(mono, db_reference):
             for first in range(0, jax.tree.leaves(frames)[0].shape[1], _FRAMES_PER_PIECE):
@@ -220,6 +228,8 @@ class Predictor:
                 yield separator.apply(masks) if separator else None, rolls
         if separator:
             yield separator.rest(), jax.tree.map(lambda roll: roll[:, :0], rolls)
+        for doubt in [*signal.doubts(), *quiet_song(db_reference, self.grid)]:
+            _log.warning("%s", doubt)
 
     def _masks(
         self, mono: Iterable[np.ndarray], db_reference: float | None
@@ -229,14 +239,16 @@ class Predictor:
         cutter = WindowCutter.of(
             self.grid, window_seconds=self.window_seconds, context_seconds=self.context_seconds
         )
-        in_progress = None
+        by_song, in_progress = self.db_reference == "song", None
+        loudest = jnp.float32(db_reference or 0)
         for group in _groups(cutter.cut(mono), self.windows_per_call):
             # At the end of a song as few as fit into a power of two: few shapes, little waste.
             count = min(1 << (len(group) - 1).bit_length(), self.windows_per_call)
             filled = group + [group[-1]] * (count - len(group))
             audio = np.stack([window.samples[0] for window in filled])
-            references = None if db_reference is None else np.full(count, db_reference, np.float32)
-            frames = _window_batch(self.params, audio, references, self.model, cutter.context)
+            frames, loudest = window_batch(
+                self.params, audio, loudest, self.model, cutter.context, by_song
+            )
             # The device works on these while the host is busy with those before.
             if in_progress:
                 yield from _of_each_window(*in_progress)
@@ -251,7 +263,7 @@ class Predictor:
         song = np.concatenate([*mono, np.zeros((1, 0), np.float32)], axis=1)
         if not song.shape[1]:
             raise ValueError("blocks: the song has no samples")
-        frames = _whole_masks(self.params, song, self.model)
+        frames = whole_masks(self.params, song, self.model)
         yield jax.tree.map(lambda array: np.asarray(array[0]), frames)
 
     def _check_heads(self):
@@ -279,28 +291,6 @@ class Predictor:
 @functools.partial(jax.jit, static_argnums=2)
 def _whole(params, waveforms, model):
     return predict_step(params, waveforms, model=model)
-
-
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _window_batch(params, audio, db_reference, model, context):
-    """Windows [b n] -> masks [b s t f] and rolls [b r t p] of the frames without the context."""
-    magnitude = _spectrum(audio, model.grid)
-    inner = slice(context, magnitude.shape[1] - context)
-    frames = masks_and_rolls(params, magnitude, db_reference, model=model)
-    return jax.tree.map(lambda array: array[:, :, inner], frames)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _spectrum(audio, grid):
-    """Magnitudes [b t f] of windows, in which nothing is reflected any more."""
-    num_frames = (audio.shape[-1] - grid.window) // grid.hop + 1
-    taper = jnp.asarray(hann(grid.window), audio.dtype)
-    return jnp.abs(jnp.fft.rfft(frame(audio, grid, num_frames=num_frames) * taper))
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _whole_masks(params, audio, model):
-    return masks_and_rolls(params, jnp.abs(stft(audio, model.grid)), model=model)
 
 
 def _of_each_window(group, frames):

@@ -15,6 +15,7 @@ import scipy.fft
 from jaxtyping import Float, Inexact, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cerberus_jax.analysis_signal import AnalysisSignal
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.masks import MaskKind
 from cerberus_jax.stft import MIN_NORM, hann
@@ -202,10 +203,15 @@ def mono_blocks(
     *,
     from_hz: int,
     to_hz: int,
+    signal: AnalysisSignal | None = None,
 ) -> Iterator[Float[np.ndarray, "1 _"]]:
-    """The mean of the channels at the network's rate; a `separator` is fed the song itself.
+    """The analysis signal of a song at the network's rate; a `separator` is
+    fed the song itself.
 
     Never nothing: a song too short for a sample at `to_hz` gives one silent sample.
+
+    Args:
+        signal: makes it; None: the mean of the channels.
     """
     stream = None
     if from_hz != to_hz:
@@ -213,10 +219,10 @@ def mono_blocks(
 
         stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
     total, seen = 0, 0
-    for block in blocks:
+    as_it_is = ((np.ascontiguousarray(block.mean(0), np.float32), block) for block in blocks)
+    for mono, channels in signal.of(blocks) if signal else as_it_is:
         if separator:
-            separator.feed(block)
-        mono = np.ascontiguousarray(block.mean(0), np.float32)
+            separator.feed(channels)
         seen += len(mono)
         mono = mono if stream is None else stream.resample_chunk(mono)
         total += len(mono)

@@ -161,7 +161,7 @@ def _flags() -> CommandFlags:
         DB_REFERENCES[0],
         DB_REFERENCES,
         "What the network hears as 0 dB: the loudest moment of each window of "
-        f"{WINDOW_SECONDS:g} s, or of the song, which is then read twice.",
+        f"{WINDOW_SECONDS:g} s, with a floor below which nothing is music, or of the song.",
     )
     flags.boolean("exact", "The whole song at once: memory grows with the song.")
     flags.boolean(

@@ -37,6 +37,7 @@ FORBIDDEN = {
 }
 SHARED_WITH_THE_PIPELINE = (
     "cerberus_jax.__version__",
+    "cerberus_jax.analysis_signal",
     "cerberus_jax.frames",
     "cerberus_jax.notes",
 )

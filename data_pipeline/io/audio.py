@@ -13,6 +13,7 @@ import soundfile
 import soxr
 from jaxtyping import Float, Int16, Num
 
+from cerberus_jax.analysis_signal import NOTICEABLE, AnalysisSignal
 from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import to_pcm16
@@ -47,11 +48,34 @@ def resample(
     return np.ascontiguousarray(moved).reshape(*waveform.shape[:-1], moved.shape[-1])
 
 
-def read_mono_pcm16(path: str | os.PathLike, sample_rate_hz: int) -> Int16[np.ndarray, " n"]:
-    """A file as the mean of its channels at the wanted rate, in 16 bits."""
+def read_mono(
+    path: str | os.PathLike, sample_rate_hz: int
+) -> tuple[Float[np.ndarray, " n"], list[str]]:
+    """A file as one channel at the wanted rate, and what had to be changed for it.
+
+    That is the mean of its channels, unless they cancel or an offset is a noticeable part of it.
+    """
     samples, rate = read_audio(path)
-    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0)
-    return to_pcm16(resample(mono, from_hz=rate, to_hz=sample_rate_hz))
+    mono, doubts = mono_of(samples, rate)
+    return resample(mono, from_hz=rate, to_hz=sample_rate_hz), doubts
+
+
+def read_mono_pcm16(
+    path: str | os.PathLike, sample_rate_hz: int, *, gain: float | int = 1
+) -> Int16[np.ndarray, " n"]:
+    """The same in 16 bits, after a gain."""
+    return to_pcm16(np.float32(gain) * read_mono(path, sample_rate_hz)[0])
+
+
+def mono_of(
+    samples: Float[np.ndarray, "c n"], sample_rate_hz: int
+) -> tuple[Float[np.ndarray, " n"], list[str]]:
+    """The analysis signal of samples, and what had to be changed for it."""
+    signal = AnalysisSignal(sample_rate_hz)
+    pieces = [mono for mono, _ in signal.of([samples])]
+    if signal.cancelled or signal.subsonic > NOTICEABLE:
+        return np.concatenate(pieces), signal.doubts()
+    return samples.mean(axis=0), []
 
 
 def write_audio(

@@ -27,6 +27,7 @@ MAX_CHANNELS = 64
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768000
 # Silence in FLAC takes a byte for 300 samples; a header that announces more is not believed.
 MAX_SAMPLES_PER_BYTE = 512
+MAX_AMPLITUDE = 2.0**32  # beyond any integers that were stored as floats unscaled
 _MAX_VALUES_PER_BLOCK = 1 << 22
 _COPIED_BYTES = 1 << 20
 
@@ -228,6 +229,11 @@ def _next_block(path, file, size, num_read) -> Float[np.ndarray, "c _"]:
         ) from error
     if not np.isfinite(block).all():
         raise ValueError(f"{path}: holds samples that are not finite (NaN or infinity)")
+    if np.abs(block).max(initial=0) > MAX_AMPLITUDE:
+        raise ValueError(
+            f"{path}: samples of at most {MAX_AMPLITUDE:.0e} expected (1 is full scale), got "
+            f"{np.abs(block).max():.0e}"
+        )
     return np.ascontiguousarray(block)
 
 

@@ -6,6 +6,7 @@ the pool import nothing but numpy and the readers, whatever the caller has loade
 
 import json
 import logging
+import math
 import os
 import pickle
 import signal
@@ -18,22 +19,24 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float16, Int16
+from jaxtyping import Float, Float16, Int16
 
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
 from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
-from data_pipeline.io.audio import read_mono_pcm16
+from data_pipeline.io.audio import read_mono, read_mono_pcm16
 from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
-from data_pipeline.io.pcm import PCM_SCALE
+from data_pipeline.io.pcm import PCM_SCALE, to_pcm16
 from data_pipeline.io.processes import end_with, num_processors
 
 RMS_HOP_SECONDS = 0.1
 SILENCE_DB = -200.0
+FULL_SCALE = 32767 / 32768  # what the peak of a track that exceeds it is scaled to
 # Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
 # by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
@@ -86,19 +89,29 @@ def convert(job: Job) -> None:
     track, rate = job.track, job.sample_rate_hz
     skipped = [list(pair) for pair in track.skipped]
     skipped += [[stem.id, OTHER_INSTRUMENT] for stem in track.stems if not stem.instrument]
-    stems, audio, labels, num_outside, unreadable, doubts = [], [], [], 0, [], []
+    stems, audio, labels, num_outside, unreadable, doubts, levels = [], [], [], 0, [], [], []
+    paths, peak = [], 1.0
     for stem in (stem for stem in track.stems if stem.instrument):
         try:
-            samples, notes, doubts_of_stem = _read(stem, job)
+            sound, notes = _read(stem, job)
         except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
             unreadable.append([stem.id, str(error)])
             continue
         inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
         num_outside += int((~inside).sum())
         stems.append(stem)
-        doubts += [[stem.id, doubt] for doubt in doubts_of_stem]
-        audio.append(samples)
-        labels.append(_until(len(samples) / rate, notes.select(inside)))
+        paths.append(sound.path)
+        doubts += [[stem.id, doubt] for doubt in sound.doubts]
+        levels += [[stem.id, change] for change in sound.changes]
+        peak = max(peak, float(np.abs(sound.samples).max()))
+        audio.append(to_pcm16(sound.samples))
+        labels.append(_until(len(sound.samples) / rate, notes.select(inside)))
+    gain = 1.0
+    if peak > 1:
+        gain = FULL_SCALE / peak
+        decibels = 20 * math.log10(gain)
+        levels.append(["all stems", f"scaled by {decibels:.2f} dB: they exceed full scale"])
+        audio = [read_mono_pcm16(path, rate, gain=gain) for path in paths]
     num_samples = max((len(samples) for samples in audio), default=0)
     pcm = np.zeros((len(stems), num_samples), np.int16)
     for row, samples in zip(pcm, audio, strict=True):
@@ -112,6 +125,8 @@ def convert(job: Job) -> None:
         "skipped": skipped,
         "unreadable": unreadable,
         "doubts": doubts,
+        "levels": levels,
+        "gain": gain,
         "notes_out_of_range": num_outside,
         "corrections": _corrections(stems),
         "stems": [_entry(stem) for stem in stems],
@@ -119,36 +134,54 @@ def convert(job: Job) -> None:
     _write(job, meta, pcm, labels)
 
 
-def _read(stem: Stem, job: Job) -> tuple[Int16[np.ndarray, " n"], Notes, list[str]]:
-    """Sound and notes of a stem, and what is doubtful about its files."""
-    pcm, doubts = _sound(stem, job.sample_rate_hz)
-    if not len(pcm):
+class _Sound(NamedTuple):
+    """A stem's samples, the file they are of, what is doubtful about it and what was changed."""
+
+    samples: Float[np.ndarray, " n"]
+    path: Path
+    doubts: list[str]
+    changes: list[str]
+
+    @classmethod
+    def read(cls, path: Path, sample_rate_hz: int) -> "_Sound":
+        samples, changes = read_mono(path, sample_rate_hz)
+        return cls(samples, path, list(open_source(path).layout.doubts), changes)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is left of it in 16 bits."""
+        return not to_pcm16(self.samples).any()
+
+
+def _read(stem: Stem, job: Job) -> tuple[_Sound, Notes]:
+    sound = _sound(stem, job.sample_rate_hz)
+    if not len(sound.samples):
         raise ValueError(f"{stem.audio_path}: no samples")
-    return pcm, read_labels(stem, job.read_notes), doubts
+    return sound, read_labels(stem, job.read_notes)
 
 
-def _sound(stem: Stem, sample_rate_hz: int) -> tuple[Int16[np.ndarray, " n"], list[str]]:
+def _sound(stem: Stem, sample_rate_hz: int) -> _Sound:
     """The sound of a stem; of another file of it where its own is silent or cannot be read."""
-    path, pcm, fault = stem.audio_path, None, None
+    path, sound, fault = stem.audio_path, None, None
     try:
-        pcm = read_mono_pcm16(path, sample_rate_hz)
+        sound = _Sound.read(path, sample_rate_hz)
     except ValueError as error:
         fault = error
-    if pcm is not None and (pcm.any() or not stem.other_audio):
-        return pcm, list(open_source(path).layout.doubts)
+    if sound and not (stem.other_audio and sound.is_silent):
+        return sound
     for other in stem.other_audio:
         try:
-            samples = read_mono_pcm16(other, sample_rate_hz)
+            instead = _Sound.read(other, sample_rate_hz)
         except (ValueError, FileNotFoundError):
             continue
-        if samples.any():
+        if not instead.is_silent:
             state = f"cannot be read ({fault})" if fault else "is silent"
             doubt = f"{path.name} {state}; {other.name}, which sounds, was taken"
             logging.warning("%s: %s", path.parent, doubt)
-            return samples, [*open_source(other).layout.doubts, doubt]
+            return instead._replace(doubts=[*instead.doubts, doubt])
     if fault:
         raise fault
-    return pcm, list(open_source(path).layout.doubts)
+    return sound
 
 
 def _entry(stem: Stem) -> dict:

@@ -52,6 +52,7 @@ def records_of(converted: Sequence[dict]) -> dict[str, list[dict]]:
             "track_id": meta["id"],
             "num_samples": num_samples,
             "sample_rate_hz": meta["sample_rate_hz"],
+            "gain": meta.get("gain", 1.0),
             "stems": {
                 "id": [stem["id"] for stem in stems],
                 "instrument": [stem["instrument"] for stem in stems],

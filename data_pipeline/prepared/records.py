@@ -52,6 +52,7 @@ def features() -> tfds.features.FeaturesDict:
             "track_id": tfds.features.Text(),
             "num_samples": np.int64,
             "sample_rate_hz": np.int64,
+            "gain": np.float32,  # of all stems against the corpus; older records have none, for 1
             "stems": tfds.features.Sequence(stem),
             "rms_hop": np.int64,  # samples per value of rms_db
             "rms_db": array(np.float16),  # of the first stem, then of the second, ...
@@ -85,7 +86,7 @@ class TrackRecords(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split) for split in sorted(self._records)}
 
     def _generate_examples(self, split: str):
-        return ((record["track_id"], record) for record in self._records[split])
+        return ((record["track_id"], {"gain": 1.0} | record) for record in self._records[split])
 
 
 def write_records(
@@ -94,7 +95,8 @@ def write_records(
     """Write the records to OUT/<corpus>/<version> and return that folder.
 
     Args:
-        records: for every split the records of its tracks, of the form of `features`.
+        records: for every split the records of its tracks, of the form of `features`; one without
+            a gain was not scaled.
         corpus: the name of the data set.
         out: where; the folder of the version must not be there yet.
     """

@@ -28,8 +28,10 @@ class Report:
         num_unreadable: stems among the skipped ones that could not be read.
         unlabelled: stems without notes per instrument, of which only the audio is known.
         sample_rate_hz: of the prepared audio.
-        uuids: (split, track, UUID) of the tracks whose metadata name their song.
         doubts: (track, stem, what) of audio files that were read, and that something is wrong with.
+        uuids: (split, track, UUID) of the tracks whose metadata name their song.
+        levels: (track, stem, what) of stems whose channels cancel or that have an offset, and of
+            tracks that were scaled.
     """
 
     corpus: str
@@ -45,6 +47,7 @@ class Report:
     sample_rate_hz: int = 16000  # of reports that do not say it
     doubts: list[list[str]] = field(default_factory=list)
     uuids: list[list[str]] = field(default_factory=list)
+    levels: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path) -> "Report":
@@ -75,7 +78,12 @@ class Report:
         lines += _stem_lines(self.skipped)
         if self.doubts:
             lines.append(f"  audio files with doubts, read: {len(self.doubts)}")
-        return "\n".join(lines + _stem_lines(self.doubts))
+            lines += _stem_lines(self.doubts)
+        if self.levels:
+            lines.append(
+                f"  stems and tracks whose level or channels were changed: {len(self.levels)}"
+            )
+        return "\n".join(lines + _stem_lines(self.levels))
 
 
 def load_uuids(folder: Path) -> list[list[str]]:
@@ -142,4 +150,5 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         metas[0]["sample_rate_hz"],
         [[meta["id"], *pair] for meta in metas for pair in meta.get("doubts", ())],
         [[meta["split"], meta["id"], meta["uuid"]] for meta in metas if meta.get("uuid")],
+        [[meta["id"], *pair] for meta in metas for pair in meta.get("levels", ())],
     )

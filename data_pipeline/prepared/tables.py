@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float64, Int16, Int32, Int64
+from jaxtyping import Bool, Float16, Float32, Float64, Int16, Int32, Int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +21,8 @@ class Tables:
         track_splits: their splits.
         track_corpora: index into the names of the corpora.
         track_num_samples: their lengths.
+        track_gains: what all stems of a track were multiplied by against the corpus, where they
+            exceed full scale; otherwise 1.
         stem_tracks: track of each stem.
         stem_ids: names within the track.
         stem_instruments: classes.
@@ -43,6 +45,7 @@ class Tables:
     track_splits: np.ndarray
     track_corpora: Int32[np.ndarray, " k"]
     track_num_samples: Int64[np.ndarray, " k"]
+    track_gains: Float32[np.ndarray, " k"]
     stem_tracks: Int32[np.ndarray, " s"]
     stem_ids: np.ndarray
     stem_instruments: np.ndarray
@@ -88,6 +91,7 @@ class Tables:
             track_splits=np.array(splits),
             track_corpora=np.zeros(len(rows), np.int32),
             track_num_samples=np.array([row["num_samples"] for row in rows], np.int64),
+            track_gains=np.array([row.get("gain", 1.0) for row in rows], np.float32),
             stem_tracks=np.repeat(np.arange(len(rows), dtype=np.int32), num_stems),
             stem_ids=per_stem("id"),
             stem_instruments=per_stem("instrument"),

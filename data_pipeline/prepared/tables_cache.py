@@ -61,9 +61,13 @@ def _read_file(path: Path, checksum: str) -> Tables | None:
         with np.load(path) as file:
             if str(file[_CHECKSUM]) != checksum:
                 return None
-            arrays = {field.name: file[field.name] for field in fields(Tables)}
+            arrays = {
+                field.name: file[field.name] for field in fields(Tables) if field.name in file
+            }
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError):
         return None
+    if "track_gains" not in arrays:  # a file of the time when no track was scaled
+        arrays["track_gains"] = np.ones(len(arrays["track_ids"]), np.float32)
     for name in ("sample_rate_hz", "rms_hop"):
         arrays[name] = int(arrays[name])
     return Tables(**arrays)

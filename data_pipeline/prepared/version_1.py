@@ -12,7 +12,8 @@ _FORMER_NAMES = {"rms_hop": "cell", "rms_start": "level_start", "rms_db": "level
 
 
 def read_tables(path: Path) -> Tables:
-    """The tables of such a directory. All its stems have labels: others it could not hold.
+    """The tables of such a directory. All its stems have labels, and no track was
+    scaled: others it could not hold.
 
     Raises:
         ValueError: if the file is something else.
@@ -21,7 +22,7 @@ def read_tables(path: Path) -> Tables:
     try:
         with np.load(path) as file:
             for field in fields(Tables):
-                if field.name != "stem_is_labelled":
+                if field.name not in ("stem_is_labelled", "track_gains"):
                     arrays[field.name] = file[_FORMER_NAMES.get(field.name, field.name)]
     except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(
@@ -30,4 +31,8 @@ def read_tables(path: Path) -> Tables:
         ) from error
     for name in ("sample_rate_hz", "rms_hop"):
         arrays[name] = int(arrays[name])
-    return Tables(**arrays, stem_is_labelled=np.ones(len(arrays["stem_ids"]), np.bool_))
+    return Tables(
+        **arrays,
+        track_gains=np.ones(len(arrays["track_ids"]), np.float32),
+        stem_is_labelled=np.ones(len(arrays["stem_ids"]), np.bool_),
+    )

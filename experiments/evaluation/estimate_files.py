@@ -19,7 +19,7 @@ from jaxtyping import Float
 from cerberus_jax.notes import Notes
 from data_pipeline.cli.console import printable
 from data_pipeline.instrument_names import instrument_named
-from data_pipeline.io.audio import read_audio
+from data_pipeline.io.audio import mono_of, read_audio
 from data_pipeline.io.audio_files import AUDIO_SUFFIXES, NOT_READ, is_other_audio_name
 from data_pipeline.io.midi import Part, read_midi, read_notes
 from data_pipeline.io.midi_file import read_midi_file
@@ -163,7 +163,10 @@ class EstimateFiles:
                 f"{path}: {self.sample_rate_hz} Hz expected, the rate of the excerpts, "
                 f"got {rate} Hz; resample the estimates"
             )
-        return samples.mean(0)
+        mono, doubts = mono_of(samples, rate)
+        for doubt in doubts:
+            self._gaps[f"{path.name}: {doubt}"].append(path.parent.name)
+        return mono
 
     def _notes(self, files: "_Files", excerpt: str) -> dict[str, Notes]:
         """Notes by instrument, of those that have a file: in a file of all instruments, one without

@@ -26,7 +26,7 @@ from data_pipeline.io.files import fitting_name
 from data_pipeline.io.midi import write_midi
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 from experiments.songs.options import SongOptions
-from experiments.songs.page import PAGE_FILE, SOUNDS, SongPage
+from experiments.songs.page import MIXTURE, PAGE_FILE, SOUNDS, SongPage
 from experiments.songs.stems import StemFiles, stem_files
 
 
@@ -121,6 +121,12 @@ class _SongWriter:
                 for name, true_notes in reference_notes.items()
             }
             page.finish(printable(song.stem), parts_of(notes), reference=inside)
+        if page and page.num_clipped:
+            print(
+                f"  {MIXTURE}: {page.num_clipped} samples beyond full scale were clipped; only the "
+                "page plays it",
+                flush=True,
+            )
         for name, count in stems.clipped.items():
             file = f"{name}.{options.format}"
             print(
@@ -136,7 +142,7 @@ class _SongWriter:
         network that does not transcribe."""
         predictor, rate = self.predictor, self.info.sample_rate_hz
         db_reference = None
-        if predictor.db_reference == "song" and not predictor.exact:
+        if not predictor.exact:  # a song is known before its first window: it is read twice
             db_reference = predictor.song_db_reference(_readable(song), rate)
         has_notes = transcribes(predictor.model.heads)
         note_stream = NoteStream(predictor.decode, predictor.grid)

@@ -24,6 +24,7 @@ from experiments.songs.stems import OTHER
 PAGE_FILE = "index.html"
 SCRIPTS = ("player.js", "ruler.js", "song.js")
 SOUNDS = "page"  # the folder of the sounds that only the page needs
+MIXTURE = f"{SOUNDS}/mixture.flac"
 # A network that does not transcribe has no notes to show, hear or download.
 WITHOUT_NOTES = (
     'header nav, [data-listen="notes"], .row .count, .legend span:has(.notes) { display: none; }'
@@ -53,13 +54,18 @@ class SongPage:
         self._folder, self._info, self._files = folder, info, dict(files)
         (folder / SOUNDS).mkdir()
         self._mixture = AudioWriter(
-            folder / SOUNDS / "mixture.flac",
+            folder / MIXTURE,
             sample_rate_hz=info.sample_rate_hz,
             num_channels=info.num_channels if info.num_channels <= 2 else 1,
         )
         size = (info.sample_rate_hz, info.num_samples)
         self._pictures = {name: Spectrogram(*size) for name in ("", *files)}
         self._energy = dict.fromkeys(files, 0.0)
+
+    @property
+    def num_clipped(self) -> int:
+        """How many samples of the song exceed full scale, which its copy for the page cannot."""
+        return self._mixture.num_clipped
 
     def __enter__(self) -> "SongPage":
         return self
@@ -115,7 +121,7 @@ class SongPage:
         data = {
             "title": title,
             "seconds": self._info.seconds,
-            "mixture": f"{SOUNDS}/mixture.flac",
+            "mixture": MIXTURE,
             "picture": pictures[""],
             "rows": rows,
         }

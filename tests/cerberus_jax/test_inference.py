@@ -82,7 +82,7 @@ def test_the_reference_of_the_song_is_that_of_its_loudest_bin(predictor):
     )
     by_song = dataclasses.replace(predictor, db_reference="song")
     found = by_song.predict(song, 16000)
-    pieces = list(predictor.predict_stream([song], db_reference=db_reference))
+    pieces = list(by_song.predict_stream([song], db_reference=db_reference))
     np.testing.assert_array_equal(found.rolls, np.concatenate([p[1].frames for p in pieces], 1))
     assert not np.allclose(found.rolls, predictor.predict(song, 16000).rolls, atol=1e-3)
     whole = dataclasses.replace(predictor, exact=True).predict(song, 16000)

@@ -80,7 +80,7 @@ def test_a_passing_error_is_no_reason_to_leave_a_stem_out(tmp_path, monkeypatch)
     def fail(*_):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(convert, "read_mono_pcm16", fail)
+    monkeypatch.setattr(convert, "read_mono", fail)
     with pytest.raises(OSError, match="Too many open files"):
         convert.convert(convert.Job(track, tmp_path / "x.npz", 16000))
     assert not (tmp_path / "x.npz").exists()

@@ -39,6 +39,9 @@ class HalfAndHalf:
     db_reference, exact = "window", False
     share = 0.5
 
+    def song_db_reference(self, blocks, sample_rate_hz):
+        return 1.0
+
     def predict_stream(self, blocks, sample_rate_hz, db_reference=None):
         for block in blocks:
             yield np.stack([self.share * block] * 2), Rolls(np.zeros((2, 0, 88), np.float32))

@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from experiments.studies import context, decoding, overfit
+from experiments.studies import context, decoding, levels, overfit
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 
 
@@ -73,3 +74,21 @@ def test_a_batch_that_the_splits_cannot_share(data, capsys):
 def test_help(module, capsys):
     assert module.main(["--help"]) == 0
     assert module.__name__ in capsys.readouterr().out
+
+
+def test_levels(workdir, capsys):
+    assert levels.main([f"--workdir={workdir}", "--num_songs=1", "--instrument=piano"]) == 0
+    out = capsys.readouterr().out
+    assert len(rows(out)) == 4
+    assert "in 40 s of dither alone" in out
+    assert levels.main([f"--workdir={workdir}", "--instrument=flute"]) == 1
+
+
+def test_the_inputs_of_levels():
+    sources = np.array([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])
+    np.testing.assert_array_equal(
+        levels.out_of_phase(sources, [1]), [[111.0, 222.0], [91.0, 182.0]]
+    )
+    found = levels.dithered(np.full(1000, 0.5), 1000) * 32768
+    np.testing.assert_array_equal(found, np.rint(found))
+    assert np.abs(found[:1000] - 16384).max() == np.abs(found[1000:]).max() == 1
