@@ -12,7 +12,7 @@ from cerberus_jax.stft import frame, hann, stft
 
 @functools.partial(jax.jit, static_argnums=(3, 4, 5))
 def window_batch(params, audio, loudest, model, context, by_song):
-    """Windows [b n] -> masks [b s t f] and rolls [b s t p] of the frames without the context; and
+    """Windows [b n] -> masks [b s t f] and rolls [b r t p] of the frames without the context; and
     the loudest bin of the song so far."""
     magnitude = window_spectrum(audio, model.grid)
     inner = slice(context, magnitude.shape[1] - context)

@@ -13,9 +13,11 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from cerberus_jax.decoding import DecodingConfig, segment, shifted_intervals
+from cerberus_jax.decoding import shifted_intervals
+from cerberus_jax.decoding_config import DecodingConfig
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, Notes
+from cerberus_jax.segmentation import segment
 from data_pipeline.planning.rolls import note_frames
 from experiments.evaluation.note_scores import (
     FRAME_VELOCITY_THRESHOLD,

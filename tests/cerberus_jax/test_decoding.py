@@ -11,13 +11,13 @@ from cerberus_jax.decoding import (
     DecodingConfig,
     decode,
     frame_envelope,
-    segment,
     with_velocities,
 )
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
 from cerberus_jax.model import Cerberus
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from cerberus_jax.segmentation import segment
 from data_pipeline.io.midi import Part, write_midi
 
 GRID = FrameGrid()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cerberus_jax.decoding import DecodingConfig, decode
+from cerberus_jax.decoding import decode
+from cerberus_jax.decoding_config import DecodingConfig
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.note_stream import NoteStream
 from cerberus_jax.notes import NUM_PITCHES
