@@ -53,12 +53,11 @@ class CheckpointWriter:
         # before the latest.
         for later in [other for other in manager.all_steps() if other > step]:
             manager.delete(later)
-        training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
         manager.save(
             step,
             args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.params),
-                training=ocp.args.StandardSave(training),
+                params=ocp.args.StandardSave(state.evaluated),
+                training=ocp.args.StandardSave(_training(state)),
                 metadata=ocp.args.JsonSave(metadata),
             ),
         )
@@ -112,9 +111,10 @@ def restore_state(workdir: str | os.PathLike, like: TrainState, sharding) -> Tra
     """The last checkpoint's state, in the form of `like` and laid out by `sharding`."""
     path = locate(workdir, "last")
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), like)
-    training = {"step": target.step, "opt_state": target.opt_state, "plateau": target.plateau}
-    items = _restore(path, params=target.params, training=training)
-    return TrainState(params=items["params"], **items["training"])
+    items = _restore(path, params=target.evaluated, training=_training(target))
+    if like.average is None:
+        return TrainState(params=items["params"], **items["training"])
+    return TrainState(average=items["params"], **items["training"])
 
 
 def restore_model(
@@ -216,6 +216,12 @@ def store_decoding(path: Path, decoding: dict) -> None:
 def is_tuned(path: Path) -> bool:
     """Whether decoding settings found on validation data are stored in a checkpoint."""
     return (path / _DECODING_FILE).exists()
+
+
+def _training(state):
+    """All of a state but the parameters that are used."""
+    training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
+    return training if state.average is None else training | {"params": state.params}
 
 
 def _options(kind):

@@ -10,11 +10,16 @@ from jaxtyping import Array, Bool, Float, Inexact, Shaped
 
 from cerberus_jax.shapes import check_rank, check_shape
 
+MASK_INFERENCE_KINDS = ("l1", "snr")
 TRANSCRIPTION_KINDS = ("mse", "bce")
 TRANSCRIPTION_NORMALISERS = ("cells", "active")
 
 # Mean magnitude under which a mixture counts as silent (one 16-bit step gives about 1e-4).
 SILENCE = 1e-6
+# Of the spectral SNR: an error 30 dB below its source is worth no more effort, and a source 50 dB
+# below the mixture is silence.
+SNR_CEILING = 1e-3
+SNR_FLOOR = 1e-5
 # Share of sounding cells from which a roll counts as full when the loss is divided by them.
 MIN_ACTIVE = 0.005
 # The same of cells with an onset.
@@ -69,6 +74,25 @@ def mask_inference_loss(
     check_shape("mask_inference_loss: target_magnitude", target_magnitude, mask.shape)
     distance = jnp.abs(mask * mixture_magnitude[:, None] - target_magnitude).mean((1, 2, 3))
     return distance / jnp.maximum(_mean_magnitude(mixture_magnitude), SILENCE)
+
+
+def spectral_snr_loss(
+    error: Float[Array, "b s"], source: Float[Array, "b s"], mixture: Float[Array, " b"]
+) -> Float[Array, " b"]:
+    """Mean over the sources of log10((E + 1e-3 S + 1e-5 X) / (S + 1e-5 X)): minus the SNR in bels.
+
+    The ratio that separation is scored with, without its scale invariance, in the domain of the
+    complex spectrum: E, S and X are the energies of the error, the source and the mixture over all
+    bins. A silent source costs what it is given of the mixture; a silent mixture costs nothing.
+    """
+    check_rank("spectral_snr_loss: error", error, ("b", "s"))
+    check_shape("spectral_snr_loss: source", source, error.shape)
+    check_shape("spectral_snr_loss: mixture", mixture, error.shape[:1])
+    tiny = jnp.finfo(error.dtype).tiny ** 0.5
+    floor = source + SNR_FLOOR * mixture[:, None] + tiny
+    return jnp.log10(
+        (error + SNR_CEILING * source + SNR_FLOOR * mixture[:, None] + tiny) / floor
+    ).mean(1)
 
 
 def transcription_loss(

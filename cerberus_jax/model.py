@@ -136,6 +136,8 @@ class Cerberus(nn.Module):
             num_sources=len(self.instruments),
             num_transcribed=len(self.transcribed_instruments),
             num_bins=self.grid.num_bins,
+            grid=self.grid,
+            features=TRUNKS[self.trunk_name].GIVES,
             precision=self.precision,
         )
         return {

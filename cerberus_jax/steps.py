@@ -177,7 +177,7 @@ def masks_and_rolls(
 
 def mask_kind(model: Cerberus) -> MaskKind:
     """The kind of the network's masks; it must have a head that gives some."""
-    return model.head_objects()[head_giving("masks", model.heads)].kind
+    return model.head_objects()[head_giving("masks", model.heads)].mask_kind
 
 
 def _targets(task, batch):

@@ -26,6 +26,8 @@ class OptimizerConfig:
         schedule: 'plateau' multiplies the rate by `plateau_factor` after more than
             `plateau_patience` validations in a row without improvement; 'cosine' decays it to
             zero over `num_steps`.
+        average_decay: of an exponential moving average of the parameters, which is what is
+            evaluated and used then; 0 for none. The average is younger in the first steps.
         warmup_steps: steps over which the rate rises linearly from zero, with either schedule.
     """
 
@@ -34,6 +36,7 @@ class OptimizerConfig:
     b2: float = 0.999
     eps: float = 1e-8
     gradient_clip_norm: float = 5.0
+    average_decay: float = 0.0
     schedule: str = "plateau"
     warmup_steps: int = 0
     plateau_factor: float = 0.5
@@ -89,18 +92,26 @@ class Plateau:
 
 @struct.dataclass
 class TrainState:
-    """Step number, parameters, optimiser moments, plateau: a pytree, which may also hold shapes or
-    shardings in place of arrays."""
+    """Step number, parameters, optimiser moments, plateau and, where one is kept, the parameters'
+    average: a pytree, which may also hold shapes or shardings in place of arrays."""
 
     step: Any
     params: dict
     opt_state: Any
     plateau: Plateau
+    average: Any = None
+
+    @property
+    def evaluated(self) -> dict:
+        """The parameters that are evaluated and used: the average where there is one."""
+        return self.params if self.average is None else self.average
 
     @classmethod
     def create(cls, params: dict, optimizer: OptimizerConfig) -> "TrainState":
         """The state before the first step."""
-        return cls(jnp.int32(0), params, optimizer.transform().init(params), Plateau.start())
+        opt_state = optimizer.transform().init(params)
+        average = jax.tree.map(jnp.copy, params) if optimizer.average_decay else None
+        return cls(jnp.int32(0), params, opt_state, Plateau.start(), average)
 
     def apply_gradients(
         self, grads: dict, optimizer: OptimizerConfig
@@ -109,4 +120,11 @@ class TrainState:
         rate = optimizer.rate(self.step) * self.plateau.scale
         updates, opt_state = optimizer.transform().update(grads, self.opt_state, self.params)
         params = jax.tree.map(lambda p, u: (p - rate * u).astype(p.dtype), self.params, updates)
-        return TrainState(self.step + 1, params, opt_state, self.plateau), rate
+        average = self.average
+        if average is not None:
+            young = (1 + self.step) / (10 + self.step)
+            share = 1 - jnp.minimum(optimizer.average_decay, young)
+            average = jax.tree.map(
+                lambda a, p: (a + share * (p - a)).astype(p.dtype), average, params
+            )
+        return TrainState(self.step + 1, params, opt_state, self.plateau, average), rate

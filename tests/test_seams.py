@@ -37,7 +37,7 @@ FIELDS = {
     "model.trunk": "pitchwise",
     "model.pitchwise.channels": 3,
     "model.offsets.gain": 0.5,
-    "model.mask_activation": "complex",
+    "model.mask_activation": "bounded",
     "loss.mask_inference_target": "spectrum",
     "loss.offsets": 0.4,
     "loss.offsets_stride": 2,
@@ -56,7 +56,7 @@ def registered(tmp_path_factory):
         examples = import_examples(folder)
         patch.setitem(TRUNKS, "pitchwise", examples["trunk"].Pitchwise)
         patch.setitem(HEADS, "offsets", examples["head"].Offsets)
-        patch.setitem(MASK_KINDS, "complex", examples["mask"].COMPLEX)
+        patch.setitem(MASK_KINDS, "bounded", examples["mask"].BOUNDED)
         patch.setitem(INSTRUMENTS, "theremin", examples["instrument"].THEREMIN)
         patch.setitem(CORPORA, "plain_folders", examples["corpus"].PLAIN_FOLDERS)
         yield
@@ -103,7 +103,7 @@ def test_the_config_has_the_fields_of_all_that_is_registered(run):
     for fields, message in (
         ({"model.trunk": "none"}, "model.trunk must be one of .*'pitchwise'"),
         ({"loss.offsets_stride": 0}, "loss.offsets_stride must be at least 1"),
-        ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for complex"),
+        ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for bounded"),
     ):
         with pytest.raises(ValueError, match=message):
             load_config("sets/set1.py", FIELDS | fields)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.nn import initializers
 from jaxtyping import Array, Float
 
+from cerberus_jax.frames import FrameGrid
 from cerberus_jax.products import product
 from cerberus_jax.targets import Mixture
 from cerberus_jax.trunks.base import FEATURES
@@ -27,12 +28,15 @@ class Context:
         num_sources: instrument slots.
         num_transcribed: those that have a roll.
         num_bins: frequency bins of a frame.
+        features: what its trunk gives.
         precision: of the products.
     """
 
     num_sources: int
     num_transcribed: int
     num_bins: int
+    grid: FrameGrid | None = None
+    features: tuple[str, ...] = (FEATURES,)
     precision: str = "float32"
 
 
@@ -65,13 +69,21 @@ class Head:
     """'masks', 'rolls', 'onsets' or 'clusters' where prediction and evaluation have a use for its
     output."""
     default_weight: ClassVar[float] = 0.0
-    reads: ClassVar[tuple[str, ...]] = (FEATURES,)
-    is_linear: ClassVar[bool] = True
     MODEL_FIELDS: ClassVar[tuple[str, ...]] = ()
     LOSS_FIELDS: ClassVar[tuple[str, ...]] = ("stride",)
 
     context: Context | None = None
     stride: int = dataclasses.field(default=1, metadata={"at_least": 1})
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The features it reads."""
+        return (FEATURES,)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is one linear layer on the features."""
+        return True
 
     def shape(self) -> tuple[int, int]:
         """Outputs per frame [k m] of a linear head."""

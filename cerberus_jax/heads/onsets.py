@@ -6,17 +6,16 @@ Decoding joins both rolls (decoding.py), so the head has a use only beside `tran
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float
 
 from cerberus_jax import losses
-from cerberus_jax.heads.base import Head, strided
-from cerberus_jax.notes import NUM_PITCHES
+from cerberus_jax.heads.base import strided
+from cerberus_jax.heads.rolls import RollHead
 from cerberus_jax.targets import Mixture, draw_onsets, soften_onsets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Onsets(Head):
+class Onsets(RollHead):
     """Onset logits [b s t p] of the transcribed instruments.
 
     Args:
@@ -33,18 +32,6 @@ class Onsets(Head):
 
     kind: str = field(default="mse", metadata={"choices": losses.TRANSCRIPTION_KINDS})
     width: int = field(default=1, metadata={"at_least": 1})
-
-    def shape(self) -> tuple[int, int]:
-        """Rolls and keys."""
-        return self.context.num_transcribed, NUM_PITCHES
-
-    def activate(self, raw: Float[Array, "b t s p"]) -> Float[Array, "b s t p"]:
-        """The logits."""
-        return raw.swapaxes(1, 2)
-
-    def predict(self, output: Float[Array, "b s t p"]) -> Float[Array, "b s t p"]:
-        """The probabilities."""
-        return jax.nn.sigmoid(output)
 
     def targets(self, mixture: Mixture) -> dict[str, Array]:
         """`onset_roll` [b s t p], and `labelled` [b s] where sources without labels may be among

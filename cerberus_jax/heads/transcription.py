@@ -3,17 +3,16 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import jax
 from jaxtyping import Array, Float
 
 from cerberus_jax import losses
-from cerberus_jax.heads.base import Head, strided
-from cerberus_jax.notes import NUM_PITCHES
+from cerberus_jax.heads.base import strided
+from cerberus_jax.heads.rolls import RollHead
 from cerberus_jax.targets import Mixture, draw_rolls
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transcription(Head):
+class Transcription(RollHead):
     """Roll logits [b s t p] of the transcribed instruments.
 
     Args:
@@ -29,18 +28,6 @@ class Transcription(Head):
 
     kind: str = field(default="mse", metadata={"choices": losses.TRANSCRIPTION_KINDS})
     normaliser: str = field(default="cells", metadata={"choices": losses.TRANSCRIPTION_NORMALISERS})
-
-    def shape(self) -> tuple[int, int]:
-        """Rolls and keys."""
-        return self.context.num_transcribed, NUM_PITCHES
-
-    def activate(self, raw: Float[Array, "b t s p"]) -> Float[Array, "b s t p"]:
-        """The logits."""
-        return raw.swapaxes(1, 2)
-
-    def predict(self, output: Float[Array, "b s t p"]) -> Float[Array, "b s t p"]:
-        """The probabilities."""
-        return jax.nn.sigmoid(output)
 
     def targets(self, mixture: Mixture) -> dict[str, Array]:
         """`roll` [b s t p], and `labelled` [b s] where sources without labels may be among them."""

@@ -29,3 +29,8 @@ class MaskKind:
     outputs_per_mask: int = 1
     apply: Callable[[Mask, Any], Any] = operator.mul
     resample: Callable[..., Mask] | None = None
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether its masks are complex: those are trained towards spectra."""
+        return "spectrum" in self.targets

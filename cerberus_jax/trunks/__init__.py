@@ -2,5 +2,6 @@
 
 from cerberus_jax.trunks.base import Trunk
 from cerberus_jax.trunks.blstm import BLSTM
+from cerberus_jax.trunks.harmonic import Harmonic
 
-TRUNKS: dict[str, type[Trunk]] = {"blstm": BLSTM}
+TRUNKS: dict[str, type[Trunk]] = {"blstm": BLSTM, "harmonic": Harmonic}

@@ -72,6 +72,7 @@ _RULES: dict[str, Rule] = {
     "optimizer.b2": _from_below(0, 1),
     "optimizer.eps": _above(0),
     "optimizer.gradient_clip_norm": _above(0),
+    "optimizer.average_decay": _from_below(0, 1),
     "optimizer.schedule": _one_of("plateau", "cosine"),
     "optimizer.warmup_steps": _at_least(0),
     "optimizer.plateau_factor": _inside(0, 1),
@@ -91,6 +92,9 @@ def registry_rules() -> dict[str, Rule]:
     from cerberus_jax.trunks import TRUNKS
 
     rules = {"model.trunk": _one_of(*TRUNKS)}
+    for name, trunk in TRUNKS.items():
+        for field, least in trunk.least_values().items():
+            rules[f"model.{name}.{field}"] = _at_least(least)
     for name, head in HEADS.items():
         rules[f"loss.{name}"] = _at_least(0)
         limits = {field: _at_least(least) for field, least in head.least_values().items()}
@@ -165,7 +169,8 @@ def _check_heads(values: Mapping[str, object]) -> None:
             f"{values['loss.transcription']}: onsets are decoded with the roll of what sounds"
         )
     kind, target = values["model.mask_activation"], values["loss.mask_inference_target"]
-    if separates(present) and target not in MASK_KINDS[kind].targets:
+    is_compared = values["loss.mask_inference_kind"] == "l1"
+    if separates(present) and is_compared and target not in MASK_KINDS[kind].targets:
         raise ValueError(
             f"config: loss.mask_inference_target must be one of "
             f"{', '.join(MASK_KINDS[kind].targets)} for {kind} masks, got {target!r}"

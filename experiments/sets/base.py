@@ -162,6 +162,9 @@ def _optimizer() -> ConfigDict:
     optimizer.b2 = 0.999  # decay of the mean of their squares (Adam's usual value)
     optimizer.eps = 1e-8  # (Adam's usual value)
     optimizer.gradient_clip_norm = 5.0  # global norm of the averaged gradient (ours)
+    # decay per step of an exponential moving average of the parameters, which is then what is
+    # validated, saved and used; 0 = none (ours)
+    optimizer.average_decay = 0.0
     # 'plateau': times plateau_factor after more than plateau_patience validations in a row without
     # a new best (nussl 2019-10, by torch's ReduceLROnPlateau) | 'cosine': down to zero at
     # train.num_steps (ours, for short runs).

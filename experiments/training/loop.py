@@ -192,7 +192,7 @@ class Loop:
     def _validate(self, state) -> dict:
         """Means over all validation examples of all processes."""
         losses = [
-            self.eval_fn(state.params, parallel.put_batch(batch, self.mesh), self.weights)
+            self.eval_fn(state.evaluated, parallel.put_batch(batch, self.mesh), self.weights)
             for batch in self.validation
         ]
         return {

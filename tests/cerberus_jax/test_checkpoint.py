@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -159,3 +160,16 @@ def test_a_file_cut_short_is_one_error_without_noise(run, tmp_path, item, capfd)
         like = jax.eval_shape(lambda: _state(5))
         checkpoint.restore_state(copy, like, replicated(make_mesh()))
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_average_is_what_is_restored_for_use_and_both_go_on(tmp_path):
+    task = replace(TASK, optimizer=replace(TASK.optimizer, average_decay=0.9))
+    state = init_state(task, jax.random.key(0), noise_batch(2))
+    state = state.replace(params=jax.tree.map(lambda p: p + 1, state.params), step=state.step + 4)
+    with checkpoint.CheckpointWriter(tmp_path) as writer:
+        writer.save("last", state, METADATA)
+    _equal(checkpoint.restore_model(tmp_path, "last")[1], state.average)
+    again = checkpoint.restore_state(
+        tmp_path, jax.eval_shape(lambda: state), replicated(make_mesh())
+    )
+    _equal(again, state)

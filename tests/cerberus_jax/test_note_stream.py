@@ -114,7 +114,7 @@ def test_a_key_held_for_ever_is_cut_and_the_roll_is_not_kept():
     stream, held_frames = NoteStream(decoder, GRID), []
     for start in range(0, rolls.shape[1], 250):
         stream.add(rolls[:, start : start + 250])
-        held_frames.append(sum(piece.shape[1] for piece in stream._pieces))
+        held_frames.append(sum(piece[0].shape[1] for piece in stream._pieces))
     assert max(held_frames) < (LONGEST_SECONDS + 30) * GRID.frame_rate_hz
     found, whole = stream.finish(), decoder(rolls)
     *parts, last = found["piano"].select(found["piano"].pitches == 61).intervals
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_song():
     for _ in range(8):
         for start in range(0, rolls.shape[1], 500):
             stream.add(rolls[:, start : start + 500])
-            held_frames.append(sum(piece.shape[1] for piece in stream._pieces))
+            held_frames.append(sum(piece[0].shape[1] for piece in stream._pieces))
     assert max(held_frames) < 45 * GRID.frame_rate_hz
 
 

@@ -79,3 +79,21 @@ def test_plateau_scale_multiplies_the_rate():
 def test_unknown_schedule():
     with pytest.raises(ValueError, match=r"optimizer\.schedule: one of .* got 'linear'"):
         OptimizerConfig(schedule="linear")
+
+
+def test_average_follows_the_parameters_as_a_loop_says():
+    config = OptimizerConfig(learning_rate=0.1, average_decay=0.6)
+    state = TrainState.create({"w": jnp.asarray([1.0, -2.0])}, config)
+    expected = np.array([1.0, -2.0])
+    for step in range(12):
+        state, _ = state.apply_gradients({"w": jnp.asarray([0.3, -0.1 * step])}, config)
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * np.asarray(state.params["w"], np.float64)
+        np.testing.assert_allclose(state.average["w"], expected, rtol=1e-5)
+    assert state.evaluated is state.average
+    assert np.abs(np.asarray(state.params["w"]) - expected).max() > 0.01
+
+
+def test_without_an_average_the_parameters_are_evaluated():
+    state = TrainState.create({"w": jnp.ones(2)}, OptimizerConfig())
+    assert state.average is None and state.evaluated is state.params

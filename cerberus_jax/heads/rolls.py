@@ -1,0 +1,49 @@
+"""What the heads that give one piano roll per instrument have in common."""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float
+
+from cerberus_jax.heads.base import Head
+from cerberus_jax.heads.pitchwise import PitchwiseLinear
+from cerberus_jax.notes import NUM_PITCHES
+from cerberus_jax.trunks.base import FEATURES, PITCHES
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollHead(Head):
+    """Logits [b s t p] of the transcribed instruments.
+
+    Where the trunk gives features of every pitch the head reads them beside those of the frame
+    (`PitchwiseLinear`), else it is linear.
+    """
+
+    @property
+    def is_linear(self) -> bool:
+        """Where the trunk gives features of the frame alone."""
+        return self.context is None or PITCHES not in self.context.features
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The frame's features, and those of every pitch where there are some."""
+        return (FEATURES,) if self.is_linear else (FEATURES, PITCHES)
+
+    def shape(self) -> tuple[int, int]:
+        """Rolls and keys."""
+        return self.context.num_transcribed, NUM_PITCHES
+
+    def module(self) -> nn.Module:
+        """The parameters."""
+        if self.is_linear:
+            return super().module()
+        return PitchwiseLinear(self.context.num_transcribed, self.context.precision)
+
+    def activate(self, raw: Float[Array, "b t s p"]) -> Float[Array, "b s t p"]:
+        """The logits."""
+        return raw.swapaxes(1, 2)
+
+    def predict(self, output: Float[Array, "b s t p"]) -> Float[Array, "b s t p"]:
+        """The probabilities."""
+        return jax.nn.sigmoid(output)
