@@ -10,6 +10,7 @@ from that of the run.
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,10 @@ import jax
 import orbax.checkpoint as ocp
 import tensorstore
 
-from cerberus_jax.architecture import model_from_json
+from cerberus_jax.architecture import DECODING_FORM, decoding_from_json, model_from_json
+from cerberus_jax.json_files import read_json
 from cerberus_jax.model import Cerberus
+from cerberus_jax.outside import DAMAGE, reason_of
 from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
 
@@ -82,7 +85,9 @@ def saved_steps(workdir: str | os.PathLike) -> dict[str, int]:
     for kind in KINDS:
         folder = _folder(workdir, kind)
         steps = (
-            [int(p.name) for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
+            [int(p.name) for p in folder.iterdir() if re.fullmatch(r"[0-9]+", p.name)]
+            if folder.is_dir()
+            else []
         )
         if steps:
             steps_by_kind[kind] = max(steps)
@@ -127,18 +132,29 @@ def restore_model(
         ValueError: if the checkpoint is incomplete or does not fit its own description.
     """
     path = locate(workdir, step)
-    metadata = read_metadata(path)
-    try:
-        model = model_from_json(metadata["model"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: the metadata describe no network of this version ({error!r}); choose another "
-            "checkpoint with --step"
-        ) from error
-    shapes = parameter_shapes(model)
+    model, shapes, metadata = read_network(path)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), shapes)
     return model, _restore(path, params=target)["params"], metadata
+
+
+def read_network(path: Path) -> tuple[Cerberus, dict, dict]:
+    """Model, shapes of its parameters, and metadata of the checkpoint in a folder.
+
+    Raises:
+        ValueError: if it is incomplete, or describes no network.
+    """
+    metadata = read_metadata(path)
+    try:
+        model = model_from_json(metadata["model"])
+        decoding_from_json(metadata.get("decoding", {}), model)
+        shapes = parameter_shapes(model)
+    except DAMAGE as error:
+        raise ValueError(
+            f"{path}: the metadata describe no network of this version ({reason_of(error)}); "
+            "choose another checkpoint with --step"
+        ) from error
+    return model, shapes, metadata
 
 
 def check_same_network(params: dict, model: Cerberus, name: str) -> None:
@@ -184,14 +200,19 @@ def _shapes(tree) -> dict[str, tuple]:
 
 
 def read_metadata(path: Path) -> dict:
-    """The JSON of a checkpoint, with the decoding settings stored beside it, if any."""
+    """The JSON of a checkpoint, with the decoding settings stored beside it, if any.
+
+    Raises:
+        ValueError: if a file is missing or damaged.
+    """
     try:
-        metadata = json.loads((path / "metadata" / "metadata").read_text())
+        metadata = read_json(path / "metadata" / "metadata", "a network's metadata", {"model": {}})
         if is_tuned(path):
-            metadata["decoding"] = json.loads((path / _DECODING_FILE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+            file = path / _DECODING_FILE
+            metadata["decoding"] = read_json(file, "settings of decoding", {str: DECODING_FORM})
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"{path}: the checkpoint is incomplete ({error}); choose another with --step"
+            f"{path}: the checkpoint is incomplete ({reason_of(error)}); choose another with --step"
         ) from error
     return metadata
 
@@ -246,15 +267,15 @@ def _restore(path, **targets):
     try:
         _check_whole([path / name for name in targets if (path / name).is_dir()])
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
+        raise ValueError(f"{what}: {reason_of(error)}") from error
     if differences := _stored_differences(path, targets["params"]):
         raise ValueError(f"{what}: its parameters differ in: {_shorten(differences)}")
     args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*args)) as checkpointer:
             return checkpointer.restore(path, args=ocp.args.Composite(**args))
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        raise ValueError(f"{what}: {error}") from error
+    except (FileNotFoundError, *DAMAGE) as error:
+        raise ValueError(f"{what}: {reason_of(error)}") from error
 
 
 def _check_whole(folders):
@@ -278,5 +299,5 @@ def _stored_differences(path, needed_shapes) -> list[str]:
     try:
         stored = ocp.StandardCheckpointHandler().metadata(path / "params")
         return _differences(stored.tree if hasattr(stored, "tree") else stored, needed_shapes)
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, *DAMAGE):
         return []

@@ -10,7 +10,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
@@ -21,9 +20,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float16, Int16
 
+from cerberus_jax.json_files import check_form, parse_json
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from cerberus_jax.outside import DAMAGE, reason_of, refusing
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
+from data_pipeline.io.arrays import check_arrays, read_arrays
 from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.audio_decoding import open_source
 from data_pipeline.io.files import whole_file
@@ -35,6 +37,24 @@ SILENCE_DB = -200.0
 # Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
 # by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+
+_META_FORM = {
+    **dict.fromkeys(("id", "split"), str),
+    **dict.fromkeys(("num_samples", "sample_rate_hz", "notes_out_of_range"), int),
+    **{name: [[str, str]] for name in ("skipped", "unreadable", "doubts?")},
+    "corrections": {str: int},
+    "stems": [
+        {"id": str, "instrument": str, "program": int, "is_drum": bool, "labelled?": bool},
+    ],
+}
+# Kind of number, and names of the axes.
+_ARRAYS = {
+    "rms_db": ("f", "stems rms"),
+    "note_stems": ("i", "notes"),
+    "intervals": ("f", "notes two"),
+    "pitches": ("i", "notes"),
+    "velocities": ("i", "notes"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,8 +108,12 @@ def convert(job: Job) -> None:
     for stem in (stem for stem in track.stems if stem.instrument):
         try:
             samples, notes = _read(stem, job)
-        except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
+        except (ValueError, FileNotFoundError) as error:
             unreadable.append([stem.id, str(error)])
+            continue
+        except DAMAGE as error:  # from the reader of a corpus; what else goes wrong may pass
+            file = stem.notes_path or stem.audio_path
+            unreadable.append([stem.id, f"{file}: cannot be read ({reason_of(error)})"])
             continue
         inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
         num_outside += int((~inside).sum())
@@ -167,14 +191,19 @@ def _joined(labels: list[Notes], name: str, empty_shape: tuple) -> np.ndarray:
 
 
 def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
-    """What `convert` wrote: `meta` as a dict, the other arrays as they are."""
-    try:
-        with np.load(path) as file:
-            names = [name for name in file.files if with_pcm or name != "pcm"]
-            track = {name: file[name] for name in names}
-        track["meta"] = json.loads(str(track["meta"]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a converted track; delete it and prepare again") from error
+    """What `convert` wrote: `meta` as a dict, the other arrays as they are.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it is none.
+    """
+    expected, remedy = "a converted track", "delete it and prepare again"
+    without = () if with_pcm else ("pcm",)
+    track = read_arrays(path, expected, without=without, remedy=remedy)
+    with refusing(path, expected, remedy=remedy):
+        track["meta"] = parse_json(str(track["meta"]))
+        check_form(track["meta"], _META_FORM)
+        check_arrays(track, _ARRAYS)
     return track
 
 

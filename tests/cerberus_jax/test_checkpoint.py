@@ -15,7 +15,7 @@ from tests.full_disk import room_for
 from tests.tiny_network import noise_batch, tiny_model, tiny_task
 
 TASK = tiny_task(model=tiny_model(input_scaling="excerpt_db_affine", embedding_activation="tanh"))
-METADATA = metadata_of(TASK.model, {"piano": {"a": 1}})
+METADATA = metadata_of(TASK.model, {name: {"threshold": 0.4} for name in TASK.model.instruments})
 
 
 def _state(step):
