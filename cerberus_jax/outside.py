@@ -24,6 +24,8 @@ DAMAGE = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
 )
 
+_NOT_TELLING = (LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+
 
 def quoted(value: object) -> str:
     """A value from a file for a message: as Python writes it, printable and cut."""
@@ -42,7 +44,7 @@ def in_one_line(text: str, max_characters: int = MAX_CHARACTERS) -> str:
 def reason_of(error: BaseException) -> str:
     """What an error says, in one short line; its kind too where the text alone tells little."""
     text = getattr(error, "strerror", None) or str(error)
-    is_telling = isinstance(error, ValueError | OSError) and text
+    is_telling = text and not isinstance(error, _NOT_TELLING)
     return in_one_line(text if is_telling else f"{type(error).__name__}: {text}".rstrip(": "))
 
 

@@ -49,6 +49,7 @@ _META_FORM = {
 }
 # Kind of number, and names of the axes.
 _ARRAYS = {
+    "meta": ("U", ""),
     "rms_db": ("f", "stems rms"),
     "note_stems": ("i", "notes"),
     "intervals": ("f", "notes two"),
@@ -201,9 +202,9 @@ def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
     without = () if with_pcm else ("pcm",)
     track = read_arrays(path, expected, without=without, remedy=remedy)
     with refusing(path, expected, remedy=remedy):
+        check_arrays(track, _ARRAYS)
         track["meta"] = parse_json(str(track["meta"]))
         check_form(track["meta"], _META_FORM)
-        check_arrays(track, _ARRAYS)
     return track
 
 

@@ -92,5 +92,5 @@ def _read_records(folder: Path) -> Tables:
             "reads the records, is not installed; pip install tensorflow-datasets array-record, or "
             f"copy {TABLES} from a machine where this folder has been used"
         ) from error
-    with refusing(folder, "records of tracks", remedy="delete it and prepare again"):
+    with refusing(folder, "the records of tracks", remedy="delete it and prepare again"):
         return Tables.of_records(read_records(folder))

@@ -7,6 +7,7 @@ and logs stay in DIR/TARGET, and a later call goes on from the corpora.
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ def fuzz(name: str, seconds: float, out: Path) -> dict:
     for number, seed in enumerate(target.seeds()):
         (corpus / f"seed_{number:03d}").write_bytes(seed)
     row = {"target": name, "executions": 0, "coverage": 0, "minutes": 0.0, "ends": []}
-    begin = time.monotonic()
+    begin, used = time.monotonic(), _cpu_seconds()
     while (left := seconds - (time.monotonic() - begin)) > 1:
         before = set(findings.iterdir())
         text = _work(name, folder, corpus, findings, round(left))
@@ -41,11 +42,18 @@ def fuzz(name: str, seconds: float, out: Path) -> dict:
         row["ends"] += sorted(x for x in dumped if x.startswith(("timeout", "oom", "crash")))
         if "Done " not in text and not executions:
             raise RuntimeError(f"{name}: the worker did not start:\n{text[-2000:]}")
-    row["minutes"] = (time.monotonic() - begin) / 60
+    row["minutes"] = round((time.monotonic() - begin) / 60, 2)
+    row["cpu_minutes"] = round((_cpu_seconds() - used) / 60, 2)
     lines = findings / "findings.jsonl"
     found = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
     row["findings"] = sorted({(f["reader"], f["what"], f["place"]) for f in found})
     return row
+
+
+def _cpu_seconds() -> float:
+    """Of all workers that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _work(name: str, folder: Path, corpus: Path, findings: Path, seconds: int) -> str:

@@ -200,7 +200,7 @@ def test_random_bytes_as_metadata(tmp_path):
     (tmp_path / "train/Track00001/metadata.yaml").write_bytes(b"\xff\xfe\x00 {[ :")
     (track,) = slakh.scan(tmp_path)
     assert track.stems == ()
-    assert "unreadable" in track.skipped[0][1]
+    assert "not the metadata of a track" in track.skipped[0][1]
 
 
 def test_genuine_samples(samples):
