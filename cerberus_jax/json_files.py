@@ -75,7 +75,7 @@ def parse_json(content: bytes | str, *, numbers: bool = True) -> object:
     value = json.loads(text)
     level, depth = [value], 0
     while level:
-        if depth > MAX_DEPTH:
+        if depth >= MAX_DEPTH:
             raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
         depth += 1
         for item in level:

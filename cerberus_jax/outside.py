@@ -33,17 +33,16 @@ def quoted(value: object) -> str:
 
 
 def in_one_line(text: str, max_characters: int = MAX_CHARACTERS) -> str:
-    """A text for a message: nothing that cannot be printed, the middle of a long one left out."""
-    text = " ".join(text[: 4 * max_characters].split()) if len(text) > max_characters else text
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    if len(text) <= max_characters:
-        return text
-    return f"{text[: max_characters - 3]}..."
+    """A text for a message: nothing that cannot be printed, the end of a long one left out."""
+    shown = text[:max_characters]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    is_whole = len(text) <= max_characters and len(shown) <= max_characters
+    return shown if is_whole else f"{shown[: max_characters - 3]}..."
 
 
 def reason_of(error: BaseException) -> str:
     """What an error says, in one short line; its kind too where the text alone tells little."""
-    text = getattr(error, "strerror", None) or str(error)
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
     is_telling = text and not isinstance(error, _NOT_TELLING)
     return in_one_line(text if is_telling else f"{type(error).__name__}: {text}".rstrip(": "))
 

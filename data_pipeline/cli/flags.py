@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from cerberus_jax.outside import in_one_line
 from data_pipeline.cli.interrupts import repeated_interrupts
 from data_pipeline.cli.version import version_text
 
 _INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
+_MAX_CHARACTERS = 4000  # of an error
 _LAST_IN_HELP = ("debug", "version", "help")
 
 
@@ -188,5 +190,5 @@ def run_command(
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return in_one_line(f"{error.strerror}: {error.filename}", _MAX_CHARACTERS)
+    return in_one_line(" ".join(str(error).split()), _MAX_CHARACTERS) or type(error).__name__

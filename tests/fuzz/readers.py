@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.fuzz.judge import Reader
 from tests.fuzz.seeds import metadata as metadata_seeds
+from tests.fuzz.seeds import midi as midi_seeds
 
 
 def audio() -> dict[str, Reader]:
@@ -69,7 +70,11 @@ def slakh() -> dict[str, Reader]:
                 (path.parent / name).touch()
         fingerprint_of(slakh.scan(path.parent.parent, corpus="slakh2100"), 16000)
 
+    song = midi_seeds()[0]
+
     def figures(path: Path) -> None:
+        (path.parent / "MIDI").mkdir(exist_ok=True)
+        (path.parent / "MIDI" / "S00.mid").write_bytes(song)
         slakh_figures(path.parent)
 
     figures.named = ""  # or the folder, where it holds no stem
@@ -84,6 +89,8 @@ def names() -> dict[str, Reader]:
         shutil.rmtree(root, ignore_errors=True)
         for name in path.read_bytes().split(b"\n")[:8]:
             parts = [part for part in re.split(rb"[/\0]+", name) if part not in (b"", b".", b"..")]
+            if not parts:
+                continue
             file = root.joinpath(*(part[:200].decode("utf-8", "surrogateescape") for part in parts))
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,8 @@ def midi() -> list[bytes]:
     from cerberus_jax.notes import Notes
     from data_pipeline.io.midi import Part, write_midi
 
-    notes = Notes([[0, 1], [0.5, 2], [0.7, 1]], [60, 62, 62], [80, 90, 100])
+    intervals = np.array([[0, 1], [0.5, 2], [0.7, 1]])
+    notes = Notes(intervals, np.array([60, 62, 62]), np.array([80, 90, 100]))
     parts = [Part("Electric Piano", 4, False, notes), Part("drums", 0, True, notes)]
     plain = written("song.mid", lambda path: write_midi(path, parts))
     riff = b"RIFF" + (len(plain) + 12).to_bytes(4, "little") + b"RMIDdata"
