@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.heads import transcribes
-from cerberus_jax.json_files import check_form
+from cerberus_jax.json_files import OrNull, check_form
 from cerberus_jax.model import Cerberus, check_arguments
 from cerberus_jax.outside import quoted
 
@@ -29,7 +29,7 @@ _MODEL_FIELDS = (
 _FORM = {
     "grid": {"sample_rate_hz": float, "window": int, "hop": int},
     "instruments": [str],
-    "transcribed?": [str],
+    "transcribed?": OrNull([str]),
     "heads": [str],
     "layers?": int,
     "hidden?": int,

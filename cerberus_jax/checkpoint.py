@@ -28,6 +28,11 @@ from cerberus_jax.train_state import TrainState
 KINDS = ("last", "best")
 _MAX_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
+_ARRAY_METADATA = {
+    "array_metadatas": [
+        {"array_metadata": {"param_name": str, "write_shape": [int], "chunk_shape": [int]}}
+    ]
+}
 _DECODING_FILE = "decoding.json"
 
 
@@ -282,10 +287,14 @@ def _check_whole(folders):
     """Reads all that is stored: Orbax would meet a damaged file too, but with an error without a
     name and a traceback from each of its threads."""
     for folder in folders:
+        for file in sorted(folder.glob("array_metadatas/*")):
+            read_json(file, "metadata of arrays", _ARRAY_METADATA)
         base = {"driver": "file", "path": f"{folder}/"}
         store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
         for name in store.list().result():
-            store.read(name).result()
+            if name.endswith(b".zarray"):
+                place = {"driver": "ocdbt", "base": base, "path": name[:-7].decode()}
+                tensorstore.open({"driver": "zarr", "kvstore": place}).result().read().result()
 
 
 def _shorten(differences: list[str]) -> str:

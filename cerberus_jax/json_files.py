@@ -20,7 +20,7 @@ Form = object
 """What a value should be: a type (`float`: any number), `object` (anything), a tuple of values,
 `[form]` for a list, `[form, form]` for one of two items, `{str: form}` for an object with any
 names, `{"name": form}` for one with these names and perhaps others, of which one as `"name?"` may
-be missing or null, and `OrNull(form)`."""
+be missing, and `OrNull(form)`."""
 
 
 class OrNull(NamedTuple):
@@ -131,7 +131,7 @@ def _check_object(value, form, name):
         plain = key.removesuffix("?")
         if plain not in value and plain == key:
             raise ValueError(f"{inside}{plain} is missing")
-        if plain == key or value.get(plain) is not None:
+        if plain in value:
             check_form(value[plain], of_item, f"{inside}{plain}")
 
 

@@ -27,9 +27,9 @@ DAMAGE = (
 _NOT_TELLING = (LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 
 
-def quoted(value: object) -> str:
+def quoted(value: object, max_characters: int = MAX_CHARACTERS) -> str:
     """A value from a file for a message: as Python writes it, printable and cut."""
-    return in_one_line(repr(value))
+    return in_one_line(repr(value), max_characters)
 
 
 def in_one_line(text: str, max_characters: int = MAX_CHARACTERS) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from cerberus_jax.json_files import read_json
+from cerberus_jax.outside import quoted
 from data_pipeline.corpora.track import OTHER_INSTRUMENT
 
 _MAX_SHOWN = 5  # stems left out for the same reason
@@ -68,6 +69,8 @@ class Report:
         values = read_json(
             path, "a report on a prepared corpus", _FORM, remedy="delete its folder, prepare again"
         )
+        if absent := values["num_tracks"].keys() - values["minutes"].keys():
+            raise ValueError(f"{path}: no minutes of the split {quoted(min(absent))}")
         known = {field.name for field in fields(cls)}
         return cls(**{name: values[name] for name in known & values.keys()})
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.json_files import check_form, parse_json, read_json
-from cerberus_jax.outside import quoted, refusing
+from cerberus_jax.outside import in_one_line, quoted, refusing
 from data_pipeline.io.files import whole_file
 from experiments.config.rules import check_values
 from experiments.sets import base
@@ -209,13 +209,12 @@ def _known_fields(values: dict[str, object], origin: str) -> dict[str, object]:
             continue
         inside = [name for name in schema if name.startswith(f"{field}.")]
         if inside:
-            raise ValueError(
-                f"{origin}: {quoted(field)} is a group; set one of {', '.join(inside)}"
-            )
+            names = in_one_line(", ".join(inside))
+            raise ValueError(f"{origin}: {quoted(field, 40)} is a group; set one of {names}")
         hint = _hint(field, list(schema), last_part=_field_name)
         groups = sorted({name.partition(".")[0] for name in schema})
         raise ValueError(
-            f"{origin}: no field {quoted(field)}{hint or '; known: ' + ', '.join(groups)}"
+            f"{origin}: no field {quoted(field, 40)}{hint or '; known: ' + ', '.join(groups)}"
         )
     return values
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cerberus_jax.json_files import check_form, parse_json
-from cerberus_jax.outside import DAMAGE, quoted, reason_of
+from cerberus_jax.outside import DAMAGE, reason_of
 from data_pipeline.io.files import whole_file
 
 _FORM = {"step": int, "off_schedule?": [str]}
@@ -98,7 +98,7 @@ def read_metrics(workdir: str | Path) -> list[dict]:
                 break
             raise ValueError(
                 f"{path}: line {number} is no log entry, a JSON object with a step expected "
-                f"({reason_of(error)}), got {quoted(line.strip().decode(errors='replace'))}"
+                f"({reason_of(error)})"
             ) from None
         entries.append(entry)
     return entries

@@ -60,6 +60,7 @@ def test_the_deepest_value_that_is_read():
         ({"steps": {}}, "steps: a list expected, got {}"),
         ({"gains": {"piano": "1"}}, r"gains\.piano: a number expected, got '1'"),
         ({"gains": []}, r"gains: an object expected, got \[\]"),
+        ({"pair": None}, "pair: a list expected, got None"),
         ({"pair": ["a", 1, 2]}, "pair: a list of 2 items expected"),
         ({"pair": ["a", "b"]}, r"pair\[1\]: a whole number expected"),
         ({"kind": "b"}, "kind: one of 'a' expected, got 'b'"),
@@ -74,7 +75,7 @@ def test_another_form_is_refused_with_its_place(change, message):
 
 def test_right_forms():
     check_form({"name": "a", "steps": [], "more": 1}, FORM)
-    check_form({"name": "a", "steps": [3], "gains": {"x": 1, "y": 0.5}, "pair": None}, FORM)
+    check_form({"name": "a", "steps": [3], "gains": {"x": 1, "y": 0.5}, "kind": "a"}, FORM)
     check_form([None, 3], [OrNull(float)])
     with pytest.raises(ValueError, match=r"^steps is missing"):
         check_form({"name": "a"}, FORM)

@@ -39,7 +39,7 @@ def mutate_json(data: bytes, max_size: int, rng: random.Random, change: Change) 
 
 def _places(value) -> list[tuple]:
     """(container, key or index) of everything inside."""
-    places, waiting = [], [value]
+    places, waiting = [], [value] if isinstance(value, dict | list) else []
     while waiting and len(places) < 10_000:
         inside = waiting.pop()
         keys = list(inside) if isinstance(inside, dict) else range(len(inside))
