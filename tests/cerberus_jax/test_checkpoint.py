@@ -159,3 +159,55 @@ def test_a_file_cut_short_is_one_error_without_noise(run, tmp_path, item, capfd)
         like = jax.eval_shape(lambda: _state(5))
         checkpoint.restore_state(copy, like, replicated(make_mesh()))
     assert "Traceback" not in capfd.readouterr().err
+
+
+NETWORK = METADATA["model"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff"),
+        (b"[" * 100_000, "RecursionError"),
+        ([], "an object expected"),
+        ({}, "model is missing"),
+        ({"model": {}}, "grid is missing"),
+        ({"model": NETWORK | {"grid": 3}}, "grid: an object expected, got 3"),
+        ({"model": NETWORK | {"instruments": [3]}}, r"instruments\[0\]: text expected, got 3"),
+        ({"model": NETWORK | {"instruments": ["../x"]}}, "instruments: names of letters expected"),
+        ({"model": NETWORK | {"transcribed": ["oboe"]}}, "transcribed: some of the instruments"),
+        ({"model": NETWORK | {"layers": "2"}}, "layers: a whole number expected, got '2'"),
+        ({"model": NETWORK | {"layers": 10**9}}, "layers: 1 to 256 expected"),
+        ({"model": NETWORK | {"input_scaling": None}}, "input_scaling: text expected, got None"),
+        ({"model": NETWORK | {"trunk_name": "x"}}, "trunk_name: one of"),
+        ({"model": NETWORK | {"more": 1}}, r"unknown fields \['more'\]"),
+        ({"model": NETWORK | {"options": {"blstm": {"more": 1}}}}, "describe no network"),
+        ({"model": NETWORK}, "decoding: .* is missing"),
+        ({"model": NETWORK, "decoding": []}, r"an object expected, got \[\]"),
+        ({"model": NETWORK, "decoding": {"piano": {"dip": "x"}}}, r"piano\.dip: a number expected"),
+    ],
+)
+def test_damaged_metadata_are_one_short_line_that_names_the_checkpoint(tmp_path, metadata, message):
+    path = tmp_path / "checkpoints" / "best" / "4" / "metadata"
+    path.mkdir(parents=True)
+    content = metadata if isinstance(metadata, bytes) else json.dumps(metadata).encode()
+    (path / "metadata").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"best/4: the .*{message}") as error:
+        checkpoint.restore_model(tmp_path)
+    assert len(str(error.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_damaged_decoding_names_its_file(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (checkpoint.locate(copy, "best") / "decoding.json").write_bytes(b'{"piano": \xff}')
+    with pytest.raises(ValueError, match=r"decoding\.json: not settings of decoding"):
+        checkpoint.restore_model(copy)
+
+
+def test_damaged_metadata_of_arrays_are_one_error_without_noise(run, tmp_path, capfd):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (file,) = checkpoint.locate(copy, "best").glob("params/array_metadatas/*")
+    file.write_text(file.read_text().replace("param_name", "name"))
+    with pytest.raises(ValueError, match=r"process_0: not metadata of arrays"):
+        checkpoint.restore_model(copy)
+    assert "Traceback" not in capfd.readouterr().err
