@@ -28,6 +28,7 @@ from cerberus_jax.train_state import TrainState
 KINDS = ("last", "best")
 _MAX_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
+_METADATA = {"model": {}, "decoding?": {}}
 _ARRAY_METADATA = {
     "array_metadatas": [
         {"array_metadata": {"param_name": str, "write_shape": [int], "chunk_shape": [int]}}
@@ -210,14 +211,17 @@ def read_metadata(path: Path) -> dict:
     Raises:
         ValueError: if a file is missing or damaged.
     """
+    another = {"remedy": "choose another checkpoint with --step"}
     try:
-        metadata = read_json(path / "metadata" / "metadata", "a network's metadata", {"model": {}})
+        file = path / "metadata" / "metadata"
+        metadata = read_json(file, "a network's metadata", _METADATA, **another)
         if is_tuned(path):
             file = path / _DECODING_FILE
-            metadata["decoding"] = read_json(file, "settings of decoding", {str: DECODING_FORM})
-    except (OSError, ValueError) as error:
+            form = {str: DECODING_FORM}
+            metadata["decoding"] = read_json(file, "settings of decoding", form, **another)
+    except OSError as error:
         raise ValueError(
-            f"{path}: the checkpoint is incomplete ({reason_of(error)}); choose another with --step"
+            f"{path}: the checkpoint is incomplete ({error}); choose another with --step"
         ) from error
     return metadata
 
@@ -269,8 +273,11 @@ def _folder(workdir, kind):
 
 def _restore(path, **targets):
     what = f"{path}: the checkpoint cannot be read as this network"
+    folders = [path / name for name in targets if (path / name).is_dir()]
+    for file in sorted(file for folder in folders for file in folder.glob("array_metadatas/*")):
+        read_json(file, "metadata of arrays", _ARRAY_METADATA)
     try:
-        _check_whole([path / name for name in targets if (path / name).is_dir()])
+        _check_whole(folders)
     except ValueError as error:
         raise ValueError(f"{what}: {reason_of(error)}") from error
     if differences := _stored_differences(path, targets["params"]):
@@ -287,8 +294,6 @@ def _check_whole(folders):
     """Reads all that is stored: Orbax would meet a damaged file too, but with an error without a
     name and a traceback from each of its threads."""
     for folder in folders:
-        for file in sorted(folder.glob("array_metadatas/*")):
-            read_json(file, "metadata of arrays", _ARRAY_METADATA)
         base = {"driver": "file", "path": f"{folder}/"}
         store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
         for name in store.list().result():

@@ -250,11 +250,11 @@ def _convert(field: str, value: object, default: object) -> object:
             converted = wanted(value)
             if wanted is int and converted != value:
                 raise ValueError
-        if wanted is int and abs(converted) > _LARGEST:
-            raise ValueError
     except (ValueError, OverflowError):
-        kind = {int: "a whole number of at most 64 bits", float: "a number", str: "text"}[wanted]
+        kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise ValueError(f"config: {field} must be {kind}, got {quoted(value)}") from None
+    if wanted is int and abs(converted) > _LARGEST:
+        raise ValueError(f"config: {field} must be of at most 64 bits, got {quoted(converted)}")
     return converted
 
 

@@ -192,7 +192,7 @@ def test_damaged_metadata_are_one_short_line_that_names_the_checkpoint(tmp_path,
     path.mkdir(parents=True)
     content = metadata if isinstance(metadata, bytes) else json.dumps(metadata).encode()
     (path / "metadata").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"best/4: the .*{message}") as error:
+    with pytest.raises(ValueError, match=rf"best/4.*: .*{message}") as error:
         checkpoint.restore_model(tmp_path)
     assert len(str(error.value)) < 300 + len(str(tmp_path))
 
