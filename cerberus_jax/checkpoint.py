@@ -10,6 +10,7 @@ from that of the run.
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -17,14 +18,22 @@ import jax
 import orbax.checkpoint as ocp
 import tensorstore
 
-from cerberus_jax.architecture import model_from_json
+from cerberus_jax.architecture import DECODING_FORM, decoding_from_json, model_from_json
+from cerberus_jax.json_files import read_json
 from cerberus_jax.model import Cerberus
+from cerberus_jax.outside import DAMAGE, reason_of
+from cerberus_jax.parameter_shapes import differences, parameter_shapes, shorten
 from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
 
 KINDS = ("last", "best")
-_MAX_SHOWN = 3  # parameters named in an error
 _ITEMS = ("params", "training", "metadata")
+_METADATA = {"model": {}, "decoding?": {}}
+_ARRAY_METADATA = {
+    "array_metadatas": [
+        {"array_metadata": {"param_name": str, "write_shape": [int], "chunk_shape": [int]}}
+    ]
+}
 _DECODING_FILE = "decoding.json"
 
 
@@ -81,7 +90,9 @@ def saved_steps(workdir: str | os.PathLike) -> dict[str, int]:
     for kind in KINDS:
         folder = _folder(workdir, kind)
         steps = (
-            [int(p.name) for p in folder.iterdir() if p.name.isdigit()] if folder.is_dir() else []
+            [int(p.name) for p in folder.iterdir() if re.fullmatch(r"[0-9]+", p.name)]
+            if folder.is_dir()
+            else []
         )
         if steps:
             steps_by_kind[kind] = max(steps)
@@ -127,69 +138,46 @@ def restore_model(
         ValueError: if the checkpoint is incomplete or does not fit its own description.
     """
     path = locate(workdir, step)
-    metadata = read_metadata(path)
-    try:
-        model = model_from_json(metadata["model"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: the metadata describe no network of this version ({error!r}); choose another "
-            "checkpoint with --step"
-        ) from error
-    shapes = parameter_shapes(model)
+    model, shapes, metadata = read_network(path)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), shapes)
     return model, _restore(path, params=target)["params"], metadata
 
 
-def check_same_network(params: dict, model: Cerberus, name: str) -> None:
-    """Raise a ValueError that names the first parameters of which `model` has others.
+def read_network(path: Path) -> tuple[Cerberus, dict, dict]:
+    """Model, shapes of its parameters, and metadata of the checkpoint in a folder.
 
-    Args:
-        params: the parameters, or their shapes, as they are stored.
-        model: the network they should be of.
-        name: what is at fault, for the message.
+    Raises:
+        ValueError: if it is incomplete, or describes no network.
     """
-    if differences := _differences(params, parameter_shapes(model)):
+    metadata = read_metadata(path)
+    try:
+        model = model_from_json(metadata["model"])
+        decoding_from_json(metadata.get("decoding", {}), model)
+        shapes = parameter_shapes(model)
+    except DAMAGE as error:
         raise ValueError(
-            f"{name}: the checkpoint is of another architecture. Its parameters differ from this "
-            f"network's in: {_shorten(differences)}"
-        )
-
-
-def parameter_shapes(model: Cerberus) -> dict:
-    """Shape and type of every parameter of a network."""
-    frames = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
-    key = jax.random.key(0)
-    return jax.eval_shape(lambda x: model.init(key, x, train=False)["params"], frames)
-
-
-def _differences(stored, needed_shapes) -> list[str]:
-    """One sentence per parameter that is not the same in both trees, in the network's order."""
-    stored, needed_shapes = _shapes(stored), _shapes(needed_shapes)
-    sentences = []
-    for name in [*needed_shapes, *(name for name in stored if name not in needed_shapes)]:
-        if stored.get(name) != needed_shapes.get(name):
-            there = list(stored[name]) if name in stored else "absent"
-            here = list(needed_shapes[name]) if name in needed_shapes else "absent"
-            sentences.append(f"{name} ({there} in the checkpoint, {here} here)")
-    return sentences
-
-
-def _shapes(tree) -> dict[str, tuple]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda leaf: hasattr(leaf, "shape"))
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in leaves
-    }
+            f"{path}: the metadata describe no network of this version ({reason_of(error)}); "
+            "choose another checkpoint with --step"
+        ) from error
+    return model, shapes, metadata
 
 
 def read_metadata(path: Path) -> dict:
-    """The JSON of a checkpoint, with the decoding settings stored beside it, if any."""
+    """The JSON of a checkpoint, with the decoding settings stored beside it, if any.
+
+    Raises:
+        ValueError: if a file is missing or damaged.
+    """
+    another = {"remedy": "choose another checkpoint with --step"}
     try:
-        metadata = json.loads((path / "metadata" / "metadata").read_text())
+        file = path / "metadata" / "metadata"
+        metadata = read_json(file, "a network's metadata", _METADATA, **another)
         if is_tuned(path):
-            metadata["decoding"] = json.loads((path / _DECODING_FILE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+            file = path / _DECODING_FILE
+            form = {str: DECODING_FORM}
+            metadata["decoding"] = read_json(file, "settings of decoding", form, **another)
+    except OSError as error:
         raise ValueError(
             f"{path}: the checkpoint is incomplete ({error}); choose another with --step"
         ) from error
@@ -249,18 +237,21 @@ def _folder(workdir, kind):
 
 def _restore(path, **targets):
     what = f"{path}: the checkpoint cannot be read as this network"
+    folders = [path / name for name in targets if (path / name).is_dir()]
+    for file in sorted(file for folder in folders for file in folder.glob("array_metadatas/*")):
+        read_json(file, "metadata of arrays", _ARRAY_METADATA)
     try:
-        _check_whole([path / name for name in targets if (path / name).is_dir()])
+        _check_whole(folders)
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
-    if differences := _stored_differences(path, targets["params"]):
-        raise ValueError(f"{what}: its parameters differ in: {_shorten(differences)}")
+        raise ValueError(f"{what}: {reason_of(error)}") from error
+    if found := _stored_differences(path, targets["params"]):
+        raise ValueError(f"{what}: its parameters differ in: {shorten(found)}")
     args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
     try:
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*args)) as checkpointer:
             return checkpointer.restore(path, args=ocp.args.Composite(**args))
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        raise ValueError(f"{what}: {error}") from error
+    except (FileNotFoundError, *DAMAGE) as error:
+        raise ValueError(f"{what}: {reason_of(error)}") from error
 
 
 def _check_whole(folders):
@@ -270,19 +261,15 @@ def _check_whole(folders):
         base = {"driver": "file", "path": f"{folder}/"}
         store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
         for name in store.list().result():
-            store.read(name).result()
-
-
-def _shorten(differences: list[str]) -> str:
-    more = len(differences) - _MAX_SHOWN
-    rest = [f"and {more} more"] if more > 0 else []
-    return "; ".join([*differences[:_MAX_SHOWN], *rest])
+            if name.endswith(b".zarray"):
+                place = {"driver": "ocdbt", "base": base, "path": name[:-7].decode()}
+                tensorstore.open({"driver": "zarr", "kvstore": place}).result().read().result()
 
 
 def _stored_differences(path, needed_shapes) -> list[str]:
     """What is known without reading parameters; nothing where even that is broken."""
     try:
         stored = ocp.StandardCheckpointHandler().metadata(path / "params")
-        return _differences(stored.tree if hasattr(stored, "tree") else stored, needed_shapes)
-    except (OSError, ValueError, KeyError, AttributeError):
+        return differences(stored.tree if hasattr(stored, "tree") else stored, needed_shapes)
+    except (OSError, *DAMAGE):
         return []
