@@ -227,7 +227,7 @@ def test_safetensors_are_read_without_their_package(tmp_path):
         ("weights.npz", b"nonsense", "not a state dict"),
         ("weights.npz", npz(a=np.array(["x"])), "'a': numbers expected, got <U1"),
         ("weights.safetensors", b"nonsense", "not a file of safetensors"),
-        ("weights.safetensors", safetensors({"a": np.zeros(2)}, "BF16"), "a has the type BF16"),
+        ("weights.safetensors", safetensors({"a": np.zeros(2)}, "BF16"), "a has the type 'BF16'"),
         ("weights.safetensors", with_header(b"[" * 100_000), "RecursionError"),
         ("weights.safetensors", with_header(b"[]"), "an object expected"),
         ("weights.safetensors", with_header({"a": 3}), "a: an object expected, got 3"),
