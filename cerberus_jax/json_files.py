@@ -68,7 +68,8 @@ def parse_json(content: bytes | str, *, numbers: bool = True) -> object:
         numbers: refuse numbers that are not finite or need more than 64 bits.
 
     Raises:
-        ValueError: if it is no JSON, deeper than MAX_DEPTH, or holds halves of characters.
+        ValueError: if it is no JSON, deeper than MAX_DEPTH, or holds halves of characters, but for
+            those that stand for bytes of a file's name.
         RecursionError: if it is so deep that it cannot be looked at.
     """
     text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
@@ -80,7 +81,7 @@ def parse_json(content: bytes | str, *, numbers: bool = True) -> object:
         depth += 1
         for item in level:
             if isinstance(item, str):
-                item.encode()
+                item.encode(errors="surrogateescape")  # names of files may hold any byte
             elif numbers and isinstance(item, int | float):
                 _check_number(item)
         inside = [item for item in level if isinstance(item, dict | list)]

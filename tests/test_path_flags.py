@@ -18,7 +18,7 @@ COMMANDS = sorted(
     if path.parts[-2] != "cli"
 )
 # The only flags of free text that are neither files nor folders.
-TEXTS = {"step", "split", "coordinator", "process"}
+TEXTS = {"step", "split", "coordinator", "process", "instrument"}
 
 
 class Parsed(Exception):

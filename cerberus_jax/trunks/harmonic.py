@@ -58,7 +58,6 @@ class Harmonic(Trunk, kw_only=True):
         channels: features of every pitch.
         blocks: convolutions over time and pitch.
         pitch_units: what of all pitches enters the BLSTM, per frame.
-        spectrum_units: what of the spectrum enters it; 0 for the spectrum as it is.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("scaled", "relative_magnitude")
@@ -71,7 +70,6 @@ class Harmonic(Trunk, kw_only=True):
     channels: int = field(default=16, metadata={"at_least": 1})
     blocks: int = field(default=2, metadata={"at_least": 1})
     pitch_units: int = field(default=128, metadata={"at_least": 1})
-    spectrum_units: int = field(default=0, metadata={"at_least": 0})
 
     @nn.compact
     def __call__(
@@ -84,14 +82,11 @@ class Harmonic(Trunk, kw_only=True):
         pitches = harmonic_stack(energies)
         for k in range(self.blocks):
             kernel = (3, 3) if k == 0 else (5, 3)
-            y = nn.Conv(self.channels, kernel, name=f"convolution_{k}")(pitches)
-            y = nn.relu(nn.LayerNorm(name=f"norm_{k}")(y))
-            pitches = y
-        spectrum, flat = inputs["scaled"], pitches.reshape(*pitches.shape[:2], -1)
-        if self.spectrum_units:
-            spectrum = nn.relu(self._units("spectrum_units", self.spectrum_units, spectrum))
-        units = self._units("units", self.pitch_units, flat)
-        x = jnp.concatenate([spectrum, units], axis=-1)
+            pitches = nn.Conv(self.channels, kernel, name=f"convolution_{k}")(pitches)
+            pitches = nn.relu(nn.LayerNorm(name=f"norm_{k}")(pitches))
+        flat = pitches.reshape(*pitches.shape[:2], -1)
+        units = nn.LayerNorm(name="units_norm")(nn.Dense(self.pitch_units, name="units")(flat))
+        x = jnp.concatenate([inputs["scaled"], units], axis=-1)
         blstm = BLSTM(
             grid=self.grid,
             precision=self.precision,
@@ -103,6 +98,3 @@ class Harmonic(Trunk, kw_only=True):
             name="blstm",
         )
         return blstm({"scaled": x}, train=train) | {PITCHES: pitches}
-
-    def _units(self, name, count, x):
-        return nn.LayerNorm(name=f"{name}_norm")(nn.Dense(count, name=name)(x))

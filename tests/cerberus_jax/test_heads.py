@@ -12,6 +12,8 @@ from cerberus_jax.heads.base import Context, Linear, linear
 from cerberus_jax.heads.deep_clustering import DeepClustering
 from cerberus_jax.heads.mask_inference import MaskInference
 from cerberus_jax.heads.onsets import Onsets
+from cerberus_jax.heads.pitchwise import PitchwiseMasks, bin_interpolation
+from cerberus_jax.heads.rolls import RollHead
 from cerberus_jax.heads.transcription import Transcription
 from cerberus_jax.masks import MASK_KINDS
 from cerberus_jax.masks.kind import MaskKind
@@ -231,6 +233,7 @@ def _by_pitch(params):
 @pytest.mark.parametrize("head", [Transcription, Onsets])
 def test_rolls_by_pitch(head):
     head = head(context=CONTEXT)
+    assert isinstance(head, RollHead)
     assert head.reads == ("features", "pitches") and not head.is_linear
     params = _random_params(head.module(), BY_PITCH)
     np.testing.assert_allclose(head.raw(params, BY_PITCH), _by_pitch(params), rtol=1e-4, atol=1e-4)
@@ -268,6 +271,7 @@ def _semitones_shared(params):
 def test_masks_by_pitch():
     """Both ways to semitones by loops, and interpolation by numpy in log frequency."""
     head = MaskInference(context=CONTEXT, pitch_channels=4)
+    assert isinstance(head.module(), PitchwiseMasks)
     assert head.reads == ("features", "pitches") and not head.is_linear
     params = _random_params(head.module(), BY_PITCH)
     semitones = _semitones_played(params) + _semitones_shared(params)
@@ -287,3 +291,11 @@ def test_masks_by_pitch():
 def test_without_channels_masks_are_linear_in_the_features_of_the_frame():
     head = MaskInference(context=CONTEXT)
     assert head.is_linear and head.reads == ("features",)
+
+
+def test_interpolation_to_bins_gives_every_bin_between_the_ends_a_weight_of_one():
+    weights = bin_interpolation(GRID)
+    hz = np.arange(GRID.num_bins) * GRID.sample_rate_hz / GRID.window
+    inside = (hz >= 27.5) & (hz <= 27.5 * 2 ** ((88 + 31 - 1) / 12))
+    np.testing.assert_allclose(weights.sum(0)[inside], 1, atol=1e-9)
+    assert inside.sum() > 100 and not weights[:, 0].any()

@@ -66,7 +66,7 @@ def test_an_ordinary_song_is_heard_as_before(predictor):
     for window in cutter.cut([song[None]]):
         magnitude = window_spectrum(window.samples, predictor.grid)
         _, rolls = masks_and_rolls(predictor.params, magnitude, None, model=predictor.model)
-        expected = rolls[0, :, cutter.context : cutter.context + window.num_frames]
+        expected = rolls.frames[0, :, cutter.context : cutter.context + window.num_frames]
         own = found[:, window.first_frame : window.first_frame + window.num_frames]
         np.testing.assert_allclose(own, expected, atol=1e-6)
 
@@ -77,7 +77,7 @@ def test_dither_after_music_is_not_heard_as_music(predictor):
     loudest = predictor.song_db_reference([song[None]])
     by_song = dataclasses.replace(predictor, db_reference="song")
     pieces = by_song.predict_stream([song[None]], db_reference=loudest / 100)
-    fixed = np.concatenate([rolls for _, rolls in pieces], 1)
+    fixed = np.concatenate([rolls.frames for _, rolls in pieces], 1)
     tail = slice(round(2.8 * 500), round(3.8 * 500))
     np.testing.assert_allclose(
         predictor.predict(song, 16000).rolls[:, tail], fixed[:, tail], atol=1e-6
@@ -91,14 +91,14 @@ def test_a_fade_in_is_heard_as_quiet_as_it_is(predictor):
     song = np.concatenate([_song() * np.float32(1e-2), _song(seed=1)])
     found = predictor.predict(song * np.float32(10), 16000).rolls
     stream = predictor.predict_stream([song[None] * np.float32(10)])
-    streamed = np.concatenate([rolls for _, rolls in stream], 1)
+    streamed = np.concatenate([rolls.frames for _, rolls in stream], 1)
     np.testing.assert_array_equal(found[:, 1200:], streamed[:, 1200:])
     song[:32000] *= np.float32(1e-2)
     found = predictor.predict(song, 16000).rolls
     loudest = predictor.song_db_reference([song[None]])
     by_song = dataclasses.replace(predictor, db_reference="song")
     pieces = by_song.predict_stream([song[None]], db_reference=loudest / 100)
-    fixed = np.concatenate([rolls for _, rolls in pieces], 1)
+    fixed = np.concatenate([rolls.frames for _, rolls in pieces], 1)
     np.testing.assert_allclose(found[:, :800], fixed[:, :800], atol=1e-6)
 
 

@@ -10,7 +10,7 @@ import pytest
 from data_pipeline.corpora import guitarset, slakh
 from data_pipeline.corpora.track import read_midi_notes
 from data_pipeline.io.audio import write_audio
-from data_pipeline.prepared import convert
+from data_pipeline.prepared import convert, stem_sound
 from tests import ROOT
 from tests.tiny_slakh import make_tree
 
@@ -81,7 +81,7 @@ def test_a_passing_error_is_no_reason_to_leave_a_stem_out(tmp_path, monkeypatch)
     def fail(*_):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(convert, "read_mono", fail)
+    monkeypatch.setattr(stem_sound, "read_mono", fail)
     with pytest.raises(OSError, match="Too many open files"):
         convert.convert(convert.Job(track, tmp_path / "x.npz", 16000))
     assert not (tmp_path / "x.npz").exists()
