@@ -270,7 +270,8 @@ def test_the_choices_are_those_of_the_network_and_its_training():
 
 def test_a_run_of_the_first_version_still_loads(tmp_path):
     """Fields that were renamed, values that were renamed, fields that did not exist."""
-    config = configs.load_config("sets/cerberus_demo.py", {"loss.mask_inference_target": "magnitude",
+    old_set = "sets/cerberus_demo.py"
+    config = configs.load_config(old_set, {"loss.mask_inference_target": "magnitude",
                                                   "loss.deep_clustering_target": "magnitude",
                                                   "model.recurrence": "batched_scan"})  # fmt: skip
     old = json.loads(configs.to_json(config))
