@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cerberus_jax.json_files import read_json
 from cerberus_jax.outside import quoted
+from data_pipeline.cli.console import printable
 from data_pipeline.corpora.track import OTHER_INSTRUMENT
 from data_pipeline.prepared.layout import REPORT
 
@@ -146,7 +147,7 @@ def make_report(corpus: str, converted: list[dict], fingerprint: str) -> Report:
         skipped += [[meta["id"], *pair] for pair in reasons if pair[1] != OTHER_INSTRUMENT]
         num_others += sum(reason == OTHER_INSTRUMENT for _, reason in reasons)
         for stem, reason in meta["unreadable"]:
-            logging.warning("%s %s left out: %s", meta["id"], stem, reason)
+            logging.warning("%s", printable(f"{meta['id']} {stem} left out: {reason}"))
         corrections.update(meta["corrections"])
         if not meta["stems"]:
             continue

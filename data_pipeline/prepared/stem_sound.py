@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from data_pipeline.cli.console import printable
 from data_pipeline.corpora.track import Stem
 from data_pipeline.io.audio import read_mono
 from data_pipeline.io.audio_decoding import open_source
@@ -50,7 +51,7 @@ def sound_of(stem: Stem, sample_rate_hz: int) -> StemSound:
         if not instead.is_silent:
             state = f"cannot be read ({fault})" if fault else "is silent"
             doubt = f"{path.name} {state}; {other.name}, which sounds, was taken"
-            logging.warning("%s: %s", path.parent, doubt)
+            logging.warning("%s", printable(f"{path.parent}: {doubt}"))
             return instead._replace(doubts=[*instead.doubts, doubt])
     if fault:
         raise fault
