@@ -21,7 +21,5 @@ def get_config() -> ConfigDict:
     config.loss.transcription = 0.8
     config.loss.onsets = 0.8
     config.optimizer.average_decay = 0.998
-    config.train.num_steps = 3200
-    config.train.eval_every = 800
-    config.train.checkpoint_every = 800
+    config.train.num_steps = 3000
     return config
