@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 import tensorstore
 
@@ -108,13 +109,23 @@ def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
 
 
 def restore_state(workdir: str | os.PathLike, like: TrainState, sharding) -> TrainState:
-    """The last checkpoint's state, in the form of `like` and laid out by `sharding`."""
+    """The last checkpoint's state, in the form of `like` and laid out by `sharding`.
+
+    Whether updates are left out may change from run to run: their count begins at 0 where none is
+    stored, and is dropped where none is wanted.
+    """
     path = locate(workdir, "last")
     target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), like)
-    items = _restore(path, params=target.evaluated, training=_training(target))
-    if like.average is None:
-        return TrainState(params=items["params"], **items["training"])
-    return TrainState(average=items["params"], **items["training"])
+    has_count = "skipped" in _stored_shapes(path / "training")
+    count = jax.ShapeDtypeStruct((), "int32", sharding=sharding) if has_count else None
+    stored = target.replace(skipped=count)
+    items = _restore(path, params=stored.evaluated, training=_training(stored))
+    kind = "params" if like.average is None else "average"
+    state = TrainState(**{kind: items["params"]}, **items["training"])
+    if (like.skipped is None) == (not has_count):
+        return state
+    none_yet = jax.device_put(jnp.int32(0), sharding)
+    return state.replace(skipped=None if like.skipped is None else none_yet)
 
 
 def restore_model(
@@ -221,7 +232,9 @@ def is_tuned(path: Path) -> bool:
 def _training(state):
     """All of a state but the parameters that are used."""
     training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
-    return training if state.average is None else training | {"params": state.params}
+    if state.average is not None:
+        training["params"] = state.params
+    return training if state.skipped is None else training | {"skipped": state.skipped}
 
 
 def _options(kind):
@@ -281,8 +294,14 @@ def _shorten(differences: list[str]) -> str:
 
 def _stored_differences(path, needed_shapes) -> list[str]:
     """What is known without reading parameters; nothing where even that is broken."""
+    stored = _stored_shapes(path / "params")
+    return _differences(stored, needed_shapes) if stored else []
+
+
+def _stored_shapes(item):
+    """The tree of an item's shapes; empty where that is broken."""
     try:
-        stored = ocp.StandardCheckpointHandler().metadata(path / "params")
-        return _differences(stored.tree if hasattr(stored, "tree") else stored, needed_shapes)
-    except (OSError, ValueError, KeyError, AttributeError):
-        return []
+        stored = ocp.StandardCheckpointHandler().metadata(item)
+        return dict(stored.tree if hasattr(stored, "tree") else stored)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}

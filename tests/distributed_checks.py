@@ -18,8 +18,8 @@ from experiments import train
 from experiments.config.loading import load_config
 from experiments.run import _flags
 from experiments.runtime import distributed
-from tests.experiments.test_train import TINY
 from tests.tiny_network import noise_batch
+from tests.tiny_training import TINY
 
 CONFIG = TINY | {
     "model.input_scaling": "excerpt_db_affine",

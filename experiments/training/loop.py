@@ -20,6 +20,7 @@ from cerberus_jax.train_state import TrainState
 from data_pipeline.cli.progress import Progress
 from experiments.config.loading import heads_of
 from experiments.runtime.graceful_stop import GracefulStop
+from experiments.training.finite import FiniteWatch, check_validation
 from experiments.training.metric_log import log_of_process
 from experiments.training.task import task_of, untuned_metadata
 
@@ -48,7 +49,7 @@ def next_batch(batches: Iterator[dict], step: int) -> dict:
 class Loop:
     """What the loop does at each step, and what it remembers between them."""
 
-    def __init__(self, config, mesh, workdir, validation_batches):
+    def __init__(self, config, mesh, workdir, validation_batches, excerpts_of=None):
         self.config, self.mesh, self.workdir = config, mesh, workdir
         self.task = task_of(config, num_devices=mesh.size)
         self.step_fn = parallel.make_step(self.task, mesh, parallel=config.parallel)
@@ -59,7 +60,10 @@ class Loop:
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
         self.metadata = untuned_metadata(config, self.task.model)
         self.metrics, self.logged = None, {}
-        self.in_flight = collections.deque()
+        self.in_flight = collections.deque()  # (step, metrics), the oldest first
+        self.watch = FiniteWatch(
+            workdir, max_skipped=config.train.skip_nonfinite, excerpts_of=excerpts_of
+        )
         self.following = None  # the batches after the first, on the devices
         self.since, self.since_step, self.waited = None, None, 0.0  # what the pace counts from
         self.paused = 0.0  # seconds of validation, logging and saving since then
@@ -93,8 +97,7 @@ class Loop:
                 progress.update()
                 state = self.after_step(state, step, progress, writer, log)
                 if self._stops(stop, step):
-                    # Never over a checkpoint that is sound.
-                    self._check_finite(self._values(), step)
+                    self._finish_steps()  # never over a checkpoint that is sound
                     writer.save("last", state, self.metadata)
                     raise KeyboardInterrupt
                 if step < last:
@@ -114,14 +117,18 @@ class Loop:
         if self.since_step is None:
             self.step_fn = parallel.compile_step(self.step_fn, *args)
         state, self.metrics = self.step_fn(*args)
-        self.in_flight.append(self.metrics["loss"])
-        if len(self.in_flight) > STEPS_AHEAD:
-            self.in_flight.popleft().block_until_ready()
+        self.in_flight.append((step, self.metrics))
+        self._finish_steps(but=STEPS_AHEAD)
         if self.since_step is None:  # the first step compiles; the pace is that of the others
             jax.block_until_ready(self.metrics)
             self._count_from(step, time.monotonic())
             self.began = (self.since, step)
         return state
+
+    def _finish_steps(self, *, but: int = 0) -> None:
+        """Waits until all steps are computed but the last few, and looks at what they gave."""
+        while len(self.in_flight) > but:
+            self.watch.look(*self.in_flight.popleft())
 
     def after_step(self, state, step, progress, writer, log) -> TrainState:
         """Logs, validates and saves where the config says so, and always at the end."""
@@ -132,11 +139,11 @@ class Loop:
         if not (scheduled or save):
             return state
         entry, done = self._values(), time.monotonic()
-        self._check_finite(entry, step)
         # Values that are there only because the run ends here are dropped when it goes on.
         only_here = [] if scheduled else list(entry)
         if self.validation and (step % train.eval_every == 0 or last):
             validation = self._validate(state)
+            check_validation(validation, step)
             state = self._plateau(state, validation["validation_loss"], step, writer)
             entry |= validation
             only_here += list(validation) if step % train.eval_every else []
@@ -150,8 +157,11 @@ class Loop:
         return state
 
     def _values(self) -> dict[str, float]:
-        """The metrics of the last step, once it is computed."""
-        return {name: float(value) for name, value in jax.device_get(self.metrics).items()}
+        """The metrics of the last step, once it is computed; finite ones, where its update was left
+        out."""
+        self._finish_steps()
+        values = {name: value.item() for name, value in jax.device_get(self.metrics).items()}
+        return {name: value for name, value in values.items() if np.isfinite(value)}
 
     def _log(self, step, entry, only_here, progress, log, *, done):
         time_fields = self._pace(step, done)
@@ -212,14 +222,6 @@ class Loop:
         plateau = state.plateau.update(loss, factor=factor, patience=optimizer.plateau_patience)
         plateau = jax.device_put(plateau, parallel.replicated(self.mesh))
         return state.replace(plateau=plateau)
-
-    def _check_finite(self, entry, step):
-        bad = [name for name, value in entry.items() if not np.isfinite(value)]
-        if bad:
-            raise ValueError(
-                f"training: {', '.join(bad)} not finite at step {step}; the last checkpoint in "
-                f"{self.workdir} is from before. Try a smaller --config.optimizer.learning_rate"
-            )
 
 
 def _postfix(entry, time_fields) -> str:
