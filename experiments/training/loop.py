@@ -34,8 +34,14 @@ STEPS_TO_JUDGE = 5
 
 
 def start_step(workdir: str | Path) -> int:
-    """The step to go on from: that of the last checkpoint, 0 where there is none."""
-    return checkpoint.saved_steps(workdir).get("last", 0)
+    """The step to go on from: that of the newest whole checkpoint, 0 where there is none; damaged
+    ones are named and set aside.
+
+    Raises:
+        ValueError: if all checkpoints are damaged.
+    """
+    found = checkpoint.newest_whole(workdir)
+    return int(found[0].name) if found else 0
 
 
 def next_batch(batches: Iterator[dict], step: int) -> dict:
@@ -76,7 +82,7 @@ class Loop:
         """
         same, batch = parallel.replicated(self.mesh), self.put(batch)
         fresh = parallel.jit_init(self.task, self.mesh)
-        if "last" in checkpoint.saved_steps(self.workdir):
+        if checkpoint.saved_steps(self.workdir):
             like = jax.eval_shape(fresh, self.init_key, batch)
             return checkpoint.restore_state(self.workdir, like, same), batch
         return fresh(self.init_key, batch), batch
@@ -88,7 +94,9 @@ class Loop:
             Progress(
                 None, "training", last, initial=first, unit="step", disable=not show
             ) as progress,
-            checkpoint.CheckpointWriter(self.workdir) as writer,
+            checkpoint.CheckpointWriter(
+                self.workdir, keep=self.config.train.keep_checkpoints
+            ) as writer,
             log_of_process(self.workdir, start_step=first) as log,
             GracefulStop() as stop,
         ):
@@ -141,16 +149,20 @@ class Loop:
         entry, done = self._values(), time.monotonic()
         # Values that are there only because the run ends here are dropped when it goes on.
         only_here = [] if scheduled else list(entry)
+        is_best = False
         if self.validation and (step % train.eval_every == 0 or last):
             validation = self._validate(state)
             check_validation(validation, step)
-            state = self._plateau(state, validation["validation_loss"], step, writer)
+            is_best = validation["validation_loss"] < float(state.plateau.best)
+            state = self._plateau(state, validation["validation_loss"], step)
             entry |= validation
             only_here += list(validation) if step % train.eval_every else []
         # The line first: a run that goes on drops the lines after its checkpoint, and could not
         # make one that is missing before it.
         if scheduled or last:
             self._log(step, entry, only_here, progress, log, done=done)
+        if is_best:
+            writer.save("best", state, self.metadata)
         if save:
             writer.save("last", state, self.metadata)
         self.paused += time.monotonic() - done
@@ -210,11 +222,9 @@ class Loop:
             for name in losses[0]
         }
 
-    def _plateau(self, state, loss, step, writer) -> TrainState:
-        """Keeps the best network; the schedule counts only the validations of its rhythm, so that
-        a run that ended in between and goes on is the same run."""
-        if loss < float(state.plateau.best):
-            writer.save("best", state, self.metadata)
+    def _plateau(self, state, loss, step) -> TrainState:
+        """The schedule counts only the validations of its rhythm, so that a run that ended in
+        between and goes on is the same run."""
         if step % self.config.train.eval_every:
             return state
         optimizer = self.config.optimizer
