@@ -125,21 +125,17 @@ class CheckpointFolder:
     def _check_access(self, num_bytes):
         """Orbax would find a full disk and a read-only one too, in many threads and with a
         traceback from each; and where one process found it alone, the others would wait for it."""
-        problem = _problem_of(self.path, num_bytes)
+        free = shutil.disk_usage(self.path).free
+        if any_process(free < num_bytes):
+            sizes = f"{num_bytes / 1e6:.0f} MB wanted, {free / 1e6:.0f} free"
+            raise OSError(errno.ENOSPC, f"No space for a checkpoint ({sizes})", str(self.path))
+        problem = _problem_of_writing(self.path)
         if any_process(problem is not None):
-            elsewhere = OSError(
-                errno.EIO, "Another process cannot save a checkpoint", str(self.path)
-            )
-            raise problem or elsewhere
+            reason = "Another process cannot save a checkpoint"
+            raise problem or OSError(errno.EIO, reason, str(self.path))
 
 
-def _problem_of(folder, num_bytes) -> OSError | None:
-    free = shutil.disk_usage(folder).free
-    if free < num_bytes:
-        reason = (
-            f"No space for a checkpoint ({num_bytes / 1e6:.0f} MB wanted, {free / 1e6:.0f} free)"
-        )
-        return OSError(errno.ENOSPC, reason, str(folder))
+def _problem_of_writing(folder) -> OSError | None:
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".can-be-written-", dir=folder))
     except OSError as error:

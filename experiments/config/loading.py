@@ -9,14 +9,13 @@ bare AttributeError.
 import difflib
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from cerberus_jax.frames import FrameGrid
-from data_pipeline.io.files import whole_file
+from data_pipeline.io.files import local_path, whole_file
 from experiments.config.rules import check_values
 from experiments.sets import base
 
@@ -72,7 +71,7 @@ def build_config(values: Mapping[str, object]) -> ConfigDict:
         group, _, name = field.rpartition(".")
         section = config[group] if group else config
         value = _convert(field, values[field], default)
-        section[name] = os.path.expanduser(value) if field in _PATH_FIELDS else value
+        section[name] = _local(field, value) if field in _PATH_FIELDS else value
     check_values(flatten(config))
     return config.lock()
 
@@ -228,6 +227,13 @@ def _convert(field: str, value: object, default: object) -> object:
     except ValueError:
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
         raise ValueError(f"config: {field} must be {kind}, got {value!r}") from None
+
+
+def _local(field: str, value: str) -> str:
+    try:
+        return local_path(value)
+    except ValueError as error:
+        raise ValueError(f"config: {field}={error}") from None
 
 
 def _convert_names(field: str, value: object) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         "Print scores of songs out of phase and with an offset, and the notes heard in dither and\n"
         "in music far below full scale.",
     )
-    flags.string("workdir", "", "The run's directory.")
+    flags.path("workdir", "", "The run's directory.")
     flags.string("split", "validation", "The split whose songs are heard.")
     flags.string("instrument", "guitar", "The one that is put out of phase.")
     flags.integer("num_songs", 12, "Songs.", lowest=1)
