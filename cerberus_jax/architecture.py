@@ -4,8 +4,15 @@ The version rises when a field changes its meaning; fields that an older version
 their defaults.
 """
 
+import re
+from collections.abc import Mapping
+
+from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.model import Cerberus
+from cerberus_jax.heads import transcribes
+from cerberus_jax.json_files import OrNull, check_form
+from cerberus_jax.model import Cerberus, check_arguments
+from cerberus_jax.outside import quoted
 
 METADATA_VERSION = 2
 _MODEL_FIELDS = (
@@ -19,6 +26,27 @@ _MODEL_FIELDS = (
     "precision",
     "trunk_name",
 )
+_FORM = {
+    "grid": {"sample_rate_hz": float, "window": int, "hop": int},
+    "instruments": [str],
+    "transcribed?": OrNull([str]),
+    "heads": [str],
+    "layers?": int,
+    "hidden?": int,
+    "dropout?": float,
+    "embedding_dim?": int,
+    **dict.fromkeys(("embedding_activation?", "mask_activation?", "precision?"), str),
+    "input_scaling": str,
+    "trunk_name?": str,
+    "options?": {str: {str: object}},
+}
+DECODING_FORM = {
+    **dict.fromkeys(("threshold?", "hysteresis?", "dip?", "onset_shift_seconds?"), float),
+    **dict.fromkeys(("max_gap_frames?", "min_frames?"), int),
+}
+# So that a damaged file does not ask for a network that no machine holds.
+_LARGEST = {"layers": 256, "hidden": 1 << 16, "embedding_dim": 1 << 12}
+_LARGEST_WINDOW = 1 << 20
 
 
 def metadata_of(model: Cerberus, decoding: dict) -> dict:
@@ -43,15 +71,53 @@ def model_to_json(model: Cerberus) -> dict:
     }
 
 
-def model_from_json(values: dict) -> Cerberus:
-    """The inverse of model_to_json; what an older version did not write has its default."""
+def model_from_json(values: Mapping) -> Cerberus:
+    """The inverse of model_to_json; what an older version did not write has its default.
+
+    Raises:
+        ValueError: naming the field, if the values describe no network of this version.
+    """
+    check_form(values, _FORM)
     values = dict(values)
-    grid, transcribed = FrameGrid(**values.pop("grid")), values.pop("transcribed", None)
+    if unknown := sorted({name for name in values if f"{name}?" not in _FORM} - {*_FORM}):
+        raise ValueError(f"unknown fields {quoted(unknown)}")
+    for name, largest in _LARGEST.items():
+        if not 1 <= values.get(name, 1) <= largest:
+            raise ValueError(f"{name}: 1 to {largest} expected, got {values[name]}")
+    grid, transcribed = values.pop("grid"), values.pop("transcribed", None)
+    if not 1 <= grid["window"] <= _LARGEST_WINDOW:
+        raise ValueError(f"window: 1 to {_LARGEST_WINDOW} expected, got {grid['window']}")
     for name in ("instruments", "heads"):
         values[name] = tuple(values[name])
+    _check_names(values["instruments"], transcribed)
     values["input_scaling"] = values["input_scaling"].replace("clip_db", "excerpt_db")
-    return Cerberus(
-        grid=grid,
+    model = Cerberus(
+        grid=FrameGrid(**{name: grid[name] for name in ("sample_rate_hz", "window", "hop")}),
         transcribed=None if transcribed is None else tuple(transcribed),
         **values,
     )
+    check_arguments(model)
+    return model
+
+
+def decoding_from_json(values: Mapping, model: Cerberus) -> dict[str, DecodingConfig]:
+    """How the rolls of a network become notes, by instrument.
+
+    Raises:
+        ValueError: if a transcribed instrument is missing, or a value is not allowed.
+    """
+    needed = model.transcribed_instruments if transcribes(model.heads) else ()
+    check_form(values, {str: DECODING_FORM})
+    if missing := [name for name in needed if name not in values]:
+        raise ValueError(f"decoding: {missing[0]} is missing")
+    return {name: DecodingConfig.from_json(own) for name, own in values.items()}
+
+
+def _check_names(instruments, transcribed):
+    for name in instruments:
+        if not re.fullmatch(r"[\w-]+", name):  # it becomes the name of a file
+            raise ValueError(f"instruments: names of letters expected, got {quoted(name)}")
+    if not instruments or len(set(instruments)) < len(instruments):
+        raise ValueError(f"instruments: one or more, each once, got {quoted(instruments)}")
+    if unknown := set(transcribed or ()) - {*instruments}:
+        raise ValueError(f"transcribed: some of the instruments, got {quoted(sorted(unknown))}")

@@ -18,16 +18,19 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cerberus_jax.architecture import model_from_json
+from cerberus_jax.architecture import DECODING_FORM, decoding_from_json, model_from_json
 from cerberus_jax.checkpoint_folder import CheckpointFolder, set_aside, steps_in
 from cerberus_jax.checkpoint_integrity import CHECKSUMS, checksums_of, name_of, read_arrays
+from cerberus_jax.json_files import read_json
 from cerberus_jax.model import Cerberus
+from cerberus_jax.outside import DAMAGE, reason_of
+from cerberus_jax.parameter_shapes import differences, parameter_shapes, shorten
 from cerberus_jax.train_state import TrainState
 
 KINDS = ("last", "best")
-_MAX_SHOWN = 3  # parameters named in an error
 _ARRAYS = ("params", "training")
 _ITEMS = (*_ARRAYS, "metadata", CHECKSUMS)
+_METADATA = {"model": {}, "decoding?": {}}
 _DECODING_FILE = "decoding.json"
 
 
@@ -140,8 +143,7 @@ def restore_state(workdir: str | os.PathLike, like: TrainState, sharding) -> Tra
         FileNotFoundError: if there is no checkpoint.
         ValueError: if it is of another network or another optimiser.
     """
-    found = newest_whole(workdir)
-    if not found:
+    if not (found := newest_whole(workdir)):
         raise FileNotFoundError(f"{workdir}: holds no checkpoint to go on from")
     path, arrays = found
     has_count = "skipped" in arrays["training"]
@@ -166,69 +168,46 @@ def restore_model(
         ValueError: if the checkpoint is incomplete or does not fit its own description.
     """
     path = locate(workdir, step)
-    metadata = read_metadata(path)
-    try:
-        model = model_from_json(metadata["model"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: the metadata describe no network of this version ({error!r}); choose another "
-            "checkpoint with --step"
-        ) from error
-    shapes = parameter_shapes(model)
+    model, shapes, metadata = read_network(path)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     arrays = _read(path, ("params",))
     return model, _laid_out(path, arrays, {"params": shapes}, device)["params"], metadata
 
 
-def check_same_network(params: dict, model: Cerberus, name: str) -> None:
-    """Raise a ValueError that names the first parameters of which `model` has others.
+def read_network(path: Path) -> tuple[Cerberus, dict, dict]:
+    """Model, shapes of its parameters, and metadata of the checkpoint in a folder.
 
-    Args:
-        params: the parameters, or their shapes, as they are stored.
-        model: the network they should be of.
-        name: what is at fault, for the message.
+    Raises:
+        ValueError: if it is incomplete, or describes no network.
     """
-    if differences := _differences(params, parameter_shapes(model)):
+    metadata = read_metadata(path)
+    try:
+        model = model_from_json(metadata["model"])
+        decoding_from_json(metadata.get("decoding", {}), model)
+        shapes = parameter_shapes(model)
+    except DAMAGE as error:
         raise ValueError(
-            f"{name}: the checkpoint is of another architecture. Its parameters differ from this "
-            f"network's in: {_shorten(differences)}"
-        )
-
-
-def parameter_shapes(model: Cerberus) -> dict:
-    """Shape and type of every parameter of a network."""
-    frames = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
-    key = jax.random.key(0)
-    return jax.eval_shape(lambda x: model.init(key, x, train=False)["params"], frames)
-
-
-def _differences(stored, needed_shapes) -> list[str]:
-    """One sentence per parameter that is not the same in both trees, in the network's order."""
-    stored, needed_shapes = _shapes(stored), _shapes(needed_shapes)
-    sentences = []
-    for name in [*needed_shapes, *(name for name in stored if name not in needed_shapes)]:
-        if stored.get(name) != needed_shapes.get(name):
-            there = list(stored[name]) if name in stored else "absent"
-            here = list(needed_shapes[name]) if name in needed_shapes else "absent"
-            sentences.append(f"{name} ({there} in the checkpoint, {here} here)")
-    return sentences
-
-
-def _shapes(tree) -> dict[str, tuple]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda leaf: hasattr(leaf, "shape"))
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in leaves
-    }
+            f"{path}: the metadata describe no network of this version ({reason_of(error)}); "
+            "choose another checkpoint with --step"
+        ) from error
+    return model, shapes, metadata
 
 
 def read_metadata(path: Path) -> dict:
-    """The JSON of a checkpoint, with the decoding settings stored beside it, if any."""
+    """The JSON of a checkpoint, with the decoding settings stored beside it, if any.
+
+    Raises:
+        ValueError: if a file is missing or damaged.
+    """
+    another = {"remedy": "choose another checkpoint with --step"}
     try:
-        metadata = json.loads((path / "metadata" / "metadata").read_text())
+        file = path / "metadata" / "metadata"
+        metadata = read_json(file, "a network's metadata", _METADATA, **another)
         if is_tuned(path):
-            metadata["decoding"] = json.loads((path / _DECODING_FILE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+            file = path / _DECODING_FILE
+            form = {str: DECODING_FORM}
+            metadata["decoding"] = read_json(file, "settings of decoding", form, **another)
+    except OSError as error:
         raise ValueError(
             f"{path}: the checkpoint is incomplete ({error}); choose another with --step"
         ) from error
@@ -283,10 +262,10 @@ def _laid_out(path, arrays, targets, sharding):
     """The trees of `targets` with the arrays in their places."""
     for item, target in targets.items():
         stored = {name.replace(".", "/"): array for name, array in arrays[item].items()}
-        if differences := _differences(stored, target):
+        if found := differences(stored, target):
             raise ValueError(
                 f"{path}: the checkpoint cannot be read as this network: its {item} differ in: "
-                f"{_shorten(differences)}"
+                f"{shorten(found)}"
             )
     put = functools.partial(_on_devices, sharding=sharding)
     return {
@@ -300,9 +279,3 @@ def _laid_out(path, arrays, targets, sharding):
 def _on_devices(array, like, *, sharding):
     array = np.asarray(array, like.dtype)
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
-
-
-def _shorten(differences: list[str]) -> str:
-    more = len(differences) - _MAX_SHOWN
-    rest = [f"and {more} more"] if more > 0 else []
-    return "; ".join([*differences[:_MAX_SHOWN], *rest])

@@ -13,14 +13,15 @@ import jax
 import numpy as np
 import tensorstore
 
+from cerberus_jax.json_files import parse_json
+from cerberus_jax.outside import DAMAGE, reason_of
+
 CHECKSUMS = "checksums"
 """The item of a checkpoint, beside its arrays and metadata, that holds their checksums."""
 
 _METADATA = "metadata"
 _JSON_FILE = "metadata"  # what Orbax calls the file of an item of JSON
 _ARRAY_FILE = "/.zarray"  # the file, beside the chunks of an array, that describes it
-_UNREADABLE = (ValueError, OSError, RuntimeError, LookupError, TypeError, ArithmeticError)
-_MAX_REASON = 120  # characters of a reader's error
 
 
 def checksums_of(trees: dict, metadata: dict) -> dict:
@@ -84,9 +85,9 @@ def _stored_checksums(path):
 
 def _read_json(folder):
     try:
-        return json.loads((folder / _JSON_FILE).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{folder.name}: {_reason(error)}") from error
+        return parse_json((folder / _JSON_FILE).read_bytes())
+    except (OSError, *DAMAGE) as error:
+        raise ValueError(f"{folder.name}: {reason_of(error)}") from error
 
 
 def _stored_arrays(folder):
@@ -101,16 +102,11 @@ def _stored_arrays(folder):
             place = {"driver": "ocdbt", "base": base, "path": f"{name}/"}
             array = tensorstore.open({"driver": "zarr", "kvstore": place}).result()
             arrays[name] = array.read().result()
-    except _UNREADABLE as error:
-        raise ValueError(f"{folder.name}: {_reason(error)}") from error
+    except (OSError, *DAMAGE) as error:
+        raise ValueError(f"{folder.name}: {reason_of(error)}") from error
     if not arrays:
         raise ValueError(f"{folder.name}: missing")
     return arrays
-
-
-def _reason(error) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}..."
 
 
 def _of_array(array) -> int:

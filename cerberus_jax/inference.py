@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from cerberus_jax import checkpoint
 from cerberus_jax.analysis_signal import AnalysisSignal
+from cerberus_jax.architecture import decoding_from_json
 from cerberus_jax.decoding import DecodingConfig, decode, frame_envelope, with_velocities
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.heads import separates, transcribes
@@ -90,9 +91,7 @@ class Predictor:
         """The network of a run's checkpoint: 'best', 'last' or a step number."""
         model, params, metadata = checkpoint.restore_model(workdir, step)
         check_precision(model.precision)
-        decoding = {
-            name: DecodingConfig.from_json(values) for name, values in metadata["decoding"].items()
-        }
+        decoding = decoding_from_json(metadata["decoding"], model)
         return cls(model, params, decoding, **settings)
 
     @classmethod

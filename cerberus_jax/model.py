@@ -153,7 +153,7 @@ class Cerberus(nn.Module):
         )
 
     def setup(self):
-        _check(self)
+        check_arguments(self)
         trunk = TRUNKS[self.trunk_name]
         self.trunk = trunk(
             grid=self.grid,
@@ -226,7 +226,8 @@ class Cerberus(nn.Module):
         return module({name: features[name] for name in head.reads})
 
 
-def _check(model):
+def check_arguments(model: Cerberus) -> None:
+    """Raise a ValueError that names an argument of the network that is none of those known."""
     allowed = {
         "trunk_name": TRUNKS,
         "input_scaling": INPUT_SCALINGS,

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from cerberus_jax.checkpoint import check_same_network, is_tuned, locate
+from cerberus_jax.checkpoint import is_tuned, locate
 from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
+from cerberus_jax.parameter_shapes import check_same_network
 from data_pipeline.cli.progress import Progress
 from data_pipeline.io.files import check_writable
 from data_pipeline.planning.batch import Excerpt

@@ -4,15 +4,16 @@ The config says what the network is. Weights of another shape are refused with t
 because only the config knows what weights do not tell: instruments, hop, activations.
 """
 
-import json
 import sys
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from cerberus_jax.json_files import check_form, parse_json
+from cerberus_jax.outside import in_one_line, quoted, refusing
+from data_pipeline.io.arrays import read_arrays
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import CONFIG_FILE, flatten, known_files, load_config, save_config
 
@@ -59,7 +60,8 @@ def import_torch(
     import jax
     import jax.numpy as jnp
 
-    from cerberus_jax.checkpoint import CheckpointWriter, check_same_network, saved_steps
+    from cerberus_jax.checkpoint import CheckpointWriter, saved_steps
+    from cerberus_jax.parameter_shapes import check_same_network
     from cerberus_jax.torch_weights import from_torch
     from cerberus_jax.train_state import TrainState
     from experiments.training.task import task_of, untuned_metadata
@@ -148,30 +150,39 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     if path.suffix not in readers:
         endings = ", ".join([*readers, *_TORCH_ENDINGS])
         raise ValueError(f"checkpoint: {path}: a file that ends in one of {endings} expected")
-    try:
-        return readers[path.suffix](path)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"checkpoint: {path} cannot be read ({error})") from error
+    return readers[path.suffix](path)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    arrays = read_arrays(path, "a state dict")
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{path}: {quoted(name)}: numbers expected, got {array.dtype}")
+    return arrays
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Eight bytes with the length of a header, the header as JSON, the arrays."""
     data = path.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end])
-    header.pop("__metadata__", None)
+    entry_form = {"dtype": str, "shape": [int], "data_offsets": [int]}
     arrays = {}
-    for name, entry in header.items():
-        if entry["dtype"] not in _SAFETENSORS_TYPES:
-            raise ValueError(f"{name} has the type {entry['dtype']}; save it as F32")
-        first, last = (end + offset for offset in entry["data_offsets"])
-        array = np.frombuffer(data[first:last], _SAFETENSORS_TYPES[entry["dtype"]])
-        arrays[name] = array.reshape(entry["shape"])
+    with refusing(path, "a file of safetensors"):
+        header = parse_json(data[8:end])
+        check_form(header, {})
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            check_form(entry, entry_form, name)
+            if entry["dtype"] not in _SAFETENSORS_TYPES:
+                raise ValueError(f"{name} has the type {quoted(entry['dtype'])}; save it as F32")
+            first, last = (end + offset for offset in entry["data_offsets"])
+            if not end <= first <= last <= len(data):
+                raise ValueError(f"{name} lies outside of the file")
+            content = memoryview(data)[first:last]
+            array = np.frombuffer(content, _SAFETENSORS_TYPES[entry["dtype"]])
+            arrays[name] = array.reshape(entry["shape"])
+    if sum(array.nbytes for array in arrays.values()) > len(data):
+        raise ValueError(f"{path}: not a file of safetensors (its arrays overlap)")
     return arrays
 
 
@@ -191,7 +202,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # a pickle that is damaged or holds other objects fails in many ways
         raise ValueError(
             f"checkpoint: {path} holds more than tensors, or is damaged "
-            f"({str(error).partition('.')[0]}). Save the state dict alone: "
+            f"({in_one_line(str(error).partition('.')[0])}). Save the state dict alone: "
             "torch.save(network.state_dict(), 'weights.pt')"
         ) from error
 

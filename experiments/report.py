@@ -5,7 +5,6 @@ disk, can be mailed, and follows the reader's light or dark setting because the 
 text's colour.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -16,7 +15,7 @@ from experiments import pages
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import flatten, load_run_config
 from experiments.evaluation.report_excerpts import excerpts_html, listen
-from experiments.evaluation.result_table import RESULTS_FILE
+from experiments.evaluation.result_table import RESULTS_FILE, read_results
 from experiments.pages.curves import plots_html
 from experiments.pages.scores import scores_html
 from experiments.runtime.compile_cache import keep_compiled
@@ -47,7 +46,7 @@ def write_report(workdir: str | Path, *, excerpts: int = 0) -> Path:
     config = load_run_config(workdir)
     page = workdir / REPORT_FILE
     page.parent.mkdir(parents=True, exist_ok=True)
-    results = _results(workdir / RESULTS_FILE)
+    results = read_results(workdir / RESULTS_FILE) if (workdir / RESULTS_FILE).exists() else None
     listening = []
     if excerpts and results and results.get("items"):
         listening = listen(workdir, results, count=excerpts)
@@ -118,24 +117,6 @@ def _report(flags: CommandFlags) -> None:
         except (ValueError, OSError) as error:
             print(f"The page has no excerpts to listen to: {error}", file=sys.stderr)
     print(f"Written: {page}")
-
-
-def _results(file: Path) -> dict | None:
-    if not file.exists():
-        return None
-    try:
-        results = json.loads(file.read_text())
-        missing = {"instruments", "split", "step", "num_items", "per_instrument", "mean"} - set(
-            results
-        )
-        if missing:
-            raise KeyError(*sorted(missing))
-        return results
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{file}: expected the scores that experiments.evaluate writes, got something else "
-            f"({type(error).__name__}: {error}); evaluate the run again"
-        ) from None
 
 
 def _pairs(values: Mapping[str, object]) -> str:

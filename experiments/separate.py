@@ -14,6 +14,8 @@ from pathlib import Path
 from cerberus_jax.heads import separates, transcribes
 from cerberus_jax.inference import DB_REFERENCES, WINDOW_SECONDS, Predictor
 from cerberus_jax.notes import Notes
+from cerberus_jax.outside import quoted
+from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.audio_stream import SUBTYPES
 from data_pipeline.io.files import check_writable
 from data_pipeline.io.midi import MAX_BPM, MIN_BPM, read_midi
@@ -219,6 +221,11 @@ def _check_network(predictor: Predictor) -> None:
             f"it has no mask head, only {', '.join(predictor.model.heads)}; what it clusters is of "
             "no instrument until a reference says so. Use a run with a mask head"
         )
+    if unknown := set(predictor.instruments) - set(INSTRUMENTS):
+        raise ValueError(
+            f"the network is of instruments that are none here: {', '.join(sorted(unknown))}; "
+            f"known: {', '.join(INSTRUMENTS)}"
+        )
 
 
 def _reference_notes(
@@ -233,9 +240,9 @@ def _reference_notes(
         progress.write(f"  no true notes to show: there is no {file}")
         return {}
     by_name, others = by_instrument(read_midi(file), instruments)
-    if unknown := [part.name for part in others if not who_plays(part)]:
+    if unknown := [quoted(part.name) for part in others if not who_plays(part)]:
         progress.write(
-            f"  {file}: left out {', '.join(map(repr, unknown))}, without a program or a name that "
+            f"  {file}: left out {', '.join(unknown[:5])}, without a program or a name that "
             "tells the instrument"
         )
     return {name: notes for name, notes in by_name.items() if len(notes)}

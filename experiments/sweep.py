@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
 from cerberus_jax.heads import HEADS, PAPER_HEADS, transcribes
+from cerberus_jax.json_files import read_json
 from data_pipeline.io.files import whole_file
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import (
@@ -134,7 +135,7 @@ def finished_results(config: ConfigDict, folder: Path) -> dict | None:
     if not file.is_file() or steps.get("last", 0) < config.train.num_steps:
         return None
     try:
-        results = json.loads(file.read_text())
+        results = read_json(file, "scores", {"mean": {}})
     except ValueError:
         return None
     best = steps.get("best", steps["last"])

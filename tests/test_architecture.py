@@ -39,7 +39,9 @@ SHARED_WITH_THE_PIPELINE = (
     "cerberus_jax.__version__",
     "cerberus_jax.analysis_signal",
     "cerberus_jax.frames",
+    "cerberus_jax.json_files",
     "cerberus_jax.notes",
+    "cerberus_jax.outside",
 )
 
 TARGET_LINES, MAX_LINES = 300, 320

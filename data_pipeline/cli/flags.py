@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from cerberus_jax.outside import in_one_line
 from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.interrupts import repeated_interrupts
 from data_pipeline.cli.version import version_text
 from data_pipeline.io.files import local_path
 
 _INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
+_MAX_CHARACTERS = 4000  # of an error
 _LAST_IN_HELP = ("debug", "version", "help")
 
 
@@ -218,5 +220,5 @@ def _call(command, flag_values, argv, take, on_interrupt) -> int:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.strerror}: {error.filename}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return in_one_line(f"{error.strerror}: {error.filename}", _MAX_CHARACTERS)
+    return in_one_line(" ".join(str(error).split()), _MAX_CHARACTERS) or type(error).__name__

@@ -5,28 +5,21 @@ corpora hold plain files only.
 """
 
 import errno
-import lzma
 import os
 import re
 import shutil
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from cerberus_jax.outside import DAMAGE, quoted, reason_of
 from data_pipeline.cli.progress import Progress
 
 RESERVE = 100 << 20  # bytes to leave free on the disk
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _IS_ENCRYPTED = 1  # flag of a member of a zip archive
-# What tarfile and zipfile raise on damaged bytes: their own errors, and what escapes their parsers.
-_DAMAGE = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
-)
 
 
 class _Refused(ValueError):
@@ -55,14 +48,16 @@ def unpack(path: str | os.PathLike, target: str | os.PathLike, *, progress: bool
     place = ""
     try:
         for name in (_unzip if zipfile.is_zipfile(path) else _untar)(path, target, progress):
-            place = f" at or after member {name!r}"
-    except (OSError, *_DAMAGE) as error:
+            place = f" at or after member {quoted(name)}"
+    except (OSError, *DAMAGE) as error:
         shutil.rmtree(target)
         # EINVAL: zipfile was sent to a place before the begin of the file
         of_the_disk = isinstance(error, OSError) and error.errno != errno.EINVAL
         if of_the_disk or isinstance(error, _Refused):
             raise
-        raise ValueError(f"{path}: not an archive, or damaged{place} ({error})") from error
+        raise ValueError(
+            f"{path}: not an archive, or damaged{place} ({reason_of(error)})"
+        ) from error
     top = list(target.iterdir())
     return top[0] if len(top) == 1 and top[0].is_dir() else target
 
@@ -113,13 +108,14 @@ def _unzip(path: Path, target: Path, progress: bool) -> Iterator[str]:
 def _check_method(path: Path, member: zipfile.ZipInfo) -> None:
     if member.flag_bits & _IS_ENCRYPTED:
         raise _Refused(
-            f"{path}: member {member.filename!r} is encrypted; unpack the archive with its "
+            f"{path}: member {quoted(member.filename)} is encrypted; unpack the archive with its "
             "password by another program"
         )
     if member.compress_type not in _METHODS:
         raise _Refused(
-            f"{path}: member {member.filename!r} is compressed by method {member.compress_type}, "
-            "only 0 (stored) and 8 (deflate) are read; unpack the archive by another program"
+            f"{path}: member {quoted(member.filename)} is compressed by method "
+            f"{member.compress_type}, only 0 (stored) and 8 (deflate) are read; unpack the "
+            "archive by another program"
         )
 
 
@@ -127,9 +123,10 @@ def _check(path: Path, name: str, is_plain: bool) -> None:
     components = re.split(r"[/\\]", name)
     if not components[0] or ".." in components or ":" in components[0]:
         raise _Refused(
-            f"{path}: refused, member {name!r} would leave the target folder; nothing was kept"
+            f"{path}: refused, member {quoted(name)} would leave the target folder; nothing was "
+            "kept"
         )
     if not is_plain:
         raise _Refused(
-            f"{path}: refused, member {name!r} is neither file nor folder; nothing was kept"
+            f"{path}: refused, member {quoted(name)} is neither file nor folder; nothing was kept"
         )

@@ -5,13 +5,14 @@ The labels of two recordings are late and get shifted. The corpus has no split: 
 player 04 validation.
 """
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 
+from cerberus_jax.json_files import check_form, parse_json
 from cerberus_jax.notes import Notes
+from cerberus_jax.outside import refusing
 from data_pipeline.corpora.corpus import Archive, Corpus
 from data_pipeline.corpora.track import Stem, Track, existing_root, in_order
 from data_pipeline.io.audio_files import best_first, is_audio_name
@@ -79,25 +80,21 @@ def read_jams(path: str | os.PathLike) -> Notes:
     Raises:
         ValueError: if the file is no JAMS file with `note_midi` annotations.
     """
-    path = Path(path)
-    rows = set()
-    try:
-        annotations = json.loads(path.read_bytes())["annotations"]
-        strings = [a["data"] for a in annotations if a["namespace"] == "note_midi"]
+    with refusing(path, "a JAMS file with note_midi annotations"):
+        annotations = parse_json(Path(path).read_bytes(), numbers=False)
+        check_form(annotations, {"annotations": [{"namespace": str, "data": object}]})
+        strings = [a["data"] for a in annotations["annotations"] if a["namespace"] == "note_midi"]
+        if not strings:
+            raise ValueError("there are none")
+        check_form(strings, [[{"time": float, "duration": float, "value": float}]], "note_midi")
+        rows = set()
         for string, data in enumerate(strings):
             for note in data:
                 onset, length = float(note["time"]), float(note["duration"])
                 rows.add((onset, onset + length, round(note["value"]), string))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"{path}: not a JAMS file ({type(error).__name__}: {error})") from error
-    if not strings:
-        raise ValueError(f"{path}: a JAMS file without note_midi annotations")
-    table = np.array(sorted(rows), np.float64).reshape(-1, 4)
-    velocities = np.full(len(table), VELOCITY)
-    try:
-        return Notes(table[:, :2], table[:, 2].astype(np.int64), velocities)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        table = np.array(sorted(rows), np.float64).reshape(-1, 4)
+        pitches = np.array([row[2] for row in sorted(rows)], np.int64)
+        return Notes(table[:, :2], pitches, np.full(len(table), VELOCITY))
 
 
 def _looks_like_guitarset(root: Path) -> bool:

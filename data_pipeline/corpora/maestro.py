@@ -8,8 +8,9 @@ sustain pedal.
 import csv
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from cerberus_jax.outside import in_one_line, quoted, refusing
 from data_pipeline.corpora.corpus import Archive, Corpus, Option
 from data_pipeline.corpora.track import (
     Stem,
@@ -20,6 +21,7 @@ from data_pipeline.corpora.track import (
 )
 from data_pipeline.io.audio_files import named_files
 
+MAX_NAME_BYTES = 200  # the name of a track, which becomes that of a file, is made of it
 COLUMNS = ("split", "audio_filename", "midi_filename")
 _TABLES = ("maestro*.csv", "*/maestro*.csv", "*.csv")  # the first of these that is there
 
@@ -76,26 +78,35 @@ def _table_of(root: Path) -> Path:
 
 def _rows(table: Path) -> list[dict[str, str]]:
     """The rows of the table; all of COLUMNS hold something, the split a single word."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or ()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table}: not a table of commas and UTF-8 ({error})") from error
+    with refusing(table, "a table of commas and UTF-8"):
+        try:
+            with table.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file)
+                rows, columns = list(reader), reader.fieldnames or ()
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
     if missing := [name for name in COLUMNS if name not in columns]:
         raise ValueError(
             f"{table}: no column {missing[0]}; expected {', '.join(COLUMNS)}, "
-            f"got {', '.join(columns)}"
+            f"got {in_one_line(', '.join(columns))}"
         )
     if not rows:
         raise ValueError(f"{table}: no rows")
     for number, row in enumerate(rows, 1):
-        if not all(row[name] for name in COLUMNS) or not re.fullmatch(r"[\w-]+", row["split"]):
-            values = ", ".join(f"{name}={row[name]!r}" for name in COLUMNS)
+        is_split = re.fullmatch(r"[\w-]+", row["split"] or "")
+        if not is_split or not all(_names_a_file(row[name]) for name in COLUMNS[1:]):
+            values = ", ".join(f"{name}={quoted(row[name])}" for name in COLUMNS)
             raise ValueError(
                 f"{table}: row {number}: expected a split of one word and two files, got {values}"
             )
     return rows
+
+
+def _names_a_file(text: str | None) -> bool:
+    """Whether this can be a file below the table's folder."""
+    path = PurePosixPath(text or "")
+    is_inside = path.name and not path.is_absolute() and ".." not in path.parts
+    return bool(is_inside and text.isprintable() and len(text.encode()) <= MAX_NAME_BYTES)
 
 
 def _looks_like_maestro(root: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cerberus_jax.notes import Notes
+from cerberus_jax.outside import refusing
 from data_pipeline.corpora.corpus import Corpus, Option
 from data_pipeline.corpora.track import (
     Stem,
@@ -122,17 +123,15 @@ def read_text(path: str | os.PathLike) -> Notes:
     Raises:
         ValueError: if the file is something else.
     """
-    path = Path(path)
     rows = []
-    try:
-        for line in path.read_text().splitlines()[1:]:
+    with refusing(path, "a MAPS label file"):
+        for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]:
             if line.strip():
                 onset, offset, pitch = line.split()
                 rows.append((float(onset), float(offset), int(pitch)))
-        table = np.array(rows, np.float64).reshape(-1, 3)
-        return Notes(table[:, :2], table[:, 2].astype(np.int64), np.full(len(table), VELOCITY))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a MAPS label file ({error})") from error
+        intervals = np.array([row[:2] for row in rows], np.float64).reshape(-1, 2)
+        pitches = np.array([row[2] for row in rows], np.int64)
+        return Notes(intervals, pitches, np.full(len(rows), VELOCITY))
 
 
 def _looks_like_maps(root: Path) -> bool:

@@ -12,8 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import yaml
-
+from cerberus_jax.outside import DAMAGE, quoted
 from data_pipeline.corpora import slakh_splits
 from data_pipeline.corpora.corpus import Archive, Corpus, Option
 from data_pipeline.corpora.track import (
@@ -26,6 +25,7 @@ from data_pipeline.corpora.track import (
 from data_pipeline.instruments import instrument_of
 from data_pipeline.io.audio_files import named_files
 from data_pipeline.io.folders import files_below
+from data_pipeline.io.yaml_files import read_yaml
 
 BASS_SHIFT = -12
 RENDERER_WITHOUT_DEFECTS = "minislakh"  # the top-level key `renderer` of our own trees
@@ -150,14 +150,14 @@ def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Tra
     """The track of a metadata.yaml; its split is still open, but for FOLDERS in our own trees."""
     folder = file.parent
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        metadata = yaml.load(file.read_bytes(), Loader=loader)
-        entries = sorted((str(key), value) for key, value in metadata["stems"].items())
+        metadata = read_yaml(file, "the metadata of a track", {"stems": {}})
+        entries = [(str(key), entry) for key, entry in metadata["stems"].items()]
+        entries.sort(key=lambda item: item[0])
         own = metadata.get("renderer") == RENDERER_WITHOUT_DEFECTS
         uuid = metadata.get("UUID")
-    except (yaml.YAMLError, UnicodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         # Without the folders above: a tree that was moved is still the same tree.
-        reason = f"{folder.name}/{file.name}: unreadable ({type(error).__name__})"
+        reason = f"{folder.name}/{file.name}: {str(error).removeprefix(f'{file}: ')}"
         return Track(folder.name, "", folder, (), (("*", reason),))
     stems, skipped = [], []
     for key, entry in entries:
@@ -180,10 +180,12 @@ def _track(file: Path, bass_octave_correction: bool, sustain_pedal: bool) -> Tra
 def _stem(folder: Path, key: str, entry) -> tuple[Stem | None, str]:
     try:
         program, is_drum = int(entry["program_num"]), _is_true(entry["is_drum"])
-    except (TypeError, KeyError, ValueError, OverflowError):
+        if not 0 <= program < 256:
+            raise ValueError(f"a program expected, got {program}")
+    except DAMAGE:
         return None, "metadata.yaml gives no program_num and is_drum"
     if not re.fullmatch(r"[\w-]+", key):
-        return None, f"not a name for a file: {key!r}"
+        return None, f"not a name for a file: {quoted(key)}"
     audio = named_files(folder / "stems", key)
     midi = folder / "MIDI" / f"{key}.mid"
     instrument = instrument_of(program, is_drum=is_drum)

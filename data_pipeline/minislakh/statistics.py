@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from cerberus_jax.notes import Notes
 from data_pipeline.cli.flags import CommandFlags, run_command
 from data_pipeline.corpora.slakh import BASS_SHIFT, instrument_of
 from data_pipeline.io.midi import read_notes
+from data_pipeline.io.yaml_files import read_yaml
 from data_pipeline.minislakh.composer import compose
 from data_pipeline.minislakh.dice import song_seed
 from data_pipeline.minislakh.programs import INSTRUMENTS
 
+_FORM = {"stems": {str: {"program_num": int, "is_drum": bool}}}
 FIGURES = ("polyphony", "note_seconds", "notes_per_second")
 
 
@@ -72,7 +73,7 @@ def slakh_figures(root: str | os.PathLike) -> dict[str, list[Figures]]:
     classes alone."""
     found = {name: [] for name in INSTRUMENTS}
     for file in sorted(Path(root).glob("**/metadata.yaml")):
-        metadata = yaml.safe_load(file.read_text(encoding="utf-8"))
+        metadata = read_yaml(file, "the metadata of a track", _FORM)
         for name, stem in metadata["stems"].items():
             instrument = instrument_of(stem["program_num"], is_drum=stem["is_drum"])
             midi = file.parent / "MIDI" / f"{name}.mid"

@@ -9,6 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+from cerberus_jax.json_files import read_json
+from cerberus_jax.outside import quoted
 from data_pipeline.minislakh.composer import VERSION
 from data_pipeline.minislakh.jobs import Job, midi_jobs, song_jobs
 from data_pipeline.minislakh.pool import render_all
@@ -119,12 +121,14 @@ def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:
     """Writes the settings beside the splits, or compares them with those of an earlier run."""
     file = out / SETTINGS_FILE
     if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = found_settings(file)
         differing = [key for key in settings if found.get(key) != settings[key]]
         if differing:
             raise ValueError(
                 f"out: {out} was made with other settings: "
-                + ", ".join(f"{key}={found.get(key)} (now {settings[key]})" for key in differing)
+                + ", ".join(
+                    f"{key}={quoted(found.get(key))} (now {settings[key]})" for key in differing
+                )
                 + "; choose another --out or remove it"
             )
         wanted = {(job.split, job.name) for job in jobs}
@@ -146,6 +150,16 @@ def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:
         temporary.replace(file)
     except OSError as error:
         raise ValueError(f"out: {out} cannot be written ({error})") from error
+
+
+def found_settings(file: Path) -> dict:
+    """The settings with which a tree was made.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it holds none.
+    """
+    return read_json(file, "the settings of a tree", {}, remedy="choose another --out or remove it")
 
 
 def _is_done(out: Path, job: Job) -> bool:

@@ -6,13 +6,14 @@ mean pitch, so that songs of the same names but other contents, or other labels,
 """
 
 import json
-import math
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from cerberus_jax.json_files import read_json
+from cerberus_jax.outside import refusing
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
 from data_pipeline.planning.batch import PlannedBatch
@@ -20,6 +21,19 @@ from data_pipeline.planning.planner import Planner
 
 FORMAT = "cerberus_jax excerpts"
 FORMAT_VERSION = 1
+_SOURCE_FORM = {
+    **dict.fromkeys(("corpus", "track", "stem"), str),
+    **dict.fromkeys(("start", "num_notes"), int),
+    **dict.fromkeys(("gain", "rms_db", "mean_pitch?"), float),
+}
+_HEAD_FORM = {"data_version": str, "split": str, "sample_rate_hz": int, "num_samples": int}
+_FORM = {
+    "format": (FORMAT,),
+    "version": (FORMAT_VERSION,),
+    **_HEAD_FORM,
+    "instruments": [str],
+    "excerpts": [[_SOURCE_FORM]],
+}
 
 
 @dataclass(frozen=True)
@@ -100,16 +114,15 @@ class ExcerptList:
             raise FileNotFoundError(
                 f"{path}: no such list of excerpts; write one with python -m data_pipeline.excerpts"
             )
-        try:
-            head = json.loads(path.read_text())
-            if (head.pop("format"), head.pop("version")) != (FORMAT, FORMAT_VERSION):
-                raise ValueError(f"'format' is not {FORMAT!r} of version {FORMAT_VERSION}")
-            rows = tuple(tuple(_source(values) for values in row) for row in head.pop("excerpts"))
+        head = read_json(path, "a list of excerpts", _FORM)
+        rows = tuple(tuple(_source(values) for values in row) for row in head["excerpts"])
+        with refusing(path, "a list of excerpts"):
             _check_head(head, rows)
-            head["instruments"] = tuple(head["instruments"])
-            result = cls(**head, excerpts=rows)
-        except (ValueError, KeyError, TypeError, AttributeError, UnicodeError) as error:
-            raise ValueError(f"{path}: not a list of excerpts ({error})") from error
+        result = cls(
+            instruments=tuple(head["instruments"]),
+            excerpts=rows,
+            **{name: head[name] for name in _HEAD_FORM},
+        )
         for number, row in enumerate(rows):
             if len(row) != len(result.instruments):
                 raise ValueError(
@@ -153,7 +166,7 @@ def sources_of(planned: PlannedBatch, planner: Planner) -> list[tuple[Source, ..
 
 def _check_head(head: dict, rows: tuple) -> None:
     for name in ("sample_rate_hz", "num_samples"):
-        if type(head[name]) is not int or head[name] < 1:
+        if head[name] < 1:
             raise ValueError(f"{name} must be a positive whole number, got {head[name]!r}")
     if not rows:
         raise ValueError("it has no excerpts")
@@ -161,10 +174,4 @@ def _check_head(head: dict, rows: tuple) -> None:
 
 def _source(values: dict) -> Source:
     kinds = {field.name: field.type for field in fields(Source)}
-    for name, value in values.items():
-        accepted = (int, float) if kinds.get(name) is float else kinds.get(name, object)
-        if not isinstance(value, accepted) or isinstance(value, bool):
-            raise ValueError(f"{name} must be {kinds[name].__name__}, got {value!r}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name} must be finite, got {value!r}")
-    return Source(**{name: kinds.get(name, str)(value) for name, value in values.items()})
+    return Source(**{name: kind(values[name]) for name, kind in kinds.items() if name in values})

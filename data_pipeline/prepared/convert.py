@@ -5,34 +5,34 @@ the pool import nothing but numpy and the readers, whatever the caller has loade
 """
 
 import json
-import logging
 import math
 import os
 import pickle
 import signal
 import subprocess
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float16, Int16
+from jaxtyping import Float16, Int16
 
+from cerberus_jax.json_files import check_form, parse_json
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES, Notes
+from cerberus_jax.outside import DAMAGE, reason_of, refusing
 from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.progress import Progress
 from data_pipeline.corpora.track import OTHER_INSTRUMENT, Stem, Track, read_midi_notes
-from data_pipeline.io.audio import read_mono, read_mono_pcm16
-from data_pipeline.io.audio_decoding import open_source
+from data_pipeline.io.arrays import check_arrays, read_arrays
+from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE, to_pcm16
 from data_pipeline.io.processes import end_with, num_processors
+from data_pipeline.prepared.stem_sound import StemSound, sound_of
 
 RMS_HOP_SECONDS = 0.1
 SILENCE_DB = -200.0
@@ -40,6 +40,25 @@ FULL_SCALE = 32767 / 32768  # what the peak of a track that exceeds it is scaled
 # Songs are arrays of tens of MB, which glibc hands back to the system and fetches anew, zeroed page
 # by page, for each of them. Kept, they save a tenth of the CPU time; elsewhere this has no effect.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+
+_META_FORM = {
+    **dict.fromkeys(("id", "split"), str),
+    **dict.fromkeys(("num_samples", "sample_rate_hz", "notes_out_of_range"), int),
+    **{name: [[str, str]] for name in ("skipped", "unreadable", "doubts?")},
+    "corrections": {str: int},
+    "stems": [
+        {"id": str, "instrument": str, "program": int, "is_drum": bool, "labelled?": bool},
+    ],
+}
+# Kind of number, and names of the axes.
+_ARRAYS = {
+    "meta": ("U", ""),
+    "rms_db": ("f", "stems rms"),
+    "note_stems": ("i", "notes"),
+    "intervals": ("f", "notes two"),
+    "pitches": ("i", "notes"),
+    "velocities": ("i", "notes"),
+}
 
 
 @dataclass(frozen=True)
@@ -94,8 +113,12 @@ def convert(job: Job) -> None:
     for stem in (stem for stem in track.stems if stem.instrument):
         try:
             sound, notes = _read(stem, job)
-        except (ValueError, FileNotFoundError) as error:  # what else goes wrong may pass
+        except (ValueError, FileNotFoundError) as error:
             unreadable.append([stem.id, str(error)])
+            continue
+        except DAMAGE as error:  # from the reader of a corpus; what else goes wrong may pass
+            file = stem.notes_path or stem.audio_path
+            unreadable.append([stem.id, f"{file}: cannot be read ({reason_of(error)})"])
             continue
         inside = (notes.pitches >= LOWEST_PITCH) & (notes.pitches < LOWEST_PITCH + NUM_PITCHES)
         num_outside += int((~inside).sum())
@@ -134,54 +157,11 @@ def convert(job: Job) -> None:
     _write(job, meta, pcm, labels)
 
 
-class _Sound(NamedTuple):
-    """A stem's samples, the file they are of, what is doubtful about it and what was changed."""
-
-    samples: Float[np.ndarray, " n"]
-    path: Path
-    doubts: list[str]
-    changes: list[str]
-
-    @classmethod
-    def read(cls, path: Path, sample_rate_hz: int) -> "_Sound":
-        samples, changes = read_mono(path, sample_rate_hz)
-        return cls(samples, path, list(open_source(path).layout.doubts), changes)
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing is left of it in 16 bits."""
-        return not to_pcm16(self.samples).any()
-
-
-def _read(stem: Stem, job: Job) -> tuple[_Sound, Notes]:
-    sound = _sound(stem, job.sample_rate_hz)
+def _read(stem: Stem, job: Job) -> tuple[StemSound, Notes]:
+    sound = sound_of(stem, job.sample_rate_hz)
     if not len(sound.samples):
         raise ValueError(f"{stem.audio_path}: no samples")
     return sound, read_labels(stem, job.read_notes)
-
-
-def _sound(stem: Stem, sample_rate_hz: int) -> _Sound:
-    """The sound of a stem; of another file of it where its own is silent or cannot be read."""
-    path, sound, fault = stem.audio_path, None, None
-    try:
-        sound = _Sound.read(path, sample_rate_hz)
-    except ValueError as error:
-        fault = error
-    if sound and not (stem.other_audio and sound.is_silent):
-        return sound
-    for other in stem.other_audio:
-        try:
-            instead = _Sound.read(other, sample_rate_hz)
-        except (ValueError, FileNotFoundError):
-            continue
-        if not instead.is_silent:
-            state = f"cannot be read ({fault})" if fault else "is silent"
-            doubt = f"{path.name} {state}; {other.name}, which sounds, was taken"
-            logging.warning("%s: %s", path.parent, doubt)
-            return instead._replace(doubts=[*instead.doubts, doubt])
-    if fault:
-        raise fault
-    return sound
 
 
 def _entry(stem: Stem) -> dict:
@@ -227,14 +207,19 @@ def _joined(labels: list[Notes], name: str, empty_shape: tuple) -> np.ndarray:
 
 
 def read_converted(path: str | os.PathLike, *, with_pcm: bool = False) -> dict:
-    """What `convert` wrote: `meta` as a dict, the other arrays as they are."""
-    try:
-        with np.load(path) as file:
-            names = [name for name in file.files if with_pcm or name != "pcm"]
-            track = {name: file[name] for name in names}
-        track["meta"] = json.loads(str(track["meta"]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a converted track; delete it and prepare again") from error
+    """What `convert` wrote: `meta` as a dict, the other arrays as they are.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it is none.
+    """
+    expected, remedy = "a converted track", "delete it and prepare again"
+    without = () if with_pcm else ("pcm",)
+    track = read_arrays(path, expected, without=without, remedy=remedy)
+    with refusing(path, expected, remedy=remedy):
+        check_arrays(track, _ARRAYS)
+        track["meta"] = parse_json(str(track["meta"]))
+        check_form(track["meta"], _META_FORM)
     return track
 
 

@@ -1,15 +1,30 @@
 """What a preparation found: numbers, and what was left out or corrected, with the reason."""
 
-import json
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from cerberus_jax.json_files import read_json
+from cerberus_jax.outside import quoted
 from data_pipeline.corpora.track import OTHER_INSTRUMENT
 from data_pipeline.prepared.layout import REPORT
 
 _MAX_SHOWN = 5  # stems left out for the same reason
+_FORM = {
+    "corpus": str,
+    "num_tracks": {str: int},
+    "minutes": {str: {str: float}},
+    "skipped": [[str, str, str]],
+    "num_other_stems": int,
+    "corrections": {str: int},
+    "notes_out_of_range": int,
+    "fingerprint": str,
+    "num_unreadable?": int,
+    "unlabelled?": {str: int},
+    "sample_rate_hz?": int,
+    "doubts?": [[str, str, str]],
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,19 @@ class Report:
 
     @classmethod
     def load(cls, path: Path) -> "Report":
-        """A report from its file."""
-        return cls(**json.loads(path.read_text()))
+        """A report from its file.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: naming the file, if it is no report.
+        """
+        values = read_json(
+            path, "a report on a prepared corpus", _FORM, remedy="delete its folder, prepare again"
+        )
+        if absent := values["num_tracks"].keys() - values["minutes"].keys():
+            raise ValueError(f"{path}: no minutes of the split {quoted(min(absent))}")
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: values[name] for name in known & values.keys()})
 
     def text(self) -> str:
         """The report for people."""

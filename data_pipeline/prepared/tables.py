@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Float64, Int16, Int32, Int64
 
+from data_pipeline.io.arrays import check_arrays
+
 
 @dataclass(frozen=True, eq=False)
 class Tables:
@@ -62,6 +64,41 @@ class Tables:
     velocities: Int16[np.ndarray, " m"]
 
     @classmethod
+    def checked(cls, arrays: Mapping[str, np.ndarray]) -> "Tables":
+        """The tables of stored arrays, by field; of a time when no track was scaled, all gains
+        are one.
+
+        Raises:
+            ValueError: naming the array that is missing, or is not as it should be.
+        """
+        if "track_gains" not in arrays and "track_ids" in arrays:
+            gains = np.ones(np.shape(arrays["track_ids"]), np.float32)
+            arrays = {**arrays, "track_gains": gains}
+        check_arrays(arrays, _FORMS)
+        values = {field.name: arrays[field.name] for field in fields(cls)}
+        for name in ("sample_rate_hz", "rms_hop"):
+            values[name] = int(values[name])
+            if values[name] < 1:
+                raise ValueError(f"{name} of at least 1 expected, got {values[name]}")
+        tables = cls(**values)
+        tables.check_pointers()
+        return tables
+
+    def check_pointers(self) -> None:
+        """Raise a ValueError that names the array that points out of another one."""
+        num_stems = len(self.stem_tracks)
+        for name, into in (("rms_start", self.rms_db), ("note_start", self.onsets)):
+            starts = getattr(self, name)
+            is_rising = len(starts) and starts[0] == 0 and (np.diff(starts) >= 0).all()
+            if len(starts) != num_stems + 1 or not is_rising or starts[-1] != len(into):
+                raise ValueError(f"{name}: rising numbers from 0 to {len(into)} expected")
+        if not num_stems or (self.stem_pcm_start < 0).any() or (self.track_num_samples < 0).any():
+            raise ValueError("stems with a first sample and a length expected")
+        is_rising = (np.diff(self.stem_tracks) >= 0).all() and self.stem_tracks[0] >= 0
+        if not is_rising or self.stem_tracks[-1] >= len(self.track_ids):
+            raise ValueError(f"stem_tracks: rising numbers below {len(self.track_ids)} expected")
+
+    @classmethod
     def of_records(cls, records: Mapping[str, Sequence[dict]]) -> "Tables":
         """The tables over the records of one corpus, its tracks in the order of their PCM.
 
@@ -84,7 +121,7 @@ class Tables:
         def flat(name, dtype):
             return np.concatenate([np.asarray(row[name], dtype) for row in rows])
 
-        return cls(
+        tables = cls(
             sample_rate_hz=int(rows[0]["sample_rate_hz"]),
             rms_hop=int(rows[0]["rms_hop"]),
             track_ids=np.array([row["track_id"] for row in rows]),
@@ -107,6 +144,8 @@ class Tables:
             pitches=flat("pitches", np.int16),
             velocities=flat("velocities", np.int16),
         )
+        tables.check_pointers()
+        return tables
 
     @classmethod
     def joined(cls, tables: Sequence["Tables"]) -> "Tables":
@@ -136,6 +175,22 @@ class Tables:
                 arrays = [a[:-1] + b for a, b in zip(arrays, before, strict=False)] + [before[-1:]]
             result[field.name] = np.concatenate(arrays)
         return cls(**result)
+
+
+# Kind of each array, and the names of its axes.
+_FORMS = {
+    **dict.fromkeys(("sample_rate_hz", "rms_hop"), ("i", "")),
+    **dict.fromkeys(("track_ids", "track_splits"), ("U", "tracks")),
+    **dict.fromkeys(("track_corpora", "track_num_samples"), ("i", "tracks")),
+    **dict.fromkeys(("stem_tracks", "stem_programs", "stem_pcm_start"), ("i", "stems")),
+    **dict.fromkeys(("stem_ids", "stem_instruments"), ("U", "stems")),
+    **dict.fromkeys(("stem_is_drum", "stem_is_labelled"), ("b", "stems")),
+    **dict.fromkeys(("rms_start", "note_start"), ("i", "pointers")),
+    "track_gains": ("f", "tracks"),
+    "rms_db": ("f", "rms"),
+    **dict.fromkeys(("onsets", "offsets"), ("f", "notes")),
+    **dict.fromkeys(("pitches", "velocities"), ("i", "notes")),
+}
 
 
 def _pointers(counts: np.ndarray) -> Int64[np.ndarray, " n_plus_1"]:

@@ -7,13 +7,13 @@ these are others. Times of files play no part, so a copied or moved folder keeps
 
 import functools
 import logging
-import zipfile
 import zlib
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+from cerberus_jax.outside import DAMAGE, refusing
+from data_pipeline.io.arrays import read_arrays
 from data_pipeline.io.files import whole_file
 from data_pipeline.prepared import version_1
 from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS, RECORDS_INFO, TABLES
@@ -37,7 +37,7 @@ def load_tables(folder: Path) -> Tables:
     if folder.name == FIRST_VERSION:
         return version_1.read_tables(path)
     checksum = checksum_of_records(folder)
-    tables = _read_file(path, checksum)
+    tables = kept_tables(path, checksum)
     if tables is None:
         tables = _read_records(folder)
         _write_file(path, tables, checksum)
@@ -55,22 +55,15 @@ def checksum_of_records(folder: Path) -> str:
     return f"{code:08x}"
 
 
-def _read_file(path: Path, checksum: str) -> Tables | None:
-    """The tables in the file; None if there is none, or it is of other records."""
+def kept_tables(path: Path, checksum: str) -> Tables | None:
+    """The tables in the file; None if there is none, or it is of other records, or damaged."""
     try:
-        with np.load(path) as file:
-            if str(file[_CHECKSUM]) != checksum:
-                return None
-            arrays = {
-                field.name: file[field.name] for field in fields(Tables) if field.name in file
-            }
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError):
+        stored = read_arrays(path, "tables")
+        if str(stored.pop(_CHECKSUM, "")) == checksum:
+            return Tables.checked(stored)
+    except (OSError, *DAMAGE):
         return None
-    if "track_gains" not in arrays:  # a file of the time when no track was scaled
-        arrays["track_gains"] = np.ones(len(arrays["track_ids"]), np.float32)
-    for name in ("sample_rate_hz", "rms_hop"):
-        arrays[name] = int(arrays[name])
-    return Tables(**arrays)
+    return None
 
 
 def _write_file(path: Path, tables: Tables, checksum: str) -> None:
@@ -99,9 +92,5 @@ def _read_records(folder: Path) -> Tables:
             "reads the records, is not installed; pip install tensorflow-datasets array-record, or "
             f"copy {TABLES} from a machine where this folder has been used"
         ) from error
-    try:
+    with refusing(folder, "the records of tracks", remedy="delete it and prepare again"):
         return Tables.of_records(read_records(folder))
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
-        raise ValueError(
-            f"{folder}: its records cannot be read ({error}); delete it and prepare again"
-        ) from error

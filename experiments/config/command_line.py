@@ -7,6 +7,7 @@ AttributeError, takes `instruments=piano,bass` for one name, and accepts nan.
 
 from collections.abc import Callable, Sequence
 
+from cerberus_jax.outside import in_one_line
 from data_pipeline.cli import flags
 from data_pipeline.cli.flags import CommandFlags
 from experiments.runtime.devices import without_device
@@ -62,6 +63,7 @@ def split_overrides(argv: Sequence[str]) -> tuple[Overrides, list[str]]:
             if not has_value:
                 value = next(arguments, None)
             if not field or value is None or (not has_value and value.startswith("--")):
+                name = in_one_line(name)
                 raise ValueError(f"{name} needs a value: {name}=VALUE")
             overrides.append((field, value))
         else:

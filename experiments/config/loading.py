@@ -15,6 +15,8 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.json_files import check_form, parse_json, read_json
+from cerberus_jax.outside import in_one_line, quoted, refusing
 from data_pipeline.io.files import local_path, whole_file
 from experiments.config.rules import check_values
 from experiments.sets import base
@@ -22,6 +24,8 @@ from experiments.sets import base
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 CONFIG_FILE = "config.json"
 VERSION = 2  # of config.json
+_EXPECTED = "a config as JSON"
+_LARGEST = 2**63 - 1
 _PATH_FIELDS = ("data.root", "evaluation.excerpts")  # in which ~ is the home folder
 # What fields and values of version 1 are called now.
 _RENAMED_FIELDS = {
@@ -76,11 +80,11 @@ def build_config(values: Mapping[str, object]) -> ConfigDict:
     return config.lock()
 
 
-def flatten(config: ConfigDict) -> dict[str, object]:
+def flatten(config: ConfigDict | Mapping[str, object]) -> dict[str, object]:
     """All fields by dotted name."""
     flat = {}
     for name, value in config.items():
-        if isinstance(value, ConfigDict):
+        if isinstance(value, ConfigDict | Mapping):
             flat.update({f"{name}.{inner}": leaf for inner, leaf in flatten(value).items()})
         else:
             flat[name] = value
@@ -112,7 +116,10 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(text: str, *, source: str = "config.json") -> ConfigDict:
     """The config that `to_json` wrote; `source` names it in messages."""
-    return build_config(saved_fields(text, source))
+    with refusing(source, _EXPECTED):
+        values = parse_json(text)
+        check_form(values, {})
+    return _config_of(values, source)
 
 
 def load_run_config(workdir: str | Path) -> ConfigDict:
@@ -123,16 +130,24 @@ def load_run_config(workdir: str | Path) -> ConfigDict:
             f"workdir: {workdir} holds no {CONFIG_FILE}, so it is no run's directory; "
             f"train one with python -m experiments.run --config=sets/set4.py --workdir={workdir}"
         )
-    return from_json(file.read_text(), source=str(file))
+    return _config_of(read_json(file, _EXPECTED, {}), str(file))
 
 
-def saved_fields(text: str, source: str) -> dict[str, object]:
+def saved_fields(values: Mapping[str, object], source: str) -> dict[str, object]:
     """All fields of a saved config under their present names; those that an older version did not
-    have are the defaults."""
-    values = _flatten_json(text, source)
+    have are the defaults.
+
+    Args:
+        values: what `to_json` wrote.
+        source: names it in messages.
+
+    Raises:
+        ValueError: if a field does not exist, or the version is another.
+    """
+    values = flatten(values)
     version = values.pop("version", 1)
     if version not in (1, VERSION):
-        raise ValueError(f"{source}: version 1 or {VERSION} expected, got {version!r}")
+        raise ValueError(f"{source}: version 1 or {VERSION} expected, got {quoted(version)}")
     present = {}
     for field, value in values.items():
         value = _renamed_value(field, value)
@@ -140,6 +155,14 @@ def saved_fields(text: str, source: str) -> dict[str, object]:
             present[name] = value
     defaults = json.loads(json.dumps(flatten(base.get_config())))
     return defaults | _known_fields(present, source)
+
+
+def _config_of(values: Mapping[str, object], source: str) -> ConfigDict:
+    fields = saved_fields(values, source)
+    try:
+        return build_config(fields)
+    except ValueError as error:
+        raise ValueError(f"{source}: {str(error).removeprefix('config: ')}") from None
 
 
 def save_config(config: ConfigDict, workdir: str | Path) -> None:
@@ -188,10 +211,13 @@ def _known_fields(values: dict[str, object], origin: str) -> dict[str, object]:
             continue
         inside = [name for name in schema if name.startswith(f"{field}.")]
         if inside:
-            raise ValueError(f"{origin}: {field!r} is a group; set one of {', '.join(inside)}")
+            names = in_one_line(", ".join(inside))
+            raise ValueError(f"{origin}: {quoted(field, 40)} is a group; set one of {names}")
         hint = _hint(field, list(schema), last_part=_field_name)
         groups = sorted({name.partition(".")[0] for name in schema})
-        raise ValueError(f"{origin}: no field {field!r}{hint or '; known: ' + ', '.join(groups)}")
+        raise ValueError(
+            f"{origin}: no field {quoted(field, 40)}{hint or '; known: ' + ', '.join(groups)}"
+        )
     return values
 
 
@@ -219,14 +245,19 @@ def _convert(field: str, value: object, default: object) -> object:
         return _convert_names(field, value)
     try:
         if isinstance(value, str):
-            return wanted(value)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and (wanted is float or (wanted is int and float(value).is_integer())):
-            return wanted(value)
-        raise ValueError
-    except ValueError:
+            converted = wanted(value)
+        elif isinstance(value, bool) or wanted is str or not isinstance(value, int | float):
+            raise ValueError
+        else:
+            converted = wanted(value)
+            if wanted is int and converted != value:
+                raise ValueError
+    except (ValueError, OverflowError):
         kind = {int: "a whole number", float: "a number", str: "text"}[wanted]
-        raise ValueError(f"config: {field} must be {kind}, got {value!r}") from None
+        raise ValueError(f"config: {field} must be {kind}, got {quoted(value)}") from None
+    if wanted is int and abs(converted) > _LARGEST:
+        raise ValueError(f"config: {field} must be of at most 64 bits, got {quoted(converted)}")
+    return converted
 
 
 def _local(field: str, value: str) -> str:
@@ -241,22 +272,10 @@ def _convert_names(field: str, value: object) -> tuple[str, ...]:
         inner = value.strip().strip("()[]")
         value = [name.strip().strip("'\"") for name in inner.split(",")] if inner.strip() else []
     if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"config: {field} must be names separated by commas, got {value!r}")
+        raise ValueError(f"config: {field} must be names separated by commas, got {quoted(value)}")
     return tuple(value)
 
 
 def _renamed_value(field: str, value: object) -> object:
     names = _RENAMED_VALUES.get(field, {})
     return names.get(value, value) if isinstance(value, str) else value
-
-
-def _flatten_json(text: str, source: str) -> dict[str, object]:
-    try:
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        raise ValueError(
-            f"{source}: expected a config as JSON, got something else ({error})"
-        ) from None
-    return flatten(ConfigDict(values, convert_dict=True))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from cerberus_jax.json_files import read_json
+from cerberus_jax.outside import quoted
 from data_pipeline.io.files import whole_file
 from data_pipeline.prepared.layout import REPORT, prepared_folder
 from experiments.config.loading import (
@@ -50,10 +52,10 @@ def check_resume(config: ConfigDict, workdir: str | Path) -> None:
     file = Path(workdir) / CONFIG_FILE
     if not file.is_file():
         return
-    saved = saved_fields(file.read_text(), str(file))
+    saved = saved_fields(read_json(file, "a config as JSON", {}), str(file))
     present = json.loads(json.dumps(flatten(config)))
     differing = [
-        f"{field}: {saved.get(field, 'absent')!r} there, {present.get(field, 'absent')!r} now"
+        f"{field}: {quoted(saved.get(field, 'absent'))} there, {present.get(field, 'absent')!r} now"
         f"{reason}"
         for field in sorted({*saved, *present})
         if field not in saved or field not in present or saved[field] != present[field]
@@ -77,7 +79,7 @@ def _reason(field: str, config: ConfigDict, workdir: str | Path) -> str | None:
 
 
 def _reason_of_root(root: str, workdir: str | Path) -> str | None:
-    began_with = _saved_fingerprints(workdir)
+    began_with = saved_fingerprints(workdir)
     if not root or not began_with:
         return ""
     return None if fingerprints(root) == began_with else " (and the data there are others)"
@@ -89,7 +91,7 @@ def fingerprints(root: str | Path) -> dict[str, str]:
     homes = [root] if prepared_folder(root) else sorted(root.glob("*"))
     reports = {home.name: folder / REPORT for home in homes if (folder := prepared_folder(home))}
     return {
-        corpus: _json_object(file).get("fingerprint", "")
+        corpus: read_json(file, "a report", {"fingerprint?": str}).get("fingerprint", "")
         for corpus, file in reports.items()
         if file.is_file()
     }
@@ -101,7 +103,7 @@ def keep_fingerprints(root: str | Path, workdir: str | Path) -> None:
     Raises:
         ValueError: if the run began with other data.
     """
-    present, began_with = fingerprints(root), _saved_fingerprints(workdir)
+    present, began_with = fingerprints(root), saved_fingerprints(workdir)
     if began_with and present != began_with:
         raise ValueError(
             f"data.root: {root} holds other data than the run in {workdir} began with "
@@ -122,21 +124,13 @@ def keep_root(config: ConfigDict, workdir: str | Path) -> None:
         save_config(saved, workdir)
 
 
-def _saved_fingerprints(workdir: str | Path) -> dict[str, str]:
+def saved_fingerprints(workdir: str | Path) -> dict[str, str]:
     """Of the data that the run began with; none for runs that did not write them down."""
     file = Path(workdir) / DATA_FILE
-    values = _json_object(file).get("fingerprints", {}) if file.is_file() else {}
-    return values if isinstance(values, dict) else {}
-
-
-def _json_object(file: Path) -> dict:
-    try:
-        values = json.loads(file.read_text())
-        if not isinstance(values, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        raise ValueError(f"{file}: expected a JSON object, got something else ({error})") from None
-    return values
+    if not file.is_file():
+        return {}
+    form = {"fingerprints": {str: str}}
+    return read_json(file, "the fingerprints of the data of a run", form)["fingerprints"]
 
 
 def _shown(codes: dict[str, str]) -> str:

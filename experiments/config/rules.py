@@ -8,11 +8,13 @@ import math
 from collections.abc import Callable, Mapping
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.outside import quoted
 from data_pipeline.instruments import INSTRUMENTS
 
 # Frames are int16 in a batch, and seeds must fit JAX's 32-bit keys.
 _MAX_FRAMES = 2**15 - 1
 _LARGEST_SEED = 2**31 - 1
+_MAX_SECONDS = 10**6  # of an excerpt, beyond all memory
 
 Rule = tuple[str, Callable[[object], bool]]
 
@@ -121,7 +123,7 @@ def check_values(values: Mapping[str, object]) -> None:
         if field in rules:
             expected, holds = rules[field]
             if not holds(value):
-                raise ValueError(f"config: {field} must be {expected}, got {value!r}")
+                raise ValueError(f"config: {field} must be {expected}, got {quoted(value)}")
     _check_instruments(values)
     _check_heads(values)
     _check_frames(values)
@@ -133,7 +135,7 @@ def _check_instruments(values: Mapping[str, object]) -> None:
     if not instruments or unknown:
         raise ValueError(
             f"config: instruments must be some of {', '.join(INSTRUMENTS)}, "
-            f"got {', '.join(map(repr, unknown)) or 'none'}"
+            f"got {', '.join(map(quoted, unknown[:5])) or 'none'}"
         )
     if len(set(instruments)) < len(instruments):
         raise ValueError(
@@ -186,6 +188,10 @@ def _check_frames(values: Mapping[str, object]) -> None:
     except ValueError as error:
         raise ValueError(f"config: audio.window and audio.hop do not fit: {error}") from None
     for field in ("excerpt_seconds", "evaluation.excerpt_seconds"):
+        if values[field] > _MAX_SECONDS:
+            raise ValueError(
+                f"config: {field} must be at most {_MAX_SECONDS} s, got {values[field]}"
+            )
         num_samples = round(values[field] * grid.sample_rate_hz)
         num_frames = grid.num_frames(num_samples)
         if num_samples < grid.window or num_frames > _MAX_FRAMES:

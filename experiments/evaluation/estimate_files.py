@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.notes import Notes
+from cerberus_jax.outside import quoted
 from data_pipeline.cli.console import printable
 from data_pipeline.instrument_names import instrument_named
 from data_pipeline.io.audio import mono_of, read_audio
@@ -175,7 +176,7 @@ class EstimateFiles:
         if files.all_notes:
             notes, others = by_instrument(files.parts(), self.with_notes)
             for part in others:
-                what = f"{files.all_notes.name}: part {part.name!r} (program {part.program})"
+                what = f"{files.all_notes.name}: part {quoted(part.name)} (program {part.program})"
                 self._gaps[f"{what} left aside"].append(excerpt)
         for name in self.with_notes:
             if name in files.notes:
@@ -234,9 +235,9 @@ class _Files:
             ValueError: if one tells no instrument.
         """
         parts = read_midi(self.all_notes)
-        if unknown := [part.name for part in parts if not who_plays(part)]:
+        if unknown := [quoted(part.name) for part in parts if not who_plays(part)]:
             raise ValueError(
-                f"{self.all_notes}: nothing tells who plays {', '.join(map(repr, unknown))}: a "
+                f"{self.all_notes}: nothing tells who plays {_first_of(unknown)}: a "
                 "program change or a name of the track expected, such as one of "
                 f"{', '.join(self.instruments)}"
             )

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cerberus_jax.json_files import OrNull, read_json
+from cerberus_jax.outside import quoted, refusing
 from data_pipeline.io.files import whole_file
 
 RESULTS_FILE = "results.json"
@@ -50,6 +52,23 @@ COUNTED_NOTES = (
     "nor missed, and no false note where it is heard from the start."
 )
 
+_SCORES = {str: OrNull(float)}
+_ENDS = {str: OrNull([float, float])}
+_FORM = {
+    "instruments": [str],
+    "split": str,
+    "step": OrNull(int),
+    "num_items": int,
+    "per_instrument": {str: _SCORES},
+    "mean": _SCORES,
+    "interval_95?": OrNull({"per_instrument?": {str: _ENDS}, "mean?": _ENDS}),
+    "baselines?": OrNull({str: {}}),
+    "splits?": OrNull({str: {}}),
+    "items?": [{"id": str, "metrics": {str: _SCORES}}],
+    "decoding?": OrNull({"tuned": bool}),
+    "versions?": {str: str},
+    "commit?": str,
+}
 Row = tuple[str, list[str]]
 
 
@@ -72,6 +91,22 @@ def write_results(results: dict, path: Path) -> dict:
         part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     with whole_file(path.with_suffix(".md")) as part:
         part.write_text(results_markdown(results), encoding="utf-8")
+    return results
+
+
+def read_results(path: Path) -> dict:
+    """The scores in a file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it holds something else.
+    """
+    expected = "the scores that experiments.evaluate writes"
+    results = read_json(path, expected, _FORM, remedy="evaluate the run again")
+    with refusing(path, expected, remedy="evaluate the run again"):
+        for name in results["instruments"]:
+            if name not in results["per_instrument"]:
+                raise ValueError(f"no scores of {quoted(name)}")
     return results
 
 

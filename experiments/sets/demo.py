@@ -1,6 +1,6 @@
 """All five instruments in minutes on two processor cores: what `make demo` trains.
 
-    python -m experiments.run --config=sets/demo.py
+python -m experiments.run --config=sets/demo.py
 
 """
 

@@ -182,7 +182,7 @@ def _score_song(
     best = score_item(oracle, reference, **scored)
     file, demo = workdir / RESULTS_FILE, None
     if file.is_file():
-        demo = json.loads(file.read_text())["per_instrument"]
+        demo = read_results(file)["per_instrument"]
     seconds = reference.sources.shape[1] / grid.sample_rate_hz
     print(f"\n{TRACK}, {seconds:.0f} s, whole, by {workdir}; right: its own scores, ", end="")
     print(RESULTS_FILE if demo else f"which it lacks (no {file}; see experiments.evaluate)")

@@ -37,10 +37,18 @@ def start_step(workdir: str | Path) -> int:
     """The step to go on from: that of the newest whole checkpoint, 0 where there is none; damaged
     ones are named and set aside.
 
+    Every process of a run has to call this at the same point.
+
     Raises:
-        ValueError: if all checkpoints are damaged.
+        ValueError: if all checkpoints are damaged, in whichever process.
     """
-    found = checkpoint.newest_whole(workdir)
+    problem, found = None, None
+    try:
+        found = checkpoint.newest_whole(workdir)
+    except (OSError, ValueError) as error:
+        problem = error
+    if any_process(problem is not None):
+        raise problem or ValueError(f"{workdir}: another process cannot read its checkpoints")
     return int(found[0].name) if found else 0
 
 

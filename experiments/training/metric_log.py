@@ -11,8 +11,11 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from cerberus_jax.json_files import check_form, parse_json
+from cerberus_jax.outside import DAMAGE, reason_of
 from data_pipeline.io.files import whole_file
 
+_FORM = {"step": int, "off_schedule?": [str]}
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -82,18 +85,20 @@ def read_metrics(workdir: str | Path) -> list[dict]:
     path = Path(workdir) / METRICS_FILE
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_bytes().split(b"\n")
     entries = []
     for number, line in enumerate(lines, start=1):
+        if number == len(lines) and not line:
+            break
         try:
-            entry = json.loads(line)
-            entry["step"] + 0
-        except (ValueError, TypeError, KeyError):
-            if number == len(lines) and not line.endswith("\n"):
+            entry = parse_json(line)
+            check_form(entry, _FORM)
+        except DAMAGE as error:
+            if number == len(lines):
                 break
             raise ValueError(
-                f"{path}: line {number} is no log entry, expected a JSON object with a step, "
-                f"got {line.strip()[:80]!r}"
+                f"{path}: line {number} is no log entry, a JSON object with a step expected "
+                f"({reason_of(error)})"
             ) from None
         entries.append(entry)
     return entries

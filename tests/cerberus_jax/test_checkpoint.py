@@ -11,12 +11,13 @@ import pytest
 from cerberus_jax import checkpoint
 from cerberus_jax.architecture import metadata_of, model_from_json, model_to_json
 from cerberus_jax.parallel import make_mesh, replicated
+from cerberus_jax.parameter_shapes import check_same_network
 from cerberus_jax.steps import init_state
 from tests.full_disk import room_for
 from tests.tiny_network import noise_batch, tiny_model, tiny_task
 
 TASK = tiny_task(model=tiny_model(input_scaling="excerpt_db_affine", embedding_activation="tanh"))
-METADATA = metadata_of(TASK.model, {"piano": {"a": 1}})
+METADATA = metadata_of(TASK.model, {name: {"threshold": 0.4} for name in TASK.model.instruments})
 
 
 def _state(step):
@@ -145,13 +146,13 @@ def test_another_architecture_names_its_first_parameters(run, tmp_path):
         ValueError,
         match=r"run: .*: embedding_head/kernel \(\[16, 5, 65\] in the checkpoint.*and \d more",
     ):
-        checkpoint.check_same_network(checkpoint.restore_model(run)[1], wider, "run")
+        check_same_network(checkpoint.restore_model(run)[1], wider, "run")
     other = model_to_json(tiny_model(heads=("transcription",)))
     with pytest.raises(
         ValueError, match=r"embedding_head/\w+ \(\[.*5, 65\] in the checkpoint, absent here"
     ):
         model = model_from_json(other)
-        checkpoint.check_same_network(_state(3).params, model, "run")
+        check_same_network(_state(3).params, model, "run")
     like = jax.eval_shape(
         lambda: init_state(tiny_task(model=wider), jax.random.key(0), noise_batch(2))
     )
@@ -172,3 +173,55 @@ def test_an_average_is_what_is_restored_for_use_and_both_go_on(tmp_path):
         tmp_path, jax.eval_shape(lambda: state), replicated(make_mesh())
     )
     _equal(again, state)
+
+
+NETWORK = METADATA["model"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff"),
+        (b"[" * 100_000, "RecursionError"),
+        ([], "an object expected"),
+        ({}, "model is missing"),
+        ({"model": {}}, "grid is missing"),
+        ({"model": NETWORK | {"grid": 3}}, "grid: an object expected, got 3"),
+        ({"model": NETWORK | {"instruments": [3]}}, r"instruments\[0\]: text expected, got 3"),
+        ({"model": NETWORK | {"instruments": ["../x"]}}, "instruments: names of letters expected"),
+        ({"model": NETWORK | {"transcribed": ["oboe"]}}, "transcribed: some of the instruments"),
+        ({"model": NETWORK | {"layers": "2"}}, "layers: a whole number expected, got '2'"),
+        ({"model": NETWORK | {"layers": 10**9}}, "layers: 1 to 256 expected"),
+        ({"model": NETWORK | {"input_scaling": None}}, "input_scaling: text expected, got None"),
+        ({"model": NETWORK | {"trunk_name": "x"}}, "trunk_name: one of"),
+        ({"model": NETWORK | {"more": 1}}, r"unknown fields \['more'\]"),
+        ({"model": NETWORK | {"options": {"blstm": {"more": 1}}}}, "describe no network"),
+        ({"model": NETWORK}, "decoding: .* is missing"),
+        ({"model": NETWORK, "decoding": []}, r"an object expected, got \[\]"),
+        ({"model": NETWORK, "decoding": {"piano": {"dip": "x"}}}, r"piano\.dip: a number expected"),
+    ],
+)
+def test_damaged_metadata_are_one_short_line_that_names_the_checkpoint(tmp_path, metadata, message):
+    path = tmp_path / "checkpoints" / "best" / "4" / "metadata"
+    path.mkdir(parents=True)
+    content = metadata if isinstance(metadata, bytes) else json.dumps(metadata).encode()
+    (path / "metadata").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"best/4.*: .*{message}") as error:
+        checkpoint.restore_model(tmp_path)
+    assert len(str(error.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_damaged_decoding_names_its_file(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (checkpoint.locate(copy, "best") / "decoding.json").write_bytes(b'{"piano": \xff}')
+    with pytest.raises(ValueError, match=r"decoding\.json: not settings of decoding"):
+        checkpoint.restore_model(copy)
+
+
+def test_metadata_of_orbax_alone_are_not_needed(run, tmp_path, capfd):
+    copy = shutil.copytree(run, tmp_path / "run")
+    path = checkpoint.locate(copy, "best")
+    for file in (*path.glob("params/array_metadatas/*"), path / "params/_METADATA"):
+        file.write_text("{")
+    _equal(checkpoint.restore_model(copy)[1], _state(3).params)
+    assert "Traceback" not in capfd.readouterr().err

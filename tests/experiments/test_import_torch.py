@@ -1,5 +1,6 @@
 """Weights of PyTorch networks become runs that every command takes."""
 
+import io
 import json
 import sys
 import types
@@ -187,6 +188,30 @@ def safetensors(arrays, dtype="F32") -> bytes:
     return len(text).to_bytes(8, "little") + text + body
 
 
+ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+def with_header(header, *, num_bytes=8) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(num_bytes)
+
+
+def npz(**arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def test_arrays_that_share_their_bytes_are_refused(tmp_path):
+    """Of many such a small file would become gigabytes."""
+    header = {
+        str(number): ENTRY | {"shape": [10_000], "data_offsets": [0, 40_000]} for number in range(9)
+    }
+    (tmp_path / "a.safetensors").write_bytes(with_header(header, num_bytes=40_000))
+    with pytest.raises(ValueError, match="its arrays overlap"):
+        read_state_dict(tmp_path / "a.safetensors")
+
+
 def test_safetensors_are_read_without_their_package(tmp_path):
     state = state_of("cerberus_pytorch")
     (tmp_path / "weights.safetensors").write_bytes(safetensors(state))
@@ -199,9 +224,17 @@ def test_safetensors_are_read_without_their_package(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("weights.npz", b"nonsense", "cannot be read"),
-        ("weights.safetensors", b"nonsense", "cannot be read"),
+        ("weights.npz", b"nonsense", "not a state dict"),
+        ("weights.npz", npz(a=np.array(["x"])), "'a': numbers expected, got <U1"),
+        ("weights.safetensors", b"nonsense", "not a file of safetensors"),
         ("weights.safetensors", safetensors({"a": np.zeros(2)}, "BF16"), "a has the type BF16"),
+        ("weights.safetensors", with_header(b"[" * 100_000), "RecursionError"),
+        ("weights.safetensors", with_header(b"[]"), "an object expected"),
+        ("weights.safetensors", with_header({"a": 3}), "a: an object expected, got 3"),
+        ("weights.safetensors", with_header({"a": ENTRY | {"data_offsets": [0, 99]}}), "outside"),
+        ("weights.safetensors", with_header({"a": ENTRY | {"data_offsets": [8, 0]}}), "outside"),
+        ("weights.safetensors", with_header({"a": ENTRY | {"shape": [3]}}), "cannot reshape"),
+        ("weights.safetensors", with_header({"a": ENTRY | {"shape": [2**70]}}), "64 bits"),
         ("weights.onnx", b"", "ends in one of .npz, .safetensors, .pt"),
         ("absent.npz", None, "no such file"),
     ],

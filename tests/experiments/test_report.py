@@ -169,7 +169,7 @@ def test_broken_results_are_named_and_leave_the_page(tmp_path, text):
     _run(tmp_path)
     page = report.write_report(tmp_path).read_bytes()
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(ValueError, match=r"results.json: expected the scores"):
+    with pytest.raises(ValueError, match=r"results.json: not the scores"):
         report.write_report(tmp_path)
     assert (tmp_path / "report" / "index.html").read_bytes() == page
 

@@ -36,12 +36,26 @@ def test_strings_are_merged_and_rounded(tmp_path):
         '{"annotations": [{"namespace": "note_midi"}]}',
         _jams(),
         _jams([(1, -2, 60)]),
+        _jams([(1, 2, 10**30)]),
+        _jams([(10**400, 2, 60)]),
+        _jams([(1, 2, "60")]),
+        _jams([(float("nan"), 2, 60)]),
+        '{"annotations": ' + "[" * 100_000,
+        '{"annotations": "' + "x" * 1000 + '"}',
     ],
 )
 def test_bad_files(tmp_path, content):
     (tmp_path / "x.jams").write_text(content)
-    with pytest.raises(ValueError, match=r"x\.jams"):
+    with pytest.raises(ValueError, match=r"x\.jams") as error:
         guitarset.read_jams(tmp_path / "x.jams")
+    assert len(str(error.value)) < 300
+
+
+def test_numbers_elsewhere_in_a_file_do_not_matter(tmp_path):
+    content = json.loads(_jams([(1.0, 0.5, 60.0)]))
+    content["sandbox"] = {"level": float("nan"), "none": float("inf")}
+    (tmp_path / "x.jams").write_text(json.dumps(content))
+    assert len(guitarset.read_jams(tmp_path / "x.jams")) == 1
 
 
 def test_index(tmp_path):

@@ -122,6 +122,16 @@ def test_a_damaged_table(raw, text, message):
         maestro.scan(raw)
 
 
+@pytest.mark.parametrize("name", [".", "..", "/", "/a.wav", "../a.wav", "a\0b", "x" * 5000])
+def test_a_row_names_files_inside_of_the_corpus(tmp_path, name):
+    table = tmp_path / "maestro-v3.0.0.csv"
+    table.write_text(f"split,audio_filename,midi_filename\ntrain,{name},b.mid\n")
+    with pytest.raises(ValueError, match=r"v3\.0\.0\.csv: (row 1: expected|not a table)") as error:
+        maestro.scan(tmp_path)
+    message = str(error.value).replace(str(tmp_path), "")
+    assert message.isprintable() and len(message) < 300
+
+
 def test_a_recording_that_is_named_twice(raw):
     path = raw / "maestro-v3.0.0/maestro-v3.0.0.csv"
     write_table(path, [("train", "2004/a"), ("train", "2004/a")])

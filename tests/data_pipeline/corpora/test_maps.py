@@ -98,6 +98,19 @@ def test_bad_files_and_roots(tmp_path):
     (tmp_path / "x.txt").write_text("OnsetTime\n1 2\n")
     with pytest.raises(ValueError, match=r"x\.txt: not a MAPS label file"):
         maps.read_text(tmp_path / "x.txt")
+    for row in (
+        "0\t1\t" + "9" * 400,
+        "1e400\t1\t60",
+        "nan\t1\t60",
+        "0\t1\t99999999999",
+        "2\t1\t60",
+    ):
+        (tmp_path / "x.txt").write_text(f"OnsetTime\tOffsetTime\tMidiPitch\n{row}\n")
+        with pytest.raises(ValueError, match=r"x\.txt: not a MAPS label file \("):
+            maps.read_text(tmp_path / "x.txt")
+    (tmp_path / "x.txt").write_bytes(b"\xff\n0 1 60\n")
+    with pytest.raises(ValueError, match=r"x\.txt: not a MAPS label file .*0xff"):
+        maps.read_text(tmp_path / "x.txt")
     with pytest.raises(ValueError, match="no recording of MUS or ISOL found"):
         maps.scan(tmp_path)
     with pytest.raises(FileNotFoundError, match="no such folder"):

@@ -200,7 +200,26 @@ def test_random_bytes_as_metadata(tmp_path):
     (tmp_path / "train/Track00001/metadata.yaml").write_bytes(b"\xff\xfe\x00 {[ :")
     (track,) = slakh.scan(tmp_path)
     assert track.stems == ()
-    assert "unreadable" in track.skipped[0][1]
+    assert "not the metadata of a track" in track.skipped[0][1]
+
+
+def test_metadata_too_deep_for_libyaml_lose_their_track_alone(tmp_path):
+    make_tree(tmp_path, {"train": 2}, stems=("piano",), seconds=0.2)
+    (tmp_path / "train/Track00001/metadata.yaml").write_bytes(b"[" * 200_000)
+    deep, good = slakh.scan(tmp_path)
+    assert len(good.stems) == 1 and deep.stems == ()
+    assert "nested deeper than 50 levels" in deep.skipped[0][1]
+
+
+@pytest.mark.parametrize("program", ["1" + "0" * 30, ".inf", "-1", "256", "[]"])
+def test_a_program_that_is_none_loses_its_stem_alone(tmp_path, program):
+    make_tree(tmp_path, {"train": 1}, stems=("piano", "guitar"), seconds=0.2)
+    file = tmp_path / "train/Track00001/metadata.yaml"
+    text = file.read_text().replace("program_num: 0", f"program_num: {program}")
+    file.write_text(text.replace("is_drum: false", "is_drum: true", 1))
+    (track,) = slakh.scan(tmp_path)
+    assert [stem.id for stem in track.stems] == ["S01"]
+    assert track.skipped == (("S00", "metadata.yaml gives no program_num and is_drum"),)
 
 
 def test_genuine_samples(samples):

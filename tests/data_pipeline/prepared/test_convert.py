@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.corpora import guitarset, slakh
+from data_pipeline.corpora.track import read_midi_notes
 from data_pipeline.io.audio import write_audio
 from data_pipeline.prepared import convert
 from tests import ROOT
@@ -84,6 +85,24 @@ def test_a_passing_error_is_no_reason_to_leave_a_stem_out(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="Too many open files"):
         convert.convert(convert.Job(track, tmp_path / "x.npz", 16000))
     assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize("error", [RecursionError("too deep"), KeyError("notes"), OverflowError()])
+def test_a_reader_of_notes_that_fails_loses_its_stem_alone(tmp_path, error):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano", "bass"), seconds=0.5)
+    (track,) = slakh.scan(tmp_path / "raw")
+
+    def read_notes(stem):
+        if stem.id == "S00":
+            raise error
+        return read_midi_notes(stem)
+
+    convert.convert(convert.Job(track, tmp_path / "x.npz", 16000, read_notes=read_notes))
+    meta = convert.read_converted(tmp_path / "x.npz")["meta"]
+    assert [stem["id"] for stem in meta["stems"]] == ["S01"]
+    ((lost, reason),) = meta["unreadable"]
+    assert lost == "S00" and "S00.mid: cannot be read" in reason
+    assert type(error).__name__ in reason
 
 
 def test_notes_before_the_beginning_of_the_audio(tmp_path):

@@ -77,6 +77,23 @@ def test_reports_of_earlier_versions_are_read(tmp_path):
     assert Report.load(tmp_path / "report.json") == report
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_tracks": 3}, "num_tracks: an object expected"),
+        ({"skipped": [["a", "b"]]}, r"skipped\[0\]: a list of 3 items expected"),
+        ({"doubts": None}, "doubts: a list expected, got None"),
+        ({"minutes": {}}, "no minutes of the split 'train'"),
+        ({"fingerprint": None}, "fingerprint: text expected"),
+    ],
+)
+def test_another_file_is_no_report(tmp_path, change, message):
+    fields = asdict(make_report("slakh2100", [_converted(["piano"])], "abc")) | change
+    (tmp_path / "report.json").write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=rf"report\.json: .*{message}"):
+        Report.load(tmp_path / "report.json")
+
+
 def test_nothing_usable():
     with pytest.raises(ValueError, match=r"(?s)no usable track: none of 1.*Track1 S00 a\.flac"):
         make_report("maps", [_converted([], unreadable=[["S00", "a.flac: broken"]])], "abc")

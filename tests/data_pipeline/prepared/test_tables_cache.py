@@ -141,5 +141,5 @@ def test_a_fault_inside_the_reader_is_no_missing_package(folder, monkeypatch):
 
 def test_damaged_records_name_the_folder(folder):
     next(folder.glob(RECORDS)).unlink()
-    with pytest.raises(ValueError, match=rf"{VERSION}: its records cannot be read.*prepare again"):
+    with pytest.raises(ValueError, match=rf"{VERSION}: not the records of tracks.*prepare again"):
         load_tables(folder)

@@ -195,8 +195,46 @@ def test_a_field_that_an_older_version_lacks_has_its_default(tmp_path):
 @pytest.mark.parametrize("text", ["", "[1]", '{"seed": 0'])
 def test_a_broken_config_file_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ValueError, match=r"config.json: expected a config as JSON"):
+    with pytest.raises(ValueError, match=r"config.json: not a config as JSON"):
         configs.load_run_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"seed": "\xff"}', "'utf-8' codec can't decode byte 0xff"),
+        (b"[" * 100_000, "RecursionError"),
+        (b'{"__class__": 1}', "no field '__class__'"),
+        (b'{"loss": {"__class__": 1}}', "no field 'loss.__class__'"),
+        (b'{"items": 1}', "no field 'items'"),
+        (b'{"seed": 1' + b"0" * 400 + b"}", "a number of at most 64 bits expected"),
+        (b'{"excerpt_seconds": 1e999}', "a finite number expected"),
+        (b'{"excerpt_seconds": 1e308}', "excerpt_seconds must be at most 1000000 s"),
+        (b'{"batch_size": "x"}', "batch_size must be a whole number"),
+        (b'{"version": "' + b"9" * 5000 + b'"}', "version 1 or 2 expected"),
+    ],
+)
+def test_a_damaged_config_file_is_one_short_line_that_names_it(tmp_path, content, message):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"config\.json: .*{message}") as error:
+        configs.load_run_config(tmp_path)
+    assert len(str(error.value)) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("value", [10**400, "9" * 400, 1e308, "1e308", float("inf"), "nan"])
+@pytest.mark.parametrize("field", ["batch_size", "excerpt_seconds", "data.gain_db"])
+def test_huge_numbers_are_refused_by_the_field(field, value):
+    if field == "data.gain_db" and value in (1e308, "1e308"):
+        return  # a number as good as any
+    with pytest.raises(ValueError, match=rf"config: {field} must be") as error:
+        configs.load_config("sets/set1.py", {field: value})
+    assert len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize("field", ["__class__", "loss.__class__", "items", "_fields", "", "\ud800"])
+def test_names_of_attributes_are_no_fields(field):
+    with pytest.raises(ValueError, match="config: no field"):
+        configs.load_config("sets/set1.py", {field: "1"})
 
 
 def test_run_config_round_trip_and_missing_run(tmp_path):

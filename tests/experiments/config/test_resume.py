@@ -105,7 +105,7 @@ def test_a_run_that_knows_no_fingerprint_keeps_its_directory(prepared):
 def test_a_broken_file_of_fingerprints_is_named(prepared):
     root, workdir = prepared
     (workdir / DATA_FILE).write_text("[1]")
-    with pytest.raises(ValueError, match=r"data.json: expected a JSON object"):
+    with pytest.raises(ValueError, match=r"data.json: not the fingerprints of the data of a run"):
         check_resume(tiny_config(_move(root)), workdir)
 
 

@@ -65,6 +65,31 @@ def test_a_broken_line_is_named(tmp_path, line):
         read_metrics(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"\xff\0" * 300, "can't decode byte 0xff"),
+        (b"[" * 100_000, "RecursionError"),
+        (b'{"step": 2, "off_schedule": 3}', "off_schedule: a list expected, got 3"),
+        (b'{"step": 1' + b"0" * 400 + b"}", "at most 64 bits"),
+        (b'{"step": 2, "loss": NaN}', "a finite number expected"),
+        (b'{"step": "' + b"x" * 5000 + b'"}', "step: a whole number expected, got 'xxx"),
+    ],
+)
+def test_a_damaged_line_is_one_short_line(tmp_path, line, reason):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + line + b"\n")
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2 is no log entry") as error:
+        read_metrics(tmp_path)
+    message = str(error.value).replace(str(tmp_path), "")
+    assert reason in message and message.isprintable() and len(message) < 300
+
+
+def test_separators_of_lines_inside_of_text_are_text(tmp_path):
+    text = '{"step": 1, "note": "a\u2028b\x85c"}\n'
+    (tmp_path / "metrics.jsonl").write_text(text, encoding="utf-8")
+    assert read_metrics(tmp_path) == [{"step": 1, "note": "a\u2028b\x85c"}]
+
+
 @pytest.mark.parametrize("value", [float("nan"), np.float32(np.inf)])
 def test_a_value_that_is_not_finite_is_refused_and_not_written(tmp_path, value):
     with MetricLog(tmp_path) as log:
