@@ -8,7 +8,7 @@ import absl.flags
 import pytest
 
 from data_pipeline.cli import flags as cli
-from data_pipeline.io.files import local_path
+from data_pipeline.cli.paths import local_path
 from experiments import run
 from experiments.config.loading import load_config
 from tests import ROOT

@@ -14,8 +14,8 @@ from absl import flags
 from cerberus_jax.outside import in_one_line
 from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.interrupts import repeated_interrupts
+from data_pipeline.cli.paths import local_path
 from data_pipeline.cli.version import version_text
-from data_pipeline.io.files import local_path
 
 _INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
 _MAX_CHARACTERS = 4000  # of an error

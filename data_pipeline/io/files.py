@@ -3,28 +3,12 @@
 import contextlib
 import errno
 import os
-import re
 import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 MAX_NAME_BYTES = 255  # of one file or folder, on all common file systems
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-def local_path(path: str) -> str:
-    """The path of a file or folder as a user gives it; a leading ~ is the home folder.
-
-    Raises:
-        ValueError: on an address such as gs://bucket/run, which would be made as a local folder.
-    """
-    if scheme := _SCHEME.match(path):
-        raise ValueError(
-            f"{path}: a local file or folder expected, got an address ({scheme[0]}); mount that "
-            "storage as a folder, or copy what is needed, and give the local path"
-        )
-    return os.path.expanduser(path)
 
 
 def fitting_name(name: str, suffix: str = "") -> str:

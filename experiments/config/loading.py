@@ -17,7 +17,8 @@ from ml_collections import ConfigDict
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.json_files import check_form, parse_json, read_json
 from cerberus_jax.outside import in_one_line, quoted, refusing
-from data_pipeline.io.files import local_path, whole_file
+from data_pipeline.cli.paths import local_path
+from data_pipeline.io.files import whole_file
 from experiments.config.rules import check_values
 from experiments.sets import base
 
