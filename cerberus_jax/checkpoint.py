@@ -1,49 +1,51 @@
-"""Checkpoints of a run, by Orbax: the last one and the best one.
+"""Checkpoints of a run, by Orbax: the last ones and the best one.
 
-A checkpoint has three items: `params`, `training` (optimiser, step, plateau) and `metadata`, JSON
-that says all that is needed to use the parameters without the run's config. Orbax writes into a
-temporary folder and renames it, so an interrupted save leaves the previous checkpoint in place.
-Restoring always names a target laid out for the devices at hand, so their number may differ
-from that of the run.
+A checkpoint has four items: `params`, `training` (optimiser, step, plateau), `metadata`, JSON that
+says all that is needed to use the parameters without the run's config, and `checksums` of all that.
+Orbax writes into a temporary folder and renames it, so an interrupted save leaves the previous
+checkpoint in place. What is restored is compared with its checksums, and is laid out for the
+devices at hand, so their number may differ from that of the run.
 """
 
-import errno
+import contextlib
+import functools
 import json
 import os
-import re
-import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
-import tensorstore
 
 from cerberus_jax.architecture import DECODING_FORM, decoding_from_json, model_from_json
+from cerberus_jax.checkpoint_folder import CheckpointFolder, set_aside, steps_in
+from cerberus_jax.checkpoint_integrity import CHECKSUMS, checksums_of, name_of, read_arrays
 from cerberus_jax.json_files import read_json
 from cerberus_jax.model import Cerberus
 from cerberus_jax.outside import DAMAGE, reason_of
 from cerberus_jax.parameter_shapes import differences, parameter_shapes, shorten
-from cerberus_jax.processes import any_process
 from cerberus_jax.train_state import TrainState
 
 KINDS = ("last", "best")
-_ITEMS = ("params", "training", "metadata")
+_ARRAYS = ("params", "training")
+_ITEMS = (*_ARRAYS, "metadata", CHECKSUMS)
 _METADATA = {"model": {}, "decoding?": {}}
-_ARRAY_METADATA = {
-    "array_metadatas": [
-        {"array_metadata": {"param_name": str, "write_shape": [int], "chunk_shape": [int]}}
-    ]
-}
 _DECODING_FILE = "decoding.json"
 
 
 class CheckpointWriter:
-    """Saves `last` and `best` checkpoints of one run; call `close` (or use `with`) at the end."""
+    """Saves `last` and `best` checkpoints of one run; call `close` (or use `with`) at the end.
 
-    def __init__(self, workdir: str | os.PathLike):
-        self._managers = {
-            kind: ocp.CheckpointManager(
-                _folder(workdir, kind), options=_options(kind), item_names=_ITEMS
+    Args:
+        workdir: the run's directory.
+        keep: how many of the last checkpoints are kept.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, *, keep: int = 2):
+        self._folders = {
+            kind: CheckpointFolder(
+                _folder(workdir, kind), _ITEMS, keep=keep if kind == "last" else 1
             )
             for kind in KINDS
         }
@@ -52,30 +54,22 @@ class CheckpointWriter:
         """Saves in the background; a step that is already there is left as it is.
 
         Raises:
-            OSError: if the disk has no room for it.
+            OSError: if the folder cannot be written to, or the disk has no room for it.
         """
-        manager, step = self._managers[kind], int(state.step)
-        if step in manager.all_steps():
-            return
-        _check_room(manager.directory, state)
-        # A crash may have left a later `best` than the run went on from, and Orbax saves no step
-        # before the latest.
-        for later in [other for other in manager.all_steps() if other > step]:
-            manager.delete(later)
-        manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.evaluated),
-                training=ocp.args.StandardSave(_training(state)),
-                metadata=ocp.args.JsonSave(metadata),
-            ),
-        )
+        arrays = dict(zip(_ARRAYS, (state.evaluated, _training(state)), strict=True))
+        items = {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
+        json_items = {"metadata": metadata, CHECKSUMS: checksums_of(arrays, metadata)}
+        items |= {name: ocp.args.JsonSave(value) for name, value in json_items.items()}
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        # `best` may be on its way when `last` comes.
+        room = 2 * size + 2**20
+        self._folders[kind].save(int(state.step), ocp.args.Composite(**items), num_bytes=room)
 
     def close(self) -> None:
         """Waits until everything is on disk."""
-        for manager in self._managers.values():
-            manager.wait_until_finished()
-            manager.close()
+        with contextlib.ExitStack() as stack:
+            for folder in self._folders.values():
+                stack.callback(folder.close)
 
     def __enter__(self):
         return self
@@ -85,18 +79,9 @@ class CheckpointWriter:
 
 
 def saved_steps(workdir: str | os.PathLike) -> dict[str, int]:
-    """The step of each kind of checkpoint that exists."""
-    steps_by_kind = {}
-    for kind in KINDS:
-        folder = _folder(workdir, kind)
-        steps = (
-            [int(p.name) for p in folder.iterdir() if re.fullmatch(r"[0-9]+", p.name)]
-            if folder.is_dir()
-            else []
-        )
-        if steps:
-            steps_by_kind[kind] = max(steps)
-    return steps_by_kind
+    """The newest step of each kind of checkpoint that exists."""
+    steps = {kind: steps_in(_folder(workdir, kind)) for kind in KINDS}
+    return {kind: of_kind[-1] for kind, of_kind in steps.items() if of_kind}
 
 
 def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
@@ -105,27 +90,72 @@ def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
     Raises:
         FileNotFoundError: if there is none, naming those that exist.
     """
-    saved = saved_steps(workdir)
-    for kind, number in saved.items():
-        if str(step) in (kind, str(number)):
-            return _folder(workdir, kind) / str(number)
+    saved = {kind: steps for kind in KINDS if (steps := steps_in(_folder(workdir, kind)))}
+    for kind, numbers in saved.items():
+        if str(step) == kind:
+            return _folder(workdir, kind) / str(numbers[-1])
+        if str(step) in map(str, numbers):
+            return _folder(workdir, kind) / str(step)
     if not saved:
         raise FileNotFoundError(
             f"{workdir}: holds no checkpoint; train first, for example with "
             "python -m experiments.run --config=sets/demo.py"
         )
-    have = ", ".join(f"{kind} (step {number})" for kind, number in saved.items())
+    have = ", ".join(f"{kind} (step {', '.join(map(str, n))})" for kind, n in saved.items())
     raise FileNotFoundError(f"{workdir}: has no checkpoint {step!r}; there are: {have}")
 
 
+def newest_whole(workdir: str | os.PathLike) -> tuple[Path, dict] | None:
+    """The checkpoint that training goes on from: the newest whole one of `last`, or where none is,
+    `best`, with its arrays by item and name; None where there is nothing to go on from.
+
+    Damaged ones that are met are set aside, `best` too, whose place training would else think
+    taken.
+
+    Raises:
+        ValueError: if there were checkpoints and all of them are damaged.
+    """
+    found, damaged = {}, []
+    for kind in KINDS:
+        for step in reversed(steps_in(_folder(workdir, kind))):
+            path = _folder(workdir, kind) / str(step)
+            try:
+                found[kind] = path, read_arrays(path, _ARRAYS)
+                break
+            except ValueError as error:
+                set_aside(path, str(error))
+                damaged.append(f"{kind}/{step}")
+    if damaged and not found:
+        raise ValueError(
+            f"{workdir}: all checkpoints are damaged ({', '.join(damaged)}) and are set aside in "
+            "checkpoints/damaged; the same command begins anew, from step 0"
+        )
+    return found.get("last", found.get("best"))
+
+
 def restore_state(workdir: str | os.PathLike, like: TrainState, sharding) -> TrainState:
-    """The last checkpoint's state, in the form of `like` and laid out by `sharding`."""
-    path = locate(workdir, "last")
-    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), like)
-    items = _restore(path, params=target.evaluated, training=_training(target))
-    if like.average is None:
-        return TrainState(params=items["params"], **items["training"])
-    return TrainState(average=items["params"], **items["training"])
+    """The state to go on from (see `newest_whole`), in the form of `like`, laid out by `sharding`.
+
+    Whether updates are left out may change from run to run: their count begins at 0 where none is
+    stored, and is dropped where none is wanted.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint.
+        ValueError: if it is of another network or another optimiser.
+    """
+    if not (found := newest_whole(workdir)):
+        raise FileNotFoundError(f"{workdir}: holds no checkpoint to go on from")
+    path, arrays = found
+    has_count = "skipped" in arrays["training"]
+    stored = like.replace(skipped=jax.ShapeDtypeStruct((), "int32") if has_count else None)
+    targets = {"params": stored.evaluated, "training": _training(stored)}
+    items = _laid_out(path, arrays, targets, sharding)
+    kind = "params" if like.average is None else "average"
+    state = TrainState(**{kind: items["params"]}, **items["training"])
+    if (like.skipped is None) == (not has_count):
+        return state
+    none_yet = jax.device_put(jnp.int32(0), sharding)
+    return state.replace(skipped=None if like.skipped is None else none_yet)
 
 
 def restore_model(
@@ -140,8 +170,8 @@ def restore_model(
     path = locate(workdir, step)
     model, shapes, metadata = read_network(path)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), shapes)
-    return model, _restore(path, params=target)["params"], metadata
+    arrays = _read(path, ("params",))
+    return model, _laid_out(path, arrays, {"params": shapes}, device)["params"], metadata
 
 
 def read_network(path: Path) -> tuple[Cerberus, dict, dict]:
@@ -209,67 +239,43 @@ def is_tuned(path: Path) -> bool:
 def _training(state):
     """All of a state but the parameters that are used."""
     training = {"step": state.step, "opt_state": state.opt_state, "plateau": state.plateau}
-    return training if state.average is None else training | {"params": state.params}
-
-
-def _options(kind):
-    """Several processes meet under names, which must differ where both kinds save one step."""
-    multiprocessing = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=kind)
-    return ocp.CheckpointManagerOptions(
-        max_to_keep=1, create=True, multiprocessing_options=multiprocessing
-    )
-
-
-def _check_room(folder, state):
-    """Orbax would find a full disk too, in many threads and with a traceback from each; and where
-    one process found it alone, the others would wait for it."""
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    needed = 2 * size + 2**20  # `best` may be on its way when `last` comes
-    free = shutil.disk_usage(folder).free
-    if any_process(free < needed):
-        reason = f"No space for a checkpoint ({needed / 1e6:.0f} MB wanted, {free / 1e6:.0f} free)"
-        raise OSError(errno.ENOSPC, reason, str(folder))
+    if state.average is not None:
+        training["params"] = state.params
+    return training if state.skipped is None else training | {"skipped": state.skipped}
 
 
 def _folder(workdir, kind):
     return Path(workdir).resolve() / "checkpoints" / kind
 
 
-def _restore(path, **targets):
-    what = f"{path}: the checkpoint cannot be read as this network"
-    folders = [path / name for name in targets if (path / name).is_dir()]
-    for file in sorted(file for folder in folders for file in folder.glob("array_metadatas/*")):
-        read_json(file, "metadata of arrays", _ARRAY_METADATA)
+def _read(path, items):
     try:
-        _check_whole(folders)
+        return read_arrays(path, items)
     except ValueError as error:
-        raise ValueError(f"{what}: {reason_of(error)}") from error
-    if found := _stored_differences(path, targets["params"]):
-        raise ValueError(f"{what}: its parameters differ in: {shorten(found)}")
-    args = {name: ocp.args.StandardRestore(target) for name, target in targets.items()}
-    try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(*args)) as checkpointer:
-            return checkpointer.restore(path, args=ocp.args.Composite(**args))
-    except (FileNotFoundError, *DAMAGE) as error:
-        raise ValueError(f"{what}: {reason_of(error)}") from error
+        raise ValueError(
+            f"{path}: the checkpoint cannot be read as this network: {error}; choose another with "
+            "--step"
+        ) from error
 
 
-def _check_whole(folders):
-    """Reads all that is stored: Orbax would meet a damaged file too, but with an error without a
-    name and a traceback from each of its threads."""
-    for folder in folders:
-        base = {"driver": "file", "path": f"{folder}/"}
-        store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
-        for name in store.list().result():
-            if name.endswith(b".zarray"):
-                place = {"driver": "ocdbt", "base": base, "path": name[:-7].decode()}
-                tensorstore.open({"driver": "zarr", "kvstore": place}).result().read().result()
+def _laid_out(path, arrays, targets, sharding):
+    """The trees of `targets` with the arrays in their places."""
+    for item, target in targets.items():
+        stored = {name.replace(".", "/"): array for name, array in arrays[item].items()}
+        if found := differences(stored, target):
+            raise ValueError(
+                f"{path}: the checkpoint cannot be read as this network: its {item} differ in: "
+                f"{shorten(found)}"
+            )
+    put = functools.partial(_on_devices, sharding=sharding)
+    return {
+        item: jax.tree_util.tree_map_with_path(
+            lambda place, leaf, stored=arrays[item]: put(stored[name_of(place)], leaf), target
+        )
+        for item, target in targets.items()
+    }
 
 
-def _stored_differences(path, needed_shapes) -> list[str]:
-    """What is known without reading parameters; nothing where even that is broken."""
-    try:
-        stored = ocp.StandardCheckpointHandler().metadata(path / "params")
-        return differences(stored.tree if hasattr(stored, "tree") else stored, needed_shapes)
-    except (OSError, *DAMAGE):
-        return []
+def _on_devices(array, like, *, sharding):
+    array = np.asarray(array, like.dtype)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])

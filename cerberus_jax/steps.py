@@ -107,9 +107,13 @@ def train_step(
 
     (loss, losses), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     grads, loss, losses = mean_across_devices((grads, loss, losses))
-    state, rate = state.apply_gradients(grads, task.optimizer)
+    after, rate = state.apply_gradients(grads, task.optimizer)
     norm = optax.tree.norm(grads)
-    return state, {"loss": loss, **losses, "gradient_norm": norm, "learning_rate": rate}
+    metrics = {"loss": loss, **losses, "gradient_norm": norm, "learning_rate": rate}
+    if state.skipped is None:
+        return after, metrics
+    after = state.update_if(jnp.isfinite(loss) & jnp.isfinite(norm), after)
+    return after, metrics | {"skipped_updates": after.skipped}
 
 
 def eval_step(

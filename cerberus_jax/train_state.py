@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 SCHEDULES = ("plateau", "cosine")
 
@@ -29,6 +29,7 @@ class OptimizerConfig:
         average_decay: of an exponential moving average of the parameters, which is what is
             evaluated and used then; 0 for none. The average is younger in the first steps.
         warmup_steps: steps over which the rate rises linearly from zero, with either schedule.
+        skip_nonfinite: leave out updates with a non-finite loss or gradient, and count them.
     """
 
     learning_rate: float = 1e-3
@@ -42,6 +43,7 @@ class OptimizerConfig:
     plateau_factor: float = 0.5
     plateau_patience: int = 5
     num_steps: int = 1
+    skip_nonfinite: bool = False
 
     def __post_init__(self):
         if self.schedule not in SCHEDULES:
@@ -92,14 +94,16 @@ class Plateau:
 
 @struct.dataclass
 class TrainState:
-    """Step number, parameters, optimiser moments, plateau and, where one is kept, the parameters'
-    average: a pytree, which may also hold shapes or shardings in place of arrays."""
+    """Step number, parameters, optimiser moments, plateau and, where they are kept, the parameters'
+    average and the number of updates left out: a pytree, which may also hold shapes or shardings in
+    place of arrays."""
 
     step: Any
     params: dict
     opt_state: Any
     plateau: Plateau
     average: Any = None
+    skipped: Any = None
 
     @property
     def evaluated(self) -> dict:
@@ -111,7 +115,8 @@ class TrainState:
         """The state before the first step."""
         opt_state = optimizer.transform().init(params)
         average = jax.tree.map(jnp.copy, params) if optimizer.average_decay else None
-        return cls(jnp.int32(0), params, opt_state, Plateau.start(), average)
+        skipped = jnp.int32(0) if optimizer.skip_nonfinite else None
+        return cls(jnp.int32(0), params, opt_state, Plateau.start(), average, skipped)
 
     def apply_gradients(
         self, grads: dict, optimizer: OptimizerConfig
@@ -127,4 +132,13 @@ class TrainState:
             average = jax.tree.map(
                 lambda a, p: (a + share * (p - a)).astype(p.dtype), average, params
             )
-        return TrainState(self.step + 1, params, opt_state, self.plateau, average), rate
+        after = self.replace(
+            step=self.step + 1, params=params, opt_state=opt_state, average=average
+        )
+        return after, rate
+
+    def update_if(self, is_finite: Bool[Array, ""], after: "TrainState") -> "TrainState":
+        """The state `after` an update, or else this one at the next step, one more left out."""
+        kept = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), after, self)
+        left_out = jnp.where(is_finite, 0, 1).astype(self.skipped.dtype)
+        return kept.replace(step=after.step, skipped=self.skipped + left_out)

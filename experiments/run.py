@@ -4,6 +4,7 @@ Everything that can be wrong with the request is found before data are rendered 
 """
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,7 +132,13 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     if jax.process_index() == 0:
         keep_fingerprints(data.data_root(config), workdir)
         save_config(config, workdir)
-    summary = train.train(config, batches, workdir=workdir, validation_batches=validation)
+    summary = train.train(
+        config,
+        batches,
+        workdir=workdir,
+        validation_batches=validation,
+        excerpts_of=functools.partial(data.excerpt_names, config),
+    )
     losses = [f"{name.replace('_', ' ')} {summary[name]:.4f}" for name in _SHOWN if name in summary]
     say(f"Trained  to step {summary['step']}: {', '.join(losses)}")
 

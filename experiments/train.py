@@ -1,7 +1,7 @@
 """Training: batches in, checkpoints and metrics out, without TensorFlow and without audio files."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import jax
@@ -26,6 +26,7 @@ def train(
     *,
     workdir: str | Path,
     validation_batches: Iterable[dict] = (),
+    excerpts_of: Callable[[int], Sequence[str]] | None = None,
     progress: bool = True,
 ) -> dict:
     """Trains from the last checkpoint in `workdir` (or from nothing) to `train.num_steps`.
@@ -36,6 +37,7 @@ def train(
             `start_step(workdir)`; any iterable, also without TensorFlow.
         workdir: the run's directory.
         validation_batches: the fixed batches of every validation.
+        excerpts_of: the names of the excerpts in batch k, counted from 0, for messages.
         progress: show a progress bar.
 
     Returns:
@@ -43,15 +45,15 @@ def train(
 
     Raises:
         ValueError: if the batch cannot be divided over the devices, the backend lacks the
-            precision, processes see different checkpoints, the batches end early, or a loss is not
-            finite.
+            precision, processes see different checkpoints, the batches end early, or a loss or
+            gradient is not finite.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved; of several
             processes any may get the signal, and all stop after the next logged step.
     """
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.batch_size, mesh.size)
     check_precision(config.model.precision)
-    loop = Loop(config, mesh, Path(workdir), list(validation_batches))
+    loop = Loop(config, mesh, Path(workdir), list(validation_batches), excerpts_of)
     first, last = start_step(workdir), config.train.num_steps
     check_same("workdir: its last step", first, hint="all need the same directory, e.g. by NFS")
     if first >= last:

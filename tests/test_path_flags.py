@@ -4,9 +4,12 @@ import importlib
 import re
 from pathlib import Path
 
+import absl.flags
 import pytest
 
 from data_pipeline.cli import flags as cli
+from data_pipeline.cli.paths import local_path
+from experiments import run
 from experiments.config.loading import load_config
 from tests import ROOT
 
@@ -56,6 +59,31 @@ def test_every_path_of_a_command_may_begin_with_the_home_folder(module, monkeypa
     flags = flags_of(module, monkeypatch, *(f"--{name}=~/a" for name in paths))
     for name in paths:
         assert flags[name].value in ("/someone/a", ["/someone/a"])
+        with pytest.raises(absl.flags.Error, match=r"s3://bucket/a: a local file or folder"):
+            flags.parse([f"--{name}=s3://bucket/a"])
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket/run", "file:///run"])
+def test_a_run_in_another_storage_is_refused_before_anything_is_made(
+    address, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert run.main(["--config=sets/demo.py", f"--workdir={address}"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert address in line and "local" in line
+    with pytest.raises(ValueError, match=rf"data\.root={address}: a local file or folder"):
+        load_config("sets/set1.py", {"data.root": address})
+    assert not list(tmp_path.iterdir())
+
+
+def test_songs_that_are_addresses_are_refused(monkeypatch):
+    with pytest.raises(ValueError, match=r"https://example/song\.wav: a local file or folder"):
+        flags_of("experiments.separate", monkeypatch, "https://example/song.wav")
+
+
+def test_colons_and_slashes_alone_make_no_address():
+    for name in ("a:b", "/x://y", "./gs://y", "1://y", "gs:/y"):
+        assert local_path(name) == name
 
 
 def test_the_songs_to_separate_may_begin_with_it_too(monkeypatch):

@@ -5,7 +5,6 @@ command can call another and tests can call each as often as they like.
 """
 
 import logging
-import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from absl import flags
 from cerberus_jax.outside import in_one_line
 from data_pipeline.cli.console import forgiving_output
 from data_pipeline.cli.interrupts import repeated_interrupts
+from data_pipeline.cli.paths import local_path
 from data_pipeline.cli.version import version_text
 
 _INDENT = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
@@ -118,7 +118,7 @@ class CommandFlags(flags.FlagValues):
             raise ValueError(
                 f"unexpected argument {arguments[0]!r}; flags begin with --, see --help"
             )
-        self.__dict__["arguments"] = tuple(map(os.path.expanduser, arguments))
+        self.__dict__["arguments"] = tuple(map(local_path, arguments))
 
     def _spelled(self, argument: str) -> str:
         """The argument with absl's spelling of its flag: --no-page is --nopage, --data-root is
@@ -135,12 +135,12 @@ class CommandFlags(flags.FlagValues):
 
 
 class _Path(flags.ArgumentParser):
-    """Shells leave the ~ of --out=~/songs as it is."""
+    """A local one; shells leave the ~ of --out=~/songs as it is."""
 
     syntactic_help = "a file or folder"
 
     def parse(self, argument: str) -> str:
-        return os.path.expanduser(argument)
+        return local_path(argument)
 
     def flag_type(self) -> str:
         return "path"

@@ -9,7 +9,6 @@ bare AttributeError.
 import difflib
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ml_collections import ConfigDict
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.json_files import check_form, parse_json, read_json
 from cerberus_jax.outside import in_one_line, quoted, refusing
+from data_pipeline.cli.paths import local_path
 from data_pipeline.io.files import whole_file
 from experiments.config.rules import check_values
 from experiments.sets import base
@@ -76,7 +76,7 @@ def build_config(values: Mapping[str, object]) -> ConfigDict:
         group, _, name = field.rpartition(".")
         section = config[group] if group else config
         value = _convert(field, values[field], default)
-        section[name] = os.path.expanduser(value) if field in _PATH_FIELDS else value
+        section[name] = _local(field, value) if field in _PATH_FIELDS else value
     check_values(flatten(config))
     return config.lock()
 
@@ -259,6 +259,13 @@ def _convert(field: str, value: object, default: object) -> object:
     if wanted is int and abs(converted) > _LARGEST:
         raise ValueError(f"config: {field} must be of at most 64 bits, got {quoted(converted)}")
     return converted
+
+
+def _local(field: str, value: str) -> str:
+    try:
+        return local_path(value)
+    except ValueError as error:
+        raise ValueError(f"config: {field}={error}") from None
 
 
 def _convert_names(field: str, value: object) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ MAY_DIFFER = (
     "train.log_every",
     "train.eval_every",
     "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.skip_nonfinite",
     "parallel",
     "data.num_threads",
 )

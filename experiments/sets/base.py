@@ -181,4 +181,8 @@ def _train() -> ConfigDict:
     train.log_every = 50  # steps between two lines of metrics.jsonl (ours)
     train.eval_every = 500  # steps between two validations: once per 20,000 excerpts (lab habit)
     train.checkpoint_every = 500  # steps between two checkpoints (ours)
+    train.keep_checkpoints = 2  # of the last checkpoints that are kept, beside the best (ours)
+    # updates with a non-finite loss or gradient that are left out, at most, before the run ends;
+    # 0 = it ends at the first (ours)
+    train.skip_nonfinite = 0
     return train

@@ -178,6 +178,11 @@ def batches(
     return itertools.islice(itertools.chain(first, _after_first(plan, config, later)), num_steps)
 
 
+def excerpt_names(config: ConfigDict, k: int) -> list[str]:
+    """The excerpts in the training batch of step k: songs, moments and stems."""
+    return planner(config, TRAINING_SPLIT, training=True).batch(k).ids
+
+
 def _after_first(plan, config, steps) -> Iterator[dict]:
     try:
         from data_pipeline.reading import tf_reader

@@ -20,6 +20,7 @@ from cerberus_jax.train_state import TrainState
 from data_pipeline.cli.progress import Progress
 from experiments.config.loading import heads_of
 from experiments.runtime.graceful_stop import GracefulStop
+from experiments.training.finite import FiniteWatch, check_validation
 from experiments.training.metric_log import log_of_process
 from experiments.training.task import task_of, untuned_metadata
 
@@ -33,8 +34,22 @@ STEPS_TO_JUDGE = 5
 
 
 def start_step(workdir: str | Path) -> int:
-    """The step to go on from: that of the last checkpoint, 0 where there is none."""
-    return checkpoint.saved_steps(workdir).get("last", 0)
+    """The step to go on from: that of the newest whole checkpoint, 0 where there is none; damaged
+    ones are named and set aside.
+
+    Every process of a run has to call this at the same point.
+
+    Raises:
+        ValueError: if all checkpoints are damaged, in whichever process.
+    """
+    problem, found = None, None
+    try:
+        found = checkpoint.newest_whole(workdir)
+    except (OSError, ValueError) as error:
+        problem = error
+    if any_process(problem is not None):
+        raise problem or ValueError(f"{workdir}: another process cannot read its checkpoints")
+    return int(found[0].name) if found else 0
 
 
 def next_batch(batches: Iterator[dict], step: int) -> dict:
@@ -48,7 +63,7 @@ def next_batch(batches: Iterator[dict], step: int) -> dict:
 class Loop:
     """What the loop does at each step, and what it remembers between them."""
 
-    def __init__(self, config, mesh, workdir, validation_batches):
+    def __init__(self, config, mesh, workdir, validation_batches, excerpts_of=None):
         self.config, self.mesh, self.workdir = config, mesh, workdir
         self.task = task_of(config, num_devices=mesh.size)
         self.step_fn = parallel.make_step(self.task, mesh, parallel=config.parallel)
@@ -59,7 +74,10 @@ class Loop:
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
         self.metadata = untuned_metadata(config, self.task.model)
         self.metrics, self.logged = None, {}
-        self.in_flight = collections.deque()
+        self.in_flight = collections.deque()  # (step, metrics), the oldest first
+        self.watch = FiniteWatch(
+            workdir, max_skipped=config.train.skip_nonfinite, excerpts_of=excerpts_of
+        )
         self.following = None  # the batches after the first, on the devices
         self.since, self.since_step, self.waited = None, None, 0.0  # what the pace counts from
         self.paused = 0.0  # seconds of validation, logging and saving since then
@@ -72,7 +90,7 @@ class Loop:
         """
         same, batch = parallel.replicated(self.mesh), self.put(batch)
         fresh = parallel.jit_init(self.task, self.mesh)
-        if "last" in checkpoint.saved_steps(self.workdir):
+        if checkpoint.saved_steps(self.workdir):
             like = jax.eval_shape(fresh, self.init_key, batch)
             return checkpoint.restore_state(self.workdir, like, same), batch
         return fresh(self.init_key, batch), batch
@@ -84,7 +102,9 @@ class Loop:
             Progress(
                 None, "training", last, initial=first, unit="step", disable=not show
             ) as progress,
-            checkpoint.CheckpointWriter(self.workdir) as writer,
+            checkpoint.CheckpointWriter(
+                self.workdir, keep=self.config.train.keep_checkpoints
+            ) as writer,
             log_of_process(self.workdir, start_step=first) as log,
             GracefulStop() as stop,
         ):
@@ -93,8 +113,7 @@ class Loop:
                 progress.update()
                 state = self.after_step(state, step, progress, writer, log)
                 if self._stops(stop, step):
-                    # Never over a checkpoint that is sound.
-                    self._check_finite(self._values(), step)
+                    self._finish_steps()  # never over a checkpoint that is sound
                     writer.save("last", state, self.metadata)
                     raise KeyboardInterrupt
                 if step < last:
@@ -114,14 +133,18 @@ class Loop:
         if self.since_step is None:
             self.step_fn = parallel.compile_step(self.step_fn, *args)
         state, self.metrics = self.step_fn(*args)
-        self.in_flight.append(self.metrics["loss"])
-        if len(self.in_flight) > STEPS_AHEAD:
-            self.in_flight.popleft().block_until_ready()
+        self.in_flight.append((step, self.metrics))
+        self._finish_steps(but=STEPS_AHEAD)
         if self.since_step is None:  # the first step compiles; the pace is that of the others
             jax.block_until_ready(self.metrics)
             self._count_from(step, time.monotonic())
             self.began = (self.since, step)
         return state
+
+    def _finish_steps(self, *, but: int = 0) -> None:
+        """Waits until all steps are computed but the last few, and looks at what they gave."""
+        while len(self.in_flight) > but:
+            self.watch.look(*self.in_flight.popleft())
 
     def after_step(self, state, step, progress, writer, log) -> TrainState:
         """Logs, validates and saves where the config says so, and always at the end."""
@@ -132,26 +155,33 @@ class Loop:
         if not (scheduled or save):
             return state
         entry, done = self._values(), time.monotonic()
-        self._check_finite(entry, step)
         # Values that are there only because the run ends here are dropped when it goes on.
         only_here = [] if scheduled else list(entry)
+        is_best = False
         if self.validation and (step % train.eval_every == 0 or last):
             validation = self._validate(state)
-            state = self._plateau(state, validation["validation_loss"], step, writer)
+            check_validation(validation, step)
+            is_best = validation["validation_loss"] < float(state.plateau.best)
+            state = self._plateau(state, validation["validation_loss"], step)
             entry |= validation
             only_here += list(validation) if step % train.eval_every else []
         # The line first: a run that goes on drops the lines after its checkpoint, and could not
         # make one that is missing before it.
         if scheduled or last:
             self._log(step, entry, only_here, progress, log, done=done)
+        if is_best:
+            writer.save("best", state, self.metadata)
         if save:
             writer.save("last", state, self.metadata)
         self.paused += time.monotonic() - done
         return state
 
     def _values(self) -> dict[str, float]:
-        """The metrics of the last step, once it is computed."""
-        return {name: float(value) for name, value in jax.device_get(self.metrics).items()}
+        """The metrics of the last step, once it is computed; finite ones, where its update was left
+        out."""
+        self._finish_steps()
+        values = {name: value.item() for name, value in jax.device_get(self.metrics).items()}
+        return {name: value for name, value in values.items() if np.isfinite(value)}
 
     def _log(self, step, entry, only_here, progress, log, *, done):
         time_fields = self._pace(step, done)
@@ -200,11 +230,9 @@ class Loop:
             for name in losses[0]
         }
 
-    def _plateau(self, state, loss, step, writer) -> TrainState:
-        """Keeps the best network; the schedule counts only the validations of its rhythm, so that
-        a run that ended in between and goes on is the same run."""
-        if loss < float(state.plateau.best):
-            writer.save("best", state, self.metadata)
+    def _plateau(self, state, loss, step) -> TrainState:
+        """The schedule counts only the validations of its rhythm, so that a run that ended in
+        between and goes on is the same run."""
         if step % self.config.train.eval_every:
             return state
         optimizer = self.config.optimizer
@@ -212,14 +240,6 @@ class Loop:
         plateau = state.plateau.update(loss, factor=factor, patience=optimizer.plateau_patience)
         plateau = jax.device_put(plateau, parallel.replicated(self.mesh))
         return state.replace(plateau=plateau)
-
-    def _check_finite(self, entry, step):
-        bad = [name for name, value in entry.items() if not np.isfinite(value)]
-        if bad:
-            raise ValueError(
-                f"training: {', '.join(bad)} not finite at step {step}; the last checkpoint in "
-                f"{self.workdir} is from before. Try a smaller --config.optimizer.learning_rate"
-            )
 
 
 def _postfix(entry, time_fields) -> str:

@@ -38,7 +38,11 @@ def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
     num_frames = model.grid.num_frames(num_samples_of(config))
     return Task(
         model=model,
-        optimizer=OptimizerConfig(**config.optimizer.to_dict(), num_steps=config.train.num_steps),
+        optimizer=OptimizerConfig(
+            **config.optimizer.to_dict(),
+            num_steps=config.train.num_steps,
+            skip_nonfinite=config.train.skip_nonfinite > 0,
+        ),
         loss_options={
             name: {field: loss[f"{name}_{field}"] for field in HEADS[name].loss_options()}
             for name in model.heads

@@ -30,7 +30,9 @@ def run(tmp_path_factory):
     """A run whose best step is 3 and whose last is 5."""
     folder = tmp_path_factory.mktemp("run")
     with checkpoint.CheckpointWriter(folder) as writer:
-        for kind, step in (("best", 2), ("last", 2), ("best", 3), ("last", 5), ("last", 5)):
+        for kind, step in (
+            *(("best", 2), ("last", 2), ("best", 3), ("last", 4), ("last", 5), ("last", 5)),
+        ):
             writer.save(kind, _state(step), METADATA)
     return folder
 
@@ -44,10 +46,20 @@ def test_model_json_round_trip():
     assert again == TASK.model
 
 
-def test_only_the_newest_of_each_kind_is_kept(run):
+def test_the_two_newest_and_the_best_are_kept(run):
     assert checkpoint.saved_steps(run) == {"last": 5, "best": 3}
+    folders = sorted(path.relative_to(run).as_posix() for path in run.glob("checkpoints/*/*"))
+    assert folders == [f"checkpoints/{name}" for name in ("best/3", "last/4", "last/5")]
     assert checkpoint.locate(run, "best") == checkpoint.locate(run, 3)
-    assert checkpoint.locate(run, "5").name == "5"
+    assert checkpoint.locate(run, "5") == checkpoint.locate(run, "last")
+    assert checkpoint.locate(run, 4).parent.name == "last"
+
+
+def test_more_are_kept_on_request(tmp_path):
+    with checkpoint.CheckpointWriter(tmp_path, keep=3) as writer:
+        for step in range(1, 6):
+            writer.save("last", _state(step), METADATA)
+    assert sorted(path.name for path in (tmp_path / "checkpoints/last").iterdir()) == list("345")
 
 
 def test_a_later_step_that_a_crash_has_left_makes_room(tmp_path):
@@ -96,7 +108,7 @@ def test_a_full_disk_leaves_the_earlier_decoding_whole(tmp_path):
 
 
 def test_missing_checkpoints_are_named(run, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint '7'.*last \(step 5\), best"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint '7'.*last \(step 4, 5\), best"):
         checkpoint.locate(run, "7")
     with pytest.raises(FileNotFoundError, match="holds no checkpoint; train first"):
         checkpoint.locate(tmp_path, "best")
@@ -148,19 +160,6 @@ def test_another_architecture_names_its_first_parameters(run, tmp_path):
         ValueError, match=r"cannot be read as this network: .*embedding_head/kernel"
     ):
         checkpoint.restore_state(run, like, replicated(make_mesh()))
-
-
-@pytest.mark.parametrize("item", ["params", "training"])
-def test_a_file_cut_short_is_one_error_without_noise(run, tmp_path, item, capfd):
-    copy = shutil.copytree(run, tmp_path / "run")
-    path = checkpoint.locate(copy, "last")
-    files = [file for file in (path / item).rglob("d/*") if file.is_file()]
-    for file in files:
-        file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(ValueError, match=rf"{path}: the checkpoint cannot be read as this network"):
-        like = jax.eval_shape(lambda: _state(5))
-        checkpoint.restore_state(copy, like, replicated(make_mesh()))
-    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_average_is_what_is_restored_for_use_and_both_go_on(tmp_path):
@@ -219,10 +218,10 @@ def test_a_damaged_decoding_names_its_file(run, tmp_path):
         checkpoint.restore_model(copy)
 
 
-def test_damaged_metadata_of_arrays_are_one_error_without_noise(run, tmp_path, capfd):
+def test_metadata_of_orbax_alone_are_not_needed(run, tmp_path, capfd):
     copy = shutil.copytree(run, tmp_path / "run")
-    (file,) = checkpoint.locate(copy, "best").glob("params/array_metadatas/*")
-    file.write_text(file.read_text().replace("param_name", "name"))
-    with pytest.raises(ValueError, match=r"process_0: not metadata of arrays"):
-        checkpoint.restore_model(copy)
+    path = checkpoint.locate(copy, "best")
+    for file in (*path.glob("params/array_metadatas/*"), path / "params/_METADATA"):
+        file.write_text("{")
+    _equal(checkpoint.restore_model(copy)[1], _state(3).params)
     assert "Traceback" not in capfd.readouterr().err

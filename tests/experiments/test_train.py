@@ -9,78 +9,24 @@ import sys
 from types import SimpleNamespace
 
 import jax
-import numpy as np
 import pytest
 
-from cerberus_jax import checkpoint, parallel
-from cerberus_jax.steps import init_state
+from cerberus_jax import checkpoint
 from experiments import train
-from experiments.config.loading import load_config
 from experiments.training import loop, prefetch
 from experiments.training.metric_log import MetricLog, read_metrics
 from tests import ROOT
 from tests.tiny_network import noise_batch
+from tests.tiny_training import assert_same_run, batches, run_training, tiny_config
 from tests.waiting import ReadersClock
-
-TINY = {
-    "instruments": "piano,bass",
-    "batch_size": 4,
-    "excerpt_seconds": 0.08,
-    "audio.window": 128,
-    "audio.hop": 32,
-    "model.layers": 2,
-    "model.hidden": 8,
-    "model.dropout": 0.3,
-    "model.embedding_dim": 5,
-    "train.log_every": 1,
-    "train.eval_every": 3,
-    "train.checkpoint_every": 5,
-}
-
-
-def _config(**changes):
-    return load_config("sets/set1.py", TINY | {k.replace("__", "."): v for k, v in changes.items()})
-
-
-def _batches(first=0):
-    return (noise_batch(4, seed=k) for k in itertools.count(first))
-
-
-def _train(workdir, batches=None, **changes):
-    config = _config(**changes)
-    first = train.start_step(workdir)
-    return train.train(
-        config,
-        _batches(first) if batches is None else batches,
-        workdir=workdir,
-        validation_batches=[noise_batch(4, seed=1000)],
-        progress=False,
-    )
-
-
-def _without_time(entries):
-    return [{k: v for k, v in entry.items() if k != "time"} for entry in entries]
-
-
-def _last_state(workdir):
-    task = train.task_of(_config())
-    like = jax.eval_shape(lambda: init_state(task, jax.random.key(0), noise_batch(4)))
-    same = parallel.replicated(parallel.make_mesh())
-    return jax.tree.map(np.asarray, checkpoint.restore_state(workdir, like, same))
 
 
 @pytest.fixture(scope="module")
 def through(tmp_path_factory):
     """A run of eight steps without a stop."""
     folder = tmp_path_factory.mktemp("through")
-    _train(folder, train__num_steps=8)
+    run_training(folder, train__num_steps=8)
     return folder
-
-
-def _assert_same_run(one, other):
-    assert _without_time(read_metrics(one)) == _without_time(read_metrics(other))
-    jax.tree.map(np.testing.assert_array_equal, _last_state(one), _last_state(other))
-    assert checkpoint.saved_steps(one) == checkpoint.saved_steps(other)
 
 
 def test_it_logs_validates_and_saves(through):
@@ -93,10 +39,10 @@ def test_it_logs_validates_and_saves(through):
 
 
 def test_a_run_stopped_at_step_5_and_continued_equals_one_that_ran_through(through, tmp_path):
-    _train(tmp_path, train__num_steps=5)
+    run_training(tmp_path, train__num_steps=5)
     assert [e["step"] for e in read_metrics(tmp_path) if "validation_loss" in e] == [3, 5]
-    _train(tmp_path, train__num_steps=8)
-    _assert_same_run(through, tmp_path)
+    run_training(tmp_path, train__num_steps=8)
+    assert_same_run(through, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -112,16 +58,16 @@ def test_a_signal_saves_the_step_and_the_run_goes_on_the_same(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(MetricLog, "write", interrupted)
-        _train(tmp_path, train__num_steps=8)
+        run_training(tmp_path, train__num_steps=8)
     assert checkpoint.saved_steps(tmp_path)["last"] == 5
-    _train(tmp_path, train__num_steps=8)
-    _assert_same_run(through, tmp_path)
+    run_training(tmp_path, train__num_steps=8)
+    assert_same_run(through, tmp_path)
 
 
 def test_batches_are_read_ahead_but_no_more_than_needed(tmp_path):
     read = []
     batches = (read.append(len(read)) or noise_batch(4) for _ in itertools.count())
-    _train(tmp_path, batches, train__num_steps=3)
+    run_training(tmp_path, batches, train__num_steps=3)
     assert len(read) == 3
 
 
@@ -136,7 +82,7 @@ def test_the_log_says_how_long_the_loop_waited_for_batches(tmp_path, monkeypatch
         monkeypatch.setattr(loop, "time", loops)
         # The first batch is read before the loop, and nobody waits for it.
         following = clock.slow(batches[1:], seconds=9.0) if name == "slow" else batches[1:]
-        _train(
+        run_training(
             tmp_path / name,
             itertools.chain(batches[:1], following),
             train__num_steps=6,
@@ -166,7 +112,7 @@ def test_the_pace_is_that_of_training_alone(tmp_path, monkeypatch):
     ):
         monkeypatch.setattr(owner, name, lasting(seconds, getattr(owner, name)))
     schedule = {"log_every": 4, "eval_every": 3, "checkpoint_every": 5}
-    _train(tmp_path, train__num_steps=14, **{f"train__{k}": v for k, v in schedule.items()})
+    run_training(tmp_path, train__num_steps=14, **{f"train__{k}": v for k, v in schedule.items()})
     entries = read_metrics(tmp_path)
     assert [entry["step"] for entry in entries] == [3, 4, 6, 8, 9, 12, 14]
     assert [entry["time"]["seconds_per_step"] for entry in entries] == [1] * 7
@@ -178,7 +124,7 @@ def test_steps_between_two_lines_of_the_log_fetch_nothing(tmp_path, monkeypatch)
     get = jax.device_get
     monkeypatch.setattr(jax, "device_get", lambda tree: fetched.append(tree) or get(tree))
     schedule = {"log_every": 4, "eval_every": 8, "checkpoint_every": 8}
-    _train(tmp_path, train__num_steps=8, **{f"train__{k}": v for k, v in schedule.items()})
+    run_training(tmp_path, train__num_steps=8, **{f"train__{k}": v for k, v in schedule.items()})
     assert len(fetched) == 2
 
 
@@ -186,15 +132,15 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(through, tmp_path):
     """Lines logged after the last checkpoint are dropped and written anew."""
 
     def broken():
-        yield from itertools.islice(_batches(), 7)
+        yield from itertools.islice(batches(), 7)
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        _train(tmp_path, broken(), train__num_steps=8)
+        run_training(tmp_path, broken(), train__num_steps=8)
     assert train.start_step(tmp_path) == 5
     assert read_metrics(tmp_path)[-1]["step"] == 7
-    _train(tmp_path, train__num_steps=8)
-    _assert_same_run(through, tmp_path)
+    run_training(tmp_path, train__num_steps=8)
+    assert_same_run(through, tmp_path)
 
 
 def test_a_run_that_ends_at_its_line_of_the_log_lacks_no_line(through, tmp_path, monkeypatch):
@@ -208,14 +154,14 @@ def test_a_run_that_ends_at_its_line_of_the_log_lacks_no_line(through, tmp_path,
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is gone"):
         patch.setattr(MetricLog, "write", broken)
-        _train(tmp_path, train__num_steps=8)
-    _train(tmp_path, train__num_steps=8)
-    _assert_same_run(through, tmp_path)
+        run_training(tmp_path, train__num_steps=8)
+    run_training(tmp_path, train__num_steps=8)
+    assert_same_run(through, tmp_path)
 
 
 def test_a_finished_run_does_nothing(through):
     before = (through / "metrics.jsonl").read_bytes()
-    assert _train(through, iter(()), train__num_steps=8) == {"step": 8}
+    assert run_training(through, iter(()), train__num_steps=8) == {"step": 8}
     assert (through / "metrics.jsonl").read_bytes() == before
 
 
@@ -227,53 +173,24 @@ def test_best_is_the_step_with_the_lowest_validation_loss(through):
 
 def test_batches_that_end_early_are_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"batches: ended at step 2, before train\.num_steps"):
-        _train(tmp_path, itertools.islice(_batches(), 2), train__num_steps=4)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    def poisoned():
-        for batch in _batches():
-            batch["gains"][:] = np.nan
-            yield batch
-
-    with pytest.raises(ValueError, match=r"training: .*loss.* not finite at step 1"):
-        _train(tmp_path, poisoned(), train__num_steps=4)
-    assert train.start_step(tmp_path) == 0
-
-
-def test_a_stop_saves_nothing_that_is_not_finite(tmp_path, monkeypatch):
-    class Asked(loop.GracefulStop):
-        def __init__(self):
-            super().__init__()
-            self.asked = True
-
-    def poisoned():
-        for batch in _batches():
-            batch["gains"][:] = np.nan
-            yield batch
-
-    monkeypatch.setattr(loop, "GracefulStop", Asked)
-    rarely = {f"train__{name}": 9 for name in ("num_steps", "log_every", "checkpoint_every")}
-    with pytest.raises(ValueError, match="not finite at step 1"):
-        _train(tmp_path, poisoned(), train__eval_every=9, **rarely)
-    assert train.start_step(tmp_path) == 0
+        run_training(tmp_path, itertools.islice(batches(), 2), train__num_steps=4)
 
 
 def test_a_long_run_says_so_once_and_early(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(loop, "LONG_RUN_SECONDS", 0)
-    config = _config(train__num_steps=14, train__log_every=14)
-    train.train(config, _batches(), workdir=tmp_path)
+    config = tiny_config(train__num_steps=14, train__log_every=14)
+    train.train(config, batches(), workdir=tmp_path)
     shown = capsys.readouterr()
     assert shown.out.count("--config=sets/demo.py") == 1
 
 
 def test_a_short_run_says_nothing(through, tmp_path, capsys):
-    train.train(_config(train__num_steps=8), _batches(), workdir=tmp_path)
+    train.train(tiny_config(train__num_steps=8), batches(), workdir=tmp_path)
     assert "sets/demo.py" not in capsys.readouterr().out
 
 
 def test_microbatches_divide_the_batch_of_a_device():
-    sizes = lambda n, **c: train.task_of(_config(**c), num_devices=n).microbatch_size  # noqa: E731
+    sizes = lambda n, **c: train.task_of(tiny_config(**c), num_devices=n).microbatch_size  # noqa: E731
     assert sizes(1, batch_size=12, loss__microbatch_size=5) == 4
     assert sizes(4, batch_size=12, loss__microbatch_size=5) == 3
     assert sizes(1, batch_size=7, loss__microbatch_size=2) == 1

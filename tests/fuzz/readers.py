@@ -251,7 +251,7 @@ def parameters() -> dict[str, Reader]:
 
     source = run_folder() / "checkpoints"
     stored = [path for path in sorted(source.glob("best/*/params/**/*")) if path.is_file()]
-    kept = ("_METADATA", "array_metadatas", "manifest.ocdbt", "d")
+    kept = ("manifest.ocdbt", "d")
     stored = [path for path in stored if path.relative_to(source).parts[3] in kept]
 
     def reader_of(original: Path) -> Reader:
