@@ -146,8 +146,10 @@ class AnalysisSignal:
         anything is."""
         spectra = np.fft.rfft(frames * self._taper)
         powers = _band_powers(spectra, self._num_low)
-        means = spectra.mean(0)
-        of_means = _band_powers(means, self._num_low)
+        means, of_means = spectra[0], powers[0]  # of one channel, which cannot be cancelled
+        if len(spectra) > 1:
+            means = spectra.mean(0)
+            of_means = _band_powers(means, self._num_low)
         cancelled = self._cancelled_bands(powers, of_means)
         low = _low_power(means, self._num_low)
         candidates = cancelled.any(-1) | (low > SUBSONIC * of_means.sum(-1))
