@@ -34,10 +34,9 @@ class Onsets(RollHead):
     width: int = field(default=1, metadata={"at_least": 1})
 
     def targets(self, mixture: Mixture) -> dict[str, Array]:
-        """`onset_roll` [b s t p], and `labelled` [b s] where sources without labels may be among
-        them."""
-        rolls = {"onset_roll": draw_onsets(mixture.notes, mixture.spectrum.shape[1])}
-        return rolls if mixture.labelled is None else rolls | {"labelled": mixture.labelled}
+        """`onset_roll` [b s t p], and what `with_labelled` adds."""
+        roll = draw_onsets(mixture.notes, mixture.spectrum.shape[1])
+        return self.with_labelled({"onset_roll": roll}, mixture)
 
     def loss(
         self, raw: Float[Array, "c t s p"], targets: dict[str, Array], first_frame: Array | int

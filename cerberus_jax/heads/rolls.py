@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from cerberus_jax.heads.base import Head
 from cerberus_jax.heads.pitchwise import PitchwiseLinear
 from cerberus_jax.notes import NUM_PITCHES
+from cerberus_jax.targets import Mixture
 from cerberus_jax.trunks.base import FEATURES, PITCHES
 
 
@@ -39,6 +40,11 @@ class RollHead(Head):
         if self.is_linear:
             return super().module()
         return PitchwiseLinear(self.context.num_transcribed, self.context.precision)
+
+    @staticmethod
+    def with_labelled(targets: dict[str, Array], mixture: Mixture) -> dict[str, Array]:
+        """The targets, and `labelled` [b s] where sources without labels may be among them."""
+        return targets if mixture.labelled is None else targets | {"labelled": mixture.labelled}
 
     def activate(self, raw: Float[Array, "b t s p"]) -> Float[Array, "b s t p"]:
         """The logits."""

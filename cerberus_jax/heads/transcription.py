@@ -30,9 +30,9 @@ class Transcription(RollHead):
     normaliser: str = field(default="cells", metadata={"choices": losses.TRANSCRIPTION_NORMALISERS})
 
     def targets(self, mixture: Mixture) -> dict[str, Array]:
-        """`roll` [b s t p], and `labelled` [b s] where sources without labels may be among them."""
-        rolls = {"roll": draw_rolls(mixture.notes, mixture.spectrum.shape[1])}
-        return rolls if mixture.labelled is None else rolls | {"labelled": mixture.labelled}
+        """`roll` [b s t p], and what `with_labelled` adds."""
+        roll = draw_rolls(mixture.notes, mixture.spectrum.shape[1])
+        return self.with_labelled({"roll": roll}, mixture)
 
     def loss(
         self, raw: Float[Array, "c t s p"], targets: dict[str, Array], first_frame: Array | int
