@@ -243,3 +243,16 @@ def check_arguments(model: Cerberus) -> None:
         for name, values in head.choices().items():
             if getattr(head, name) not in values:
                 raise ValueError(f"{name}: one of {sorted(values)}, got {getattr(head, name)!r}")
+    for name, head in model.head_objects().items():
+        check_features(name, head, model.trunk_name)
+
+
+def check_features(name: str, head: Head, trunk_name: str) -> None:
+    """Raise a ValueError that names a head which reads features that the trunk does not give."""
+    gives = TRUNKS[trunk_name].GIVES
+    if missing := [feature for feature in head.reads if feature not in gives]:
+        raise ValueError(
+            f"the head {name} reads {', '.join(missing)}, and the trunk {trunk_name} gives "
+            f"{', '.join(gives)}; choose another trunk, or options of the head with which it "
+            "reads no more than that"
+        )

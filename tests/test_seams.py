@@ -102,6 +102,7 @@ def test_the_config_has_the_fields_of_all_that_is_registered(run):
     assert config.model.pitchwise.channels == 3 and config.loss.offsets_power == 2.0
     for fields, message in (
         ({"model.trunk": "none"}, "model.trunk must be one of .*'pitchwise'"),
+        ({"model.trunk": "blstm"}, "offsets reads pitch_features, and the trunk blstm gives"),
         ({"loss.offsets_stride": 0}, "loss.offsets_stride must be at least 1"),
         ({"loss.mask_inference_target": "magnitude"}, "must be one of spectrum for bounded"),
     ):

@@ -166,6 +166,8 @@ def _check_heads(values: Mapping[str, object]) -> None:
             f"config: {', '.join(silent)} have no notes to find; with loss.transcription above 0 "
             "an instrument that is transcribed must be among the instruments"
         )
+    for name in present:
+        _check_features(name, values)
     onsets = head_giving("onsets", present)
     if onsets and not transcribes(present):
         raise ValueError(
@@ -179,6 +181,20 @@ def _check_heads(values: Mapping[str, object]) -> None:
             f"config: loss.mask_inference_target must be one of "
             f"{', '.join(MASK_KINDS[kind].targets)} for {kind} masks, got {target!r}"
         )
+
+
+def _check_features(name: str, values: Mapping[str, object]) -> None:
+    from cerberus_jax.heads import HEADS, Context
+    from cerberus_jax.model import check_features
+    from cerberus_jax.trunks import TRUNKS
+
+    trunk = values["model.trunk"]
+    context = Context(1, 1, 1, features=TRUNKS[trunk].GIVES)
+    options = {field: values[f"model.{name}.{field}"] for field in HEADS[name].options()}
+    try:
+        check_features(name, HEADS[name](context=context, **options), trunk)
+    except ValueError as error:
+        raise ValueError(f"config: {error}") from None
 
 
 def _check_frames(values: Mapping[str, object]) -> None:

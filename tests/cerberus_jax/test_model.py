@@ -123,3 +123,10 @@ def test_a_head_that_does_not_exist_cannot_be_asked_for():
     model = tiny_model(heads=("transcription",))
     with pytest.raises(ValueError, match="mask_inference"):
         model.apply(_init(model), MAGNITUDE, train=False, heads=("mask_inference",))
+
+
+def test_a_head_that_reads_what_the_trunk_does_not_give_is_refused():
+    model = tiny_model(options={"mask_inference": {"pitch_channels": 2}})
+    with pytest.raises(ValueError, match="mask_inference reads pitches, and the trunk blstm gives"):
+        _init(model)
+    _init(model.clone(trunk_name="harmonic"))

@@ -288,3 +288,10 @@ def test_a_run_of_the_first_version_still_loads(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(old))
     with pytest.raises(ValueError, match="version 1 or 2 expected, got 99"):
         configs.load_run_config(tmp_path)
+
+
+def test_a_head_that_reads_features_the_trunk_lacks_is_refused_before_anything_is_done():
+    with pytest.raises(ValueError, match="config: the head mask_inference reads pitches"):
+        configs.load_config("sets/demo.py", {"model.trunk": "blstm"})
+    plain = {"model.trunk": "blstm", "model.mask_inference.pitch_channels": 0}
+    assert configs.load_config("sets/demo.py", plain).model.trunk == "blstm"
