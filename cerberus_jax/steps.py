@@ -85,7 +85,8 @@ def train_step(
     Args:
         state: before the update.
         batch: sources int16 [b s n], gains [b s], notes int16 [b s m 3] (first, end, pitch), and
-            where some sources have no labels `labelled` [b s].
+            where some sources have no labels `labelled` [b s], and where sources are filtered
+            `equalisers` [b s k].
         key: the run's dropout key; the step number is folded in here.
         loss_weights: one array per loss, so that a change of weights needs no compilation.
         task: model, losses and optimiser.
@@ -197,6 +198,7 @@ def _targets(task, batch):
             heads=heads,
             transcribed=slots,
             labelled=excerpt.get("labelled"),
+            equalisers=excerpt.get("equalisers"),
         )
 
     def make(batch):

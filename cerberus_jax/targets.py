@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Inexact, Int, Int16, Shaped
 
+from cerberus_jax.equaliser import OCTAVES_HZ, frequency_gains
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES
 from cerberus_jax.shapes import check_rank, check_shape
@@ -139,6 +140,7 @@ def make_targets(
     heads: Iterable[Any],
     transcribed: Sequence[int] | None = None,
     labelled: Bool[Array, "b s"] | None = None,
+    equalisers: Float[Array, "b s k"] | None = None,
 ) -> dict[str, Array]:
     """All targets of a batch of waveforms and notes; the mixture is the sum of the sources.
 
@@ -148,6 +150,7 @@ def make_targets(
         heads: whose targets are made (`heads.Head`).
         transcribed: the slots that have a roll; None for all.
         labelled: whether the notes of a source are known; None where all are.
+        equalisers: what each source is filtered by, dB at `equaliser.OCTAVES_HZ`; None for nothing.
 
     Raises:
         ValueError: if an array has another shape.
@@ -162,6 +165,9 @@ def make_targets(
     if labelled is not None:
         check_shape("make_targets: labelled", labelled, (b, s))
     spectra = stft(sources, grid)
+    if equalisers is not None:
+        check_shape("make_targets: equalisers", equalisers, (b, s, len(OCTAVES_HZ)))
+        spectra = spectra * frequency_gains(equalisers, grid)[:, :, None]
     if transcribed is not None and len(transcribed) < sources.shape[1]:
         slots = jnp.asarray(transcribed, jnp.int32)
         notes = notes[:, slots]

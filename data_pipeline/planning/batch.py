@@ -31,6 +31,8 @@ class PlanConfig:
         corpora: the corpus each slot draws from ('' any); () any for all.
         augment_polarity: probability that a source is turned upside down.
         augment_semitones: shift sources by up to so many semitones, see `augment`.
+        augment_equaliser_db: filter sources by curves whose values at the octaves are uniform in dB
+            between - and + this (`cerberus_jax.equaliser`).
 
     Raises:
         ValueError: on a value out of range.
@@ -49,6 +51,7 @@ class PlanConfig:
     corpora: tuple[str, ...] = ()
     augment_polarity: float | int = 0.0
     augment_semitones: int = 0
+    augment_equaliser_db: float | int = 0.0
 
     def __post_init__(self):
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
@@ -72,6 +75,11 @@ class PlanConfig:
             raise ValueError(
                 f"augment_semitones must lie in 0..{MAX_SEMITONES}, got {self.augment_semitones}"
             )
+        if not (math.isfinite(self.augment_equaliser_db) and self.augment_equaliser_db >= 0):
+            raise ValueError(
+                "augment_equaliser_db must be finite and not negative, "
+                f"got {self.augment_equaliser_db}"
+            )
         if self.corpora and len(self.corpora) != len(self.instruments):
             raise ValueError(
                 f"corpora must name one corpus per instrument ({len(self.instruments)}) or be "
@@ -93,6 +101,7 @@ class PlannedBatch:
         labelled: whether the notes of a source are known; if not it has none, although it sounds.
         catalogue: the prepared data.
         shifts: semitones by which each source is resampled; None for none.
+        equalisers: what each source is filtered by in dB at `equaliser.OCTAVES_HZ`; None for none.
     """
 
     stems: Int64[np.ndarray, "b s"]
@@ -104,6 +113,14 @@ class PlannedBatch:
     labelled: Bool[np.ndarray, "b s"]
     catalogue: Catalogue = field(repr=False)
     shifts: Int64[np.ndarray, "b s"] | None = None
+    equalisers: Float32[np.ndarray, "b s k"] | None = None
+
+    @property
+    def beside_audio(self) -> dict[str, np.ndarray]:
+        """What a batch holds beside its sources."""
+        names = ("gains", "notes", "labelled", "equalisers")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def ids(self) -> list[str]:

@@ -77,8 +77,9 @@ class ExcerptList:
         """The first `count` excerpts of a planner."""
         if count < 1:
             raise ValueError(f"count must be positive, got {count}")
-        if planner.config.augment_semitones:
-            raise ValueError("augment_semitones must be 0: a list holds excerpts as they are")
+        for name in ("augment_semitones", "augment_equaliser_db"):
+            if getattr(planner.config, name):
+                raise ValueError(f"{name} must be 0: a list holds excerpts as they are")
         t = planner.catalogue.tables
         size = planner.config.batch_size
         planned = (planner.batch(k) for k in range(-(-count // size)))

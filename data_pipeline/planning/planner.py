@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cerberus_jax.equaliser import OCTAVES_HZ
 from data_pipeline.io.pcm import gain_of_db
 from data_pipeline.planning.activity import Activity, find_activity, usable_stems
 from data_pipeline.planning.augment import Augmenter
@@ -110,7 +111,15 @@ class Planner:
             labelled=t.stem_is_labelled[stems],
             catalogue=self.catalogue,
             shifts=shifts,
+            equalisers=self._equalisers(steps, rows),
         )
+
+    def _equalisers(self, steps: Sequence[int], rows: slice) -> np.ndarray | None:
+        limit, num_slots = self.config.augment_equaliser_db, len(self.config.instruments)
+        if not limit:
+            return None
+        draws = self._draws(steps, rows, b"equaliser", num_slots * len(OCTAVES_HZ))
+        return ((2 * draws - 1) * limit).reshape(-1, num_slots, len(OCTAVES_HZ)).astype(np.float32)
 
     def _draws(self, steps: Sequence[int], rows: slice, purpose: bytes, columns: int) -> np.ndarray:
         """Uniforms in [0, 1), one row per excerpt.

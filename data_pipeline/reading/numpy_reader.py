@@ -65,8 +65,8 @@ def numpy_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches of steps first_step, first_step + 1, ... as dicts of numpy arrays.
 
-    Each holds `sources` int16 [b s n], and as PlannedBatch says `gains` [b s], `notes` [b s m 3]
-    and `labelled` [b s].
+    Each holds `sources` int16 [b s n], and as PlannedBatch says `gains` [b s], `notes` [b s m 3],
+    `labelled` [b s] and, where sources are filtered, `equalisers` [b s k].
 
     Args:
         planner: what to read.
@@ -87,12 +87,7 @@ def _batches(planner, first_step, num_steps, rows):
     for k in steps if num_steps is None else itertools.islice(steps, num_steps):
         planned = planner.batch(k, rows=rows)
         sources = read_sources(planned, pcm, planner.config.num_samples)
-        yield {
-            "sources": sources,
-            "gains": planned.gains,
-            "notes": planned.notes,
-            "labelled": planned.labelled,
-        }
+        yield {"sources": sources} | planned.beside_audio
 
 
 def _read_shifted(

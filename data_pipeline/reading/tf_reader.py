@@ -23,8 +23,9 @@ _PLAN_TYPES = {
     "gains": np.float32,
     "notes": np.int16,
     "labelled": np.bool_,
+    "equalisers": np.float32,
 }
-_HANDED_ON = ("gains", "notes", "labelled")
+_FOR_READING = ("corpora", "starts")
 # Steps that are planned at once: a plan is many small calls of numpy, however long their arrays.
 _STEPS_PER_PLAN = 8
 
@@ -82,7 +83,8 @@ def _plans(planner: Planner, rows: slice, steps: Iterator[int]) -> Iterator[dict
     """Plans of some steps at a time, as tensors [steps b ...]."""
     while steps_of_plan := list(itertools.islice(steps, _STEPS_PER_PLAN)):
         plan = planner.batches(steps_of_plan, rows=rows)
-        tensors = {name: getattr(plan, name).astype(kind) for name, kind in _PLAN_TYPES.items()}
+        values = {name: getattr(plan, name) for name in _FOR_READING} | plan.beside_audio
+        tensors = {name: value.astype(_PLAN_TYPES[name]) for name, value in values.items()}
         yield {
             name: value.reshape(len(steps_of_plan), -1, *value.shape[1:])
             for name, value in tensors.items()
@@ -116,8 +118,8 @@ def _dataset(
 
     @tf.autograph.experimental.do_not_convert
     def fetch(plan):
-        sources = read(plan["corpora"], plan["starts"])
-        return {"sources": sources} | {name: plan[name] for name in _HANDED_ON}
+        beside_audio = {name: plan[name] for name in plan if name not in _FOR_READING}
+        return {"sources": read(plan["corpora"], plan["starts"])} | beside_audio
 
     dataset = tf.data.Dataset.range(tf.int64.max if num_steps is None else num_steps)
     dataset = dataset.map(tf.autograph.experimental.do_not_convert(lambda _: queue.dequeue()))

@@ -56,6 +56,7 @@ _RULES: dict[str, Rule] = {
     "data.gain_db": _at_least(0),
     "data.augment_polarity": _between(0, 1),
     "data.augment_semitones": _between(0, 12),
+    "data.augment_equaliser_db": _between(0, 40),
     "data.active_rms_db": _between(-120, 0),
     "data.num_threads": _at_least(1),
     "data.num_validation_excerpts": _at_least(1),

@@ -27,10 +27,10 @@ def zeros(*shape):
     return np.zeros(shape, np.float32)
 
 
-def _targets(sources=None, notes=None, labelled=None):
+def _targets(sources=None, notes=None, **kwargs):
     sources = zeros(2, 3, 500) if sources is None else sources
     notes = np.zeros((2, 3, 4, 3), np.int16) if notes is None else notes
-    return make_targets(sources, notes, grid=GRID, heads=DEFAULT_HEADS.values(), labelled=labelled)
+    return make_targets(sources, notes, grid=GRID, heads=DEFAULT_HEADS.values(), **kwargs)
 
 
 def _head_losses(features=None, roll_of=2, weights=("transcription",), microbatch_size=1):
@@ -74,6 +74,7 @@ def _head_losses(features=None, roll_of=2, weights=("transcription",), microbatc
         (lambda: _targets(sources=zeros(3, 500)), r"sources: .*\[b, s, n\].*\[3, 500\]"),
         (lambda: _targets(notes=zeros(2, 2, 4, 3)), r"notes: the shape \[2, 3, 4, 3\] expected"),
         (lambda: _targets(labelled=zeros(2) > 0), r"labelled: the shape \[2, 3\] expected"),
+        (lambda: _targets(equalisers=zeros(2, 3)), r"equalisers: the shape \[2, 3, 9\] expected"),
         (lambda: _head_losses(zeros(5, 4)), r"head_losses: features: .*\[b, t, h\].*\[5, 4\]"),
         (lambda: _head_losses(roll_of=3), r"targets\['roll'\] of 2 examples expected"),
         (lambda: _head_losses(weights=()), "none for transcription, got those of nothing"),

@@ -133,3 +133,31 @@ def test_make_targets_puts_it_together():
     assert targets["roll"].shape == (2, 3, 32, 88) and int(targets["roll"].sum()) == 12
     # The targets of coherent sources cannot exceed the mixture in any bin.
     assert (targets["mask_target"] <= targets["mixture_magnitude"][:, None] + 1e-6).all()
+
+
+def test_filtered_sources_are_what_the_mixture_and_the_targets_hold():
+    """The same as filtering each source's spectrum, with curves interpolated another way."""
+    _, sources = _spectra()
+    rows = jnp.asarray(_as_array([[(1, 3, 40)]] * 6).reshape(2, 3, NUM_NOTES, 3))
+    decibels = np.random.default_rng(3).uniform(-9, 9, (2, 3, 9)).astype(np.float32)
+    targets = make_targets(
+        sources,
+        rows,
+        grid=GRID,
+        heads=[DEFAULT_HEADS["mask_inference"]],
+        equalisers=jnp.asarray(decibels),
+    )
+    octave_of_bin = np.log2(np.maximum(np.arange(33) * 250, 40) / 40)
+    spectra = np.asarray(stft(sources, GRID)).astype(np.complex128)
+    for b in range(2):
+        for s in range(3):
+            curve = np.interp(octave_of_bin, np.arange(9), decibels[b, s])
+            spectra[b, s] *= 10 ** (curve / 20)
+    mixture = spectra.sum(1)
+    np.testing.assert_allclose(targets["mixture_magnitude"], np.abs(mixture), rtol=1e-4, atol=1e-4)
+    expected = mask_targets(
+        jnp.asarray(mixture, jnp.complex64),
+        jnp.asarray(spectra, jnp.complex64),
+        kind="phase_sensitive",
+    )
+    np.testing.assert_allclose(targets["mask_target"], expected, rtol=1e-3, atol=1e-3)

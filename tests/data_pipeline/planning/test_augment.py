@@ -42,8 +42,20 @@ def test_polarity_changes_signs_alone(catalogue):
         np.testing.assert_array_equal(getattr(turned, name), getattr(plain, name))
 
 
+def test_curves_change_nothing_else_and_fill_their_range(catalogue):
+    plain = _planner(catalogue).batch(4)
+    filtered = _planner(catalogue, augment_equaliser_db=6).batch(4)
+    curves = filtered.equalisers
+    assert curves.shape == (*plain.stems.shape, 9) and curves.dtype == np.float32
+    assert np.abs(curves).max() <= 6 and np.std(curves) == pytest.approx(6 / 3**0.5, rel=0.1)
+    assert len(np.unique(curves)) > 0.99 * curves.size
+    for name in ("stems", "starts", "notes", "gains"):
+        np.testing.assert_array_equal(getattr(filtered, name), getattr(plain, name))
+
+
 def test_off_means_as_without(catalogue):
     assert _planner(catalogue).batch(0).shifts is None
+    assert "equalisers" not in _planner(catalogue).batch(0).beside_audio
     config = _planner(catalogue).config
     assert (config.augment_polarity, config.augment_semitones) == (0, 0)
 
@@ -194,5 +206,7 @@ def test_both_readers_agree_from_any_step(catalogue):
 def test_bad_values():
     with pytest.raises(ValueError, match=r"augment_semitones must lie in 0\.\.12, got 13"):
         plan_config(augment_semitones=13)
+    with pytest.raises(ValueError, match=r"augment_equaliser_db must be finite.*got -1"):
+        plan_config(augment_equaliser_db=-1)
     with pytest.raises(ValueError, match=r"augment_polarity must lie in 0\.\.1, got 1\.5"):
         plan_config(augment_polarity=1.5)

@@ -157,7 +157,8 @@ def test_command_line(catalogue, tmp_path):
     assert run.stderr.startswith("error: --data=DIR is needed")
 
 
-def test_shifted_excerpts_cannot_be_listed(catalogue):
-    planner = Planner(catalogue, plan_config(augment_semitones=2))
-    with pytest.raises(ValueError, match="augment_semitones must be 0"):
+@pytest.mark.parametrize("name", ["augment_semitones", "augment_equaliser_db"])
+def test_shifted_and_filtered_excerpts_cannot_be_listed(catalogue, name):
+    planner = Planner(catalogue, plan_config(**{name: 2}))
+    with pytest.raises(ValueError, match=f"{name} must be 0"):
         ExcerptList.of(planner, 1)

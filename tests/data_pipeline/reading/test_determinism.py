@@ -26,7 +26,9 @@ from data_pipeline.reading.tf_reader import batches
 from data_pipeline.planning.planner import Planner
 from tests.tiny_slakh import plan_config
 
-planner = Planner(Catalogue.load(sys.argv[1]), plan_config(augment_polarity=0.5))
+planner = Planner(
+    Catalogue.load(sys.argv[1]), plan_config(augment_polarity=0.5, augment_equaliser_db=6)
+)
 index = int(sys.argv[2])
 half = batches(planner, num_steps=51, process_index=index, process_count=2, num_threads=1 + index)
 rows = [[[zlib.crc32(batch[name][i].tobytes()) for name in sorted(batch)]
@@ -43,7 +45,8 @@ def planner(tmp_path_factory):
         stems = ("piano", "guitar", "bass", "piano")
         make_tree(root / corpus, {"train": count}, stems=stems, seconds=seconds)
         prepare.prepare(corpus, root / corpus, out=root / "out", progress=False)
-    return Planner(Catalogue.load(root / "out"), plan_config(augment_polarity=0.5))
+    config = plan_config(augment_polarity=0.5, augment_equaliser_db=6)
+    return Planner(Catalogue.load(root / "out"), config)
 
 
 @pytest.fixture(scope="module")

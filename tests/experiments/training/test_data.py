@@ -185,7 +185,11 @@ def test_held_out_excerpts_are_unscaled_and_coherent(root):
 def test_scored_excerpts_of_training_songs_are_drawn_like_those_of_any_split(root):
     """Fixed, from one song, unscaled and not augmented, whatever training does."""
     fields = {"evaluation.excerpt_seconds": 2.0, "data.num_test_excerpts": 5}
-    augmented = {"data.augment_polarity": 0.5, "data.augment_semitones": 2}
+    augmented = {
+        "data.augment_polarity": 0.5,
+        "data.augment_semitones": 2,
+        "data.augment_equaliser_db": 6.0,
+    }
     config = _config(root, **fields, **augmented)
     drawn, count = data.test_excerpts(config, "train")
     other_batches = _config(root, batch_size=1, **fields, **{"data.gain_db": 9.0})
