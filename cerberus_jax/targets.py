@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Inexact, Int, Int16, Shaped
 
-from cerberus_jax.equaliser import OCTAVES_HZ, frequency_gains
+from cerberus_jax.equaliser import OCTAVES_HZ, curve_weights
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.notes import LOWEST_PITCH, NUM_PITCHES
 from cerberus_jax.shapes import check_rank, check_shape
@@ -167,7 +167,8 @@ def make_targets(
     spectra = stft(sources, grid)
     if equalisers is not None:
         check_shape("make_targets: equalisers", equalisers, (b, s, len(OCTAVES_HZ)))
-        spectra = spectra * frequency_gains(equalisers, grid)[:, :, None]
+        curves = equalisers @ jnp.asarray(curve_weights(grid), equalisers.dtype)
+        spectra = spectra * (10 ** (curves / 20))[:, :, None]
     if transcribed is not None and len(transcribed) < sources.shape[1]:
         slots = jnp.asarray(transcribed, jnp.int32)
         notes = notes[:, slots]

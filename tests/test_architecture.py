@@ -38,6 +38,7 @@ FORBIDDEN = {
 SHARED_WITH_THE_PIPELINE = (
     "cerberus_jax.__version__",
     "cerberus_jax.analysis_signal",
+    "cerberus_jax.equaliser",
     "cerberus_jax.frames",
     "cerberus_jax.json_files",
     "cerberus_jax.notes",
