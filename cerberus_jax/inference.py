@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from cerberus_jax import checkpoint
+from cerberus_jax import checkpoint, pretrained
 from cerberus_jax.analysis_signal import AnalysisSignal
 from cerberus_jax.architecture import decoding_from_json
 from cerberus_jax.decoding import DecodingConfig, decode, frame_envelope, with_velocities
@@ -24,6 +24,7 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.heads import separates, transcribes
 from cerberus_jax.model import Cerberus
 from cerberus_jax.native_rate import NativeGrid, SongSeparator, mono_blocks
+from cerberus_jax.network_file import load_network
 from cerberus_jax.notes import Notes
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.references import quiet_song
@@ -93,6 +94,19 @@ class Predictor:
         check_precision(model.precision)
         decoding = decoding_from_json(metadata["decoding"], model)
         return cls(model, params, decoding, **settings)
+
+    @classmethod
+    def pretrained(cls, name: str = pretrained.DEFAULT, **settings) -> "Predictor":
+        """A network that comes with the package, or that of a file by `python -m
+        experiments.export`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if there is no such network, or the file is damaged.
+        """
+        model, params, header = load_network(pretrained.network_path(name))
+        params = jax.device_put(params, jax.devices()[0])
+        return cls(model, params, decoding_from_json(header["decoding"], model), **settings)
 
     @classmethod
     def untrained(cls, model: Cerberus, *, seed: int = 0) -> "Predictor":

@@ -1,5 +1,7 @@
 """Which parameters a network has, and how stored ones differ from them."""
 
+from typing import Any
+
 import jax
 
 from cerberus_jax.model import Cerberus
@@ -41,12 +43,14 @@ def differences(stored, needed_shapes) -> list[str]:
     return sentences
 
 
-def _shapes(tree) -> dict[str, tuple]:
+def by_name(tree) -> dict[str, Any]:
+    """The parameters, or their shapes, by their names."""
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda leaf: hasattr(leaf, "shape"))
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in leaves
-    }
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _shapes(tree) -> dict[str, tuple]:
+    return {name: tuple(leaf.shape) for name, leaf in by_name(tree).items()}
 
 
 def shorten(sentences: list[str]) -> str:

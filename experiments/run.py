@@ -43,6 +43,13 @@ def _flags() -> CommandFlags:
         + ", ".join(known_files("sets")),
     )
     flags.path("workdir", "", "The run's directory (default: runs/ and the name of the set).")
+    flags.path(
+        "init_from",
+        "",
+        "Begin with the parameters of another network where they fit: the directory of a run, a "
+        "file of experiments.export, or a network of the package. Short for "
+        "--config.train.init_from.",
+    )
     distributed.add_flags(flags)
     return flags
 
@@ -54,6 +61,8 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
             + ", ".join(known_files("sets"))
         )
     joined = distributed.arguments(flags)
+    if flags.init_from:
+        overrides = [*overrides, ("train.init_from", flags.init_from)]
     config = load_config(flags.config, overrides)
     workdir = Path(flags.workdir or Path("runs") / Path(flags.config).stem)
     check_resume(config, workdir)
@@ -166,6 +175,7 @@ def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
 
     from experiments.training import data
     from experiments.training.task import model_of
+    from experiments.training.warm_start import warm_start
 
     devices, compiled = jax.devices(), jax.config.jax_compilation_cache_dir
     model = model_of(config)
@@ -173,11 +183,13 @@ def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
     params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
     num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     continued = f", continued after step {first_step}" if first_step else ""
+    begin = None if first_step else warm_start(config)
     lines = [
         f"Run      {workdir}{continued}, to step {config.train.num_steps}",
         f"Devices  {len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
         f"Network  {', '.join(config.instruments)}; {', '.join(heads_of(config))}; "
         f"{num_parameters / 1e6:.1f} M parameters",
+        *([f"Begins   with {begin}"] if begin else []),
         f"Data     {data.describe(config)}",
         f"Compiled programs are {f'kept in {compiled}' if compiled else 'not kept'}",
     ]

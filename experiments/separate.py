@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from cerberus_jax import pretrained
 from cerberus_jax.heads import separates, transcribes
 from cerberus_jax.inference import DB_REFERENCES, WINDOW_SECONDS, Predictor
 from cerberus_jax.notes import Notes
@@ -142,6 +143,12 @@ def _flags() -> CommandFlags:
         takes_arguments=True,
     )
     flags.path("workdir", "", "The run's directory: the network to use.")
+    flags.path(
+        "pretrained",
+        "",
+        f"In place of --workdir: a network of the package ({', '.join(pretrained.names())}; the "
+        "first by default), or a file of experiments.export.",
+    )
     flags.path("out", "", "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.names("only", [], "Write these instruments only, e.g. --only=bass,drums.")
@@ -178,11 +185,10 @@ def _flags() -> CommandFlags:
 
 
 def _separate(flags: CommandFlags) -> None:
-    for name in ("workdir", "out"):
-        if not flags[name].value:
-            raise ValueError(
-                f"--{name} is missing, e.g. --workdir=runs/demo --out=separated SONG.wav"
-            )
+    if not flags.out:
+        raise ValueError("--out is missing, e.g. --out=separated SONG.wav")
+    if flags.workdir and flags.pretrained:
+        raise ValueError("--workdir and --pretrained: one network expected, got both")
     if not flags.arguments:
         raise ValueError("no song given; name audio files or folders after the flags")
     find_songs(flags.arguments, warn=False)  # a mistyped name is told before the network is loaded
@@ -197,13 +203,11 @@ def _separate(flags: CommandFlags) -> None:
     )
     keep_compiled()
     return_large_blocks()
-    predictor = Predictor.load(
-        flags.workdir,
-        step=flags.step,
-        db_reference=flags.db_reference,
-        exact=flags.exact,
-        extend_masks=flags.extend_masks,
-    )
+    settings = {name: flags[name].value for name in ("db_reference", "exact", "extend_masks")}
+    if flags.workdir:
+        predictor = Predictor.load(flags.workdir, step=flags.step, **settings)
+    else:
+        predictor = Predictor.pretrained(flags.pretrained or pretrained.DEFAULT, **settings)
     separate(
         flags.arguments,
         predictor=predictor,

@@ -23,6 +23,7 @@ from experiments.runtime.graceful_stop import GracefulStop
 from experiments.training.finite import FiniteWatch, check_validation
 from experiments.training.metric_log import log_of_process
 from experiments.training.task import task_of, untuned_metadata
+from experiments.training.warm_start import warm_start
 
 LONG_RUN_SECONDS = 3600
 # Steps handed to the devices before the loop waits for the oldest. While it waits, the next two are
@@ -93,7 +94,8 @@ class Loop:
         if checkpoint.saved_steps(self.workdir):
             like = jax.eval_shape(fresh, self.init_key, batch)
             return checkpoint.restore_state(self.workdir, like, same), batch
-        return fresh(self.init_key, batch), batch
+        state, begin = fresh(self.init_key, batch), warm_start(self.config)
+        return begin.apply(state) if begin else state, batch
 
     def run(self, state, batch, first, *, show) -> None:
         """The steps after `first`, `batch` being that of the first of them."""

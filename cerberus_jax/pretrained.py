@@ -1,0 +1,32 @@
+"""The networks that come with the package: files in the folder `networks`, by name."""
+
+from pathlib import Path
+
+from cerberus_jax.network_file import ENDING
+
+__all__ = ["DEFAULT", "ENDING", "names", "network_path"]
+
+FOLDER = Path(__file__).parent / "networks"
+DEFAULT = "wide"
+
+
+def names() -> tuple[str, ...]:
+    """Of the networks in the package, the one that is used by default first."""
+    found = sorted(path.stem for path in FOLDER.glob(f"*{ENDING}"))
+    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+
+
+def network_path(name: str = DEFAULT) -> Path:
+    """The file of a network in the package, or the file that `name` itself says.
+
+    Raises:
+        ValueError: if it is neither a name nor ends like such a file.
+    """
+    if name in names():
+        return FOLDER / f"{name}{ENDING}"
+    if name.endswith(ENDING):
+        return Path(name).expanduser()
+    raise ValueError(
+        f"pretrained: one of {', '.join(names())}, or a file that ends in {ENDING}, expected, "
+        f"got {name!r}"
+    )

@@ -1,0 +1,84 @@
+"""A trained network as one file: what `separate --pretrained` and `run --init_from` take.
+
+It is in half precision, without optimiser and clustering head, and says how the network was
+trained, so that it can be trained again.
+"""
+
+import sys
+from pathlib import Path
+
+from cerberus_jax.network_file import ENDING
+from data_pipeline.io.files import whole_file
+from experiments.config.command_line import CommandFlags, run_command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command(_export, _flags(), argv=argv)
+
+
+def export(workdir: str | Path, out: str | Path, *, step: str = "best", licence: str = "") -> dict:
+    """Write the network of a run into a file.
+
+    Args:
+        workdir: the run's directory.
+        out: the file, which ends in `.safetensors`.
+        step: the checkpoint.
+        licence: of the sounds that it was trained on, and of the file itself.
+
+    Returns:
+        what the file says of the network's origin.
+
+    Raises:
+        FileNotFoundError: if there is no such run or checkpoint.
+        ValueError: if `out` has another ending, or the network neither separates nor transcribes.
+    """
+    from cerberus_jax.checkpoint import locate, restore_model
+    from cerberus_jax.network_file import network_bytes
+    from experiments.config.loading import load_run_config
+    from experiments.config.resume import saved_fingerprints
+    from experiments.evaluation.provenance import provenance
+
+    out = Path(out)
+    if out.suffix != ENDING:
+        raise ValueError(f"out: {out}: a name that ends in {ENDING} expected")
+    config = load_run_config(workdir)
+    about = {
+        **provenance(config),
+        "step": int(locate(workdir, step).name),
+        "data": saved_fingerprints(workdir),
+        "licence": licence,
+    }
+    model, params, metadata = restore_model(workdir, step)
+    content = network_bytes(model, params, metadata["decoding"], about=about)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(out) as part:
+        part.write_bytes(content)
+    return about
+
+
+def _flags() -> CommandFlags:
+    flags = CommandFlags(
+        f"python -m experiments.export --workdir=DIR --out=NAME{ENDING}",
+        "Write the network of a run into one file, in half precision and without what only helps\n"
+        "to train. experiments.separate --pretrained=FILE uses it, Predictor.pretrained(FILE)\n"
+        "loads it, and experiments.run --init_from=FILE trains it further.",
+    )
+    flags.path("workdir", "", "The run's directory.")
+    flags.path("out", "", f"The file; it must end in {ENDING}.")
+    flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
+    flags.string("licence", "", "Of the sounds it was trained on; kept in the file.")
+    return flags
+
+
+def _export(flags: CommandFlags) -> None:
+    for name in ("workdir", "out"):
+        if not flags[name].value:
+            raise ValueError(f"--{name} is missing, e.g. --workdir=runs/demo --out=demo{ENDING}")
+    about = export(flags.workdir, flags.out, step=flags.step, licence=flags.licence)
+    size = Path(flags.out).stat().st_size / 1e6
+    print(f"{flags.out}: the network of step {about['step']}, {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
