@@ -97,15 +97,8 @@ class Predictor:
 
     @classmethod
     def pretrained(cls, name: str = pretrained.DEFAULT, **settings) -> "Predictor":
-        """A network that comes with the package, or that of a file by `python -m
-        experiments.export`.
-
-        Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if there is no such network, or the file is damaged.
-        """
+        """A network of the package, or that of a file (`network_file.load_network`)."""
         model, params, header = load_network(pretrained.network_path(name))
-        params = jax.device_put(params, jax.devices()[0])
         return cls(model, params, decoding_from_json(header["decoding"], model), **settings)
 
     @classmethod
