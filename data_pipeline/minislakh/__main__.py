@@ -12,7 +12,7 @@ import sys
 
 from data_pipeline.cli.flags import CommandFlags, run_command
 from data_pipeline.minislakh.jobs import SPLITS
-from data_pipeline.minislakh.tree import build
+from data_pipeline.minislakh.tree import SOUNDS, build
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +43,8 @@ def _flags() -> CommandFlags:
     flags.paths(
         "soundfont",
         "A General MIDI soundfont (.sf2, .sf3). Repeat the flag to give several: each stem then "
-        "draws one. Without it: TimGM6mb, which comes with pretty_midi.",
+        "draws one. Without it: TimGM6mb, which comes with pretty_midi; auto: that and those that "
+        "are installed.",
     )
     flags.path(
         "midi_dir",
@@ -52,6 +53,14 @@ def _flags() -> CommandFlags:
         "Eight of ten files go to train, one to validation and one to test, by a hash of their "
         "names.",
     )
+    flags.choice(
+        "sounds",
+        "narrow",
+        SOUNDS,
+        "Of composed songs: narrow (few programs, no effects) or wide (programs of whole classes, "
+        "effects, arrangements of many kinds).",
+    )
+    flags.number("rest", 0.0, "Probability that a wide song has instruments beside the five.")
     flags.integer("sample_rate_hz", 16000, "Sample rate of the audio; 44100 is Slakh's own.")
     flags.integer("num_workers", 2, "Processes; 0 means one for each core.")
     return flags
@@ -68,6 +77,8 @@ def _build(flags: CommandFlags) -> None:
         soundfonts=tuple(flags.soundfont),
         num_workers=flags.num_workers,
         midi_dir=flags.midi_dir,
+        sounds=flags.sounds,
+        rest=flags.rest,
         sample_rate_hz=flags.sample_rate_hz,
     )
     counts = {split: len(list((out / split).glob("Track*"))) for split in SPLITS}

@@ -6,6 +6,7 @@ between sections. The bass is written at the pitch that sounds (Slakh writes it 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,21 +57,25 @@ def compose(song_seed: int, *, seconds: float | int, unseen: bool = False) -> So
     sounds = {
         name: dice.pick(programs.programs(name, unseen=unseen)) for name in programs.INSTRUMENTS
     }
-    sections = _form(dice, style, key, bpm, seconds)
+    sections = form(dice, style, key, bpm, seconds)
     events = _play(song_seed, style, sections, sounds)
+
+    def clock(beats):
+        return beats * 60 / bpm
+
     parts = [
         Part(
             name,
             sounds[name],
             name == "drums",
-            _perform(events[name], Dice(song_seed, f"perform {name}"), style, bpm, seconds),
+            perform(events[name], Dice(song_seed, f"perform {name}"), style, clock, seconds),
         )
         for name in programs.INSTRUMENTS
     ]
     return Song(parts, float(seconds), bpm, style.name, str(key))
 
 
-def _form(
+def form(
     dice: Dice, style: Style, key: Key, bpm: float | int, seconds: float | int
 ) -> list[Section]:
     """Sections that fill the song; a first and a second progression alternate."""
@@ -145,18 +150,35 @@ def _roles(dice: Dice, style: Style, cast: tuple[str, ...], sounds: dict) -> dic
     return roles
 
 
-def _perform(
-    events: list, dice: Dice, style: Style, bpm: float | int, seconds: float | int
+def perform(
+    events: list,
+    dice: Dice,
+    style: Style,
+    clock: Callable[[np.ndarray], np.ndarray],
+    seconds: float | int,
+    *,
+    jitter: float | int = JITTER_SECONDS,
+    softest: float | int = 66,
 ) -> Notes:
-    """Beats to seconds: swing, a few milliseconds of human timing, velocities, the end."""
+    """Beats to seconds: swing, a few milliseconds of human timing, velocities, the end.
+
+    Args:
+        events: (beat, length, pitch, strength) of each note.
+        dice: random choices.
+        style: its swing.
+        clock: seconds from beats.
+        seconds: length of the song.
+        jitter: half of the largest shift of an onset by chance, in seconds.
+        softest: the least loudness of the part, as a velocity.
+    """
     table = np.array(sorted(events), np.float64).reshape(-1, 4)
     table = table[table[:, 0] >= 0]
     normal = dice.generator.random((len(table), 3))
-    onsets = _swung(table[:, 0], style) * 60 / bpm
-    lengths = _swung(table[:, 0] + table[:, 1], style) * 60 / bpm - onsets
+    onsets = clock(_swung(table[:, 0], style))
+    lengths = clock(_swung(table[:, 0] + table[:, 1], style)) - onsets
     drag = dice.between(-0.006, 0.01)
-    onsets = np.maximum(onsets + drag + 2 * JITTER_SECONDS * (normal[:, 0] - normal[:, 1]), 0.0)
-    loudness, swell = dice.between(66, 126), dice.between(0, 10)
+    onsets = np.maximum(onsets + drag + 2 * jitter * (normal[:, 0] - normal[:, 1]), 0.0)
+    loudness, swell = dice.between(softest, 126), dice.between(0, 10)
     wave = swell * np.sin(2 * np.pi * (table[:, 0] / dice.pick((8, 16, 32)) + dice.uniform()))
     velocities = loudness * table[:, 3] + wave + 10 * (normal[:, 2] - 0.5)
     pitches = table[:, 2].astype(np.int64)

@@ -104,6 +104,9 @@ GROOVES = {
         KICK: "x...........",
         SNARE: "......o...o.",
     },
+    "six_eight": {KICK: "X.........x.", SNARE: "......X.....", HAT: "X.x.x.X.x.x."},
+    "six_eight_ride": {KICK: "X...x.....x.", SNARE: "......X...o.", RIDE: "X.x.x.X.x.x."},
+    "six_eight_soft": {KICK: "x.....o.....", RIM: "......x.....", HAT: "x.o.o.x.o.o."},
     "waltz_rim": {
         KICK: "X.......x...",
         RIM: "....x.......",

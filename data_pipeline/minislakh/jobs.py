@@ -7,15 +7,20 @@ songs are asked for.
 import os
 import sys
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_pipeline.cli.console import printable
 from data_pipeline.io.folders import files_below
-from data_pipeline.minislakh.composer import VERSION, compose
+from data_pipeline.minislakh.composer import VERSION, Song, compose
 from data_pipeline.minislakh.dice import song_seed
 from data_pipeline.minislakh.midi_song import read_midi_song
-from data_pipeline.minislakh.renderer import Renderer, TrackInfo, content_uuid, write_track
+from data_pipeline.minislakh.renderer import Renderer, Voice, usual_voices
+from data_pipeline.minislakh.track_folder import TrackInfo, content_uuid, write_track
+from data_pipeline.minislakh.wide import WIDE_VERSION
+from data_pipeline.minislakh.wide.casting import cast
+from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
+from data_pipeline.minislakh.wide.palettes import palette_of
 
 # The number of a split's first track, less one: track names are unique in the whole tree.
 SPLITS = {"train": 0, "validation": 20000, "test": 30000, "test_unseen": 40000}
@@ -24,7 +29,18 @@ MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 
 @dataclass(frozen=True)
 class Job:
-    """One track to render: a composed song, or a MIDI file if `midi_path` is given."""
+    """One track to render: a composed song, or a MIDI file if `midi_path` is given.
+
+    Args:
+        split: its folder.
+        number: in its name.
+        seed: of the song and its sounds.
+        seconds: its length.
+        midi_path: a MIDI file to render instead of a composed song.
+        source: where its notes come from, for metadata.yaml.
+        sounds: 'narrow' or 'wide'.
+        rest: probability of instruments beside the five, in wide songs.
+    """
 
     split: str
     number: int
@@ -32,6 +48,8 @@ class Job:
     seconds: float | int
     midi_path: str = ""
     source: str = ""
+    sounds: str = "narrow"
+    rest: float | int = 0.0
 
     @property
     def name(self) -> str:
@@ -39,11 +57,25 @@ class Job:
         return f"Track{self.number:05d}"
 
 
-def song_jobs(num_songs: int, seed: int, seconds: float | int) -> list[Job]:
+def song_jobs(
+    num_songs: int,
+    seed: int,
+    seconds: float | int,
+    *,
+    sounds: str = "narrow",
+    rest: float | int = 0.0,
+) -> list[Job]:
     """The jobs of all splits; a track's song depends on the seed, its split and number alone."""
     sizes = {split: num_songs if split == "train" else max(2, num_songs // 20) for split in SPLITS}
     return [
-        Job(split, SPLITS[split] + 1 + index, song_seed(seed, split, index), seconds)
+        Job(
+            split,
+            SPLITS[split] + 1 + index,
+            song_seed(seed, split, index),
+            seconds,
+            sounds=sounds,
+            rest=rest,
+        )
         for split, size in sizes.items()
         for index in range(size)
     ]
@@ -101,10 +133,30 @@ def render_job(out: Path, job: Job, renderer: Renderer) -> None:
         parts, seconds = song.parts, song.seconds
         uuid = content_uuid(Path(job.midi_path).read_bytes())
         info = TrackInfo(job.name, uuid, job.source, 120.0, {})
+        voices = usual_voices(parts, renderer, uuid)
     else:
-        song = compose(job.seed, seconds=job.seconds, unseen=job.split == "test_unseen")
+        song, voices, uuid = _composed(job, renderer)
         parts, seconds = song.parts, job.seconds
-        uuid = content_uuid(f"minislakh {VERSION} {job.split} {job.seed} {seconds}".encode())
         extra = {"bpm": song.bpm, "key": song.key, "style": song.style}
         info = TrackInfo(job.name, uuid, f"minislakh/{job.seed:016x}", song.bpm, extra)
-    write_track(out / job.split / job.name, parts, info, renderer=renderer, seconds=seconds)
+    write_track(
+        out / job.split / job.name,
+        *(parts, voices, info),
+        seconds=seconds,
+        sample_rate_hz=renderer.sample_rate_hz,
+    )
+
+
+def _composed(job: Job, renderer: Renderer) -> tuple[Song, list[Voice], str]:
+    """The song of a job, who plays it, and the UUID of both."""
+    what = f"{job.split} {job.seed} {job.seconds}"
+    if job.sounds == "narrow":
+        song = compose(job.seed, seconds=job.seconds, unseen=job.split == "test_unseen")
+        uuid = content_uuid(f"minislakh {VERSION} {what}".encode())
+        return song, usual_voices(song.parts, renderer, uuid), uuid
+    song = compose_wide(job.seed, seconds=job.seconds, rest=job.rest)
+    uuid = content_uuid(f"minislakh wide {WIDE_VERSION} {what} {job.rest}".encode())
+    names = [instrument_of_part(part) for part in song.parts]
+    palette = palette_of(job.split, job.number)
+    parts, voices = cast(song.parts, names, palette, renderer, job.seed)
+    return replace(song, parts=parts), voices, uuid

@@ -1,69 +1,37 @@
-"""Renders parts with soundfonts into one track folder of exactly Slakh's shape.
+"""Plays parts with soundfonts."""
 
-Every stem is brought to the same level (RMS over the 0.1 s cells in which it sounds), one common
-gain per track then keeps the sum from clipping, and the mix is the sum of the 16-bit stems, sample
-by sample.
-"""
-
-import contextlib
-import hashlib
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import tinysoundfont
-import yaml
-from jaxtyping import Float, Int16
+from jaxtyping import Float
 
-from data_pipeline.io.audio import write_audio
-from data_pipeline.io.midi import Part, write_midi
-from data_pipeline.io.pcm import to_pcm16
+from cerberus_jax.notes import Notes
+from data_pipeline.io.midi import Part
 from data_pipeline.minislakh import programs
 from data_pipeline.minislakh.dice import Dice
+from data_pipeline.minislakh.soundfonts import default_soundfont
 
-RENDERER = "minislakh"  # in metadata.yaml it tells the index that bass labels are as they sound
-STEM_LEVEL_DB, PEAK_DB = -26.0, -1.0
-SILENCE_DB = -70.0  # Slakh's word for the loudness of silence
 DRUM_CHANNEL, DRUM_BANK = 9, 128
 DRUM_HOLD_SECONDS = 0.25
+SILENT_LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
-class TrackInfo:
-    """What metadata.yaml says of a track besides its stems.
+class Voice:
+    """Who plays a part.
 
     Args:
-        name: its folder, such as Track00001.
-        uuid: 32 hexadecimal digits that name its content.
-        source: where its notes come from.
-        bpm: for the MIDI files.
-        extra: more keys for metadata.yaml.
+        name: file of the soundfont, or what else makes the sound.
+        play: the sound of a part with so many samples.
+        effects: what was done to it, for metadata.yaml; None says nothing there.
     """
 
     name: str
-    uuid: str
-    source: str
-    bpm: float | int
-    extra: dict
-
-
-def default_soundfont() -> str:
-    """TimGM6mb.sf2, which comes inside the pretty_midi package; that is found, not imported.
-
-    Raises:
-        FileNotFoundError: if the package is not installed.
-    """
-    package = find_spec("pretty_midi")
-    if package is None:
-        raise FileNotFoundError(
-            "no soundfont: the default one comes with pretty_midi, which is not installed; "
-            "pip install pretty_midi, or name another by --soundfont"
-        )
-    return os.path.join(package.submodule_search_locations[0], "TimGM6mb.sf2")
+    play: Callable[[Part, int], Float[np.ndarray, " n"]]
+    effects: str | None = None
 
 
 class Renderer:
@@ -83,7 +51,7 @@ class Renderer:
         if not 8000 <= sample_rate_hz <= 192000:
             raise ValueError(f"sample_rate_hz must lie in 8000..192000, got {sample_rate_hz}")
         self.sample_rate_hz = sample_rate_hz
-        self._synths = {}
+        self._synths, self._attacks = {}, {}
         for path in soundfonts or (default_soundfont(),):
             self._synths[str(path)] = self._load(str(path))
 
@@ -97,6 +65,35 @@ class Renderer:
             raise ValueError(
                 f"soundfont: {path} cannot be read as a soundfont (.sf2 or .sf3)"
             ) from error
+
+    @property
+    def soundfonts(self) -> tuple[str, ...]:
+        """The files, as they were given."""
+        return tuple(self._synths)
+
+    def attack_seconds(
+        self, soundfont: str, program: int, pitch: int, *, is_drum: bool
+    ) -> float | None:
+        """Until a note has half of its largest level; None if it is silent or the preset missing.
+
+        Kits of drums are not measured: 0.
+        """
+        synth, font = self._synths[soundfont]
+        if synth.sfpreset_name(font, DRUM_BANK if is_drum else 0, program) is None:
+            return None
+        key = (soundfont, program, pitch // 4)
+        if is_drum or key in self._attacks:
+            return 0.0 if is_drum else self._attacks[key]
+        notes = Notes(np.array([[0.0, 0.5]]), np.array([pitch // 4 * 4]), np.array([100]))
+        count = round(0.6 * self.sample_rate_hz)
+        sound = self.render(
+            Part("", program, is_drum, notes), soundfont=soundfont, num_samples=count
+        )
+        size = self.sample_rate_hz // 200
+        level = np.sqrt(np.square(sound[: len(sound) // size * size].reshape(-1, size)).mean(1))
+        first = int(np.argmax(level > level.max() / 2)) * size / self.sample_rate_hz
+        self._attacks[key] = first if level.max() > SILENT_LEVEL else None
+        return self._attacks[key]
 
     def draw_soundfont(self, part: Part, dice: Dice) -> str:
         """One of the soundfonts that have the part's program."""
@@ -116,9 +113,18 @@ class Renderer:
             )
         return dice.pick(able)
 
-    def render(self, part: Part, *, soundfont: str, num_samples: int) -> Float[np.ndarray, " n"]:
-        """The sound of one part, mono, cut at `num_samples`."""
+    def render(
+        self, part: Part, *, soundfont: str, num_samples: int, cents: float | int = 0.0
+    ) -> Float[np.ndarray, " n"]:
+        """The sound of one part, mono, cut at `num_samples`, `cents` above the usual tuning."""
+        synth, _ = self._synths[soundfont]
+        channel = DRUM_CHANNEL if part.is_drum else 0
+        if cents:
+            synth.set_tuning(channel, cents / 100)
         blocks = self.blocks(part, soundfont=soundfont, num_samples=num_samples, size=num_samples)
+        blocks = list(blocks)
+        if cents:
+            synth.set_tuning(channel, 0.0)
         return np.concatenate([np.zeros(0, np.float32), *blocks])
 
     def blocks(
@@ -178,106 +184,13 @@ class Renderer:
                 return
 
 
-def level_db(waveform: Float[np.ndarray, " n"], sample_rate_hz: int) -> float:
-    """RMS over the 0.1 s cells within 40 dB of the loudest one, in dB; SILENCE_DB for silence."""
-    size = sample_rate_hz // 10
-    cells = np.pad(waveform, (0, -len(waveform) % size)).reshape(-1, size)
-    power = np.mean(np.square(cells, dtype=np.float64), axis=1)
-    if not power.any():
-        return SILENCE_DB
-    return float(10 * np.log10(power[power >= 1e-4 * power.max()].mean()))
-
-
-def balance(
-    stems: list[np.ndarray], sample_rate_hz: int
-) -> tuple[list[Int16[np.ndarray, " n"]], float, list[float]]:
-    """Stems in 16 bits at equal level, the common gain in them, their levels before it in dB."""
-    levelled, levels = [], []
-    for stem in stems:
-        level = level_db(stem, sample_rate_hz)
-        silent = level <= SILENCE_DB
-        levelled.append(stem * np.float32(1.0 if silent else 10 ** ((STEM_LEVEL_DB - level) / 20)))
-        levels.append(SILENCE_DB if silent else STEM_LEVEL_DB)
-    peak = max(np.abs(waveform).max() for waveform in [sum(levelled), *levelled])
-    gain = 10 ** (PEAK_DB / 20) / float(peak) if peak > 0 else 1.0
-    return [to_pcm16(stem * np.float32(gain)) for stem in levelled], gain, levels
-
-
-def partial_root(out: Path) -> Path:
-    """Where unfinished tracks of a tree lie: too deep for the index to find them."""
-    return out / ".partial" / "unfinished" / "tracks"
-
-
-def write_track(
-    folder: Path, parts: list[Part], info: TrackInfo, *, renderer: Renderer, seconds: float
-) -> None:
-    """Render the parts into `folder`, which appears only when it is whole."""
-    rate = renderer.sample_rate_hz
-    num_samples = max(round(seconds * rate), 1)
+def usual_voices(parts: list[Part], renderer: Renderer, uuid: str) -> list[Voice]:
+    """Each part by one of the soundfonts that have its program, without effects."""
     fonts = [
-        renderer.draw_soundfont(part, Dice(int(info.uuid, 16), f"soundfont {index}"))
+        renderer.draw_soundfont(part, Dice(int(uuid, 16), f"soundfont {index}"))
         for index, part in enumerate(parts)
     ]
-    sounds = [
-        renderer.render(part, soundfont=font, num_samples=num_samples)
-        for part, font in zip(parts, fonts, strict=True)
+    return [
+        Voice(font, lambda part, n, font=font: renderer.render(part, soundfont=font, num_samples=n))
+        for font in fonts
     ]
-    stems, gain, levels = balance(sounds, rate)
-    identifiers = [f"S{index:02d}" for index in range(len(parts))]
-    partial = (
-        partial_root(folder.parent.parent) / f"{folder.parent.name}-{folder.name}-{os.getpid()}"
-    )
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        (partial / "MIDI").mkdir(parents=True)
-        (partial / "stems").mkdir()
-        for name, part, stem in zip(identifiers, parts, stems, strict=True):
-            write_midi(partial / "MIDI" / f"{name}.mid", [part], bpm=info.bpm)
-            write_audio(partial / "stems" / f"{name}.flac", stem, sample_rate_hz=rate)
-        write_midi(partial / "all_src.mid", parts, bpm=info.bpm)
-        mix = np.sum(stems, axis=0, dtype=np.int32).astype(np.int16)
-        write_audio(partial / "mix.flac", mix, sample_rate_hz=rate)
-        metadata = _metadata(info, identifiers, parts, fonts, gain, levels)
-        (partial / "metadata.yaml").write_text(yaml.safe_dump(metadata), encoding="utf-8")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):  # another process may just have made the same track
-            partial.rename(folder)
-        if not folder.is_dir():
-            raise OSError(f"{folder}: the rendered track could not be moved there")
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _metadata(info: TrackInfo, identifiers, parts, fonts, gain: float | int, levels) -> dict:
-    """The keys of Slakh's metadata.yaml, and `renderer`."""
-    stems = {}
-    for name, part, font, level in zip(identifiers, parts, fonts, levels, strict=True):
-        inst_class, program_name = programs.names(part.program, part.is_drum)
-        stems[name] = {
-            "audio_rendered": True,
-            "inst_class": inst_class,
-            "integrated_loudness": level,
-            "is_drum": part.is_drum,
-            "midi_program_name": program_name,
-            "midi_saved": True,
-            "plugin_name": os.path.basename(font),
-            "program_num": 128 if part.is_drum else part.program,
-        }
-    return {
-        "UUID": info.uuid,
-        "audio_dir": f"{info.name}/stems",
-        "lmd_midi_dir": info.source,
-        "midi_dir": f"{info.name}/MIDI",
-        "normalization_factor": STEM_LEVEL_DB,
-        "normalized": True,
-        "overall_gain": gain,
-        "renderer": RENDERER,
-        "stems": stems,
-        "target_peak": PEAK_DB,
-        **info.extra,
-    }
-
-
-def content_uuid(content: bytes) -> str:
-    """32 hexadecimal digits that name some content, as Slakh's UUIDs name MIDI files."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()

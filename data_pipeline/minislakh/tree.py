@@ -14,14 +14,13 @@ from cerberus_jax.outside import quoted
 from data_pipeline.minislakh.composer import VERSION
 from data_pipeline.minislakh.jobs import Job, midi_jobs, song_jobs
 from data_pipeline.minislakh.pool import render_all
-from data_pipeline.minislakh.renderer import (
-    Renderer,
-    content_uuid,
-    default_soundfont,
-    partial_root,
-)
+from data_pipeline.minislakh.renderer import Renderer
+from data_pipeline.minislakh.soundfonts import found_soundfonts
+from data_pipeline.minislakh.track_folder import content_uuid, partial_root
+from data_pipeline.minislakh.wide import WIDE_VERSION
 
 MAX_SONGS = 20000
+SOUNDS = ("narrow", "wide")
 SETTINGS_FILE = "minislakh.json"
 
 
@@ -34,6 +33,8 @@ def build(
     soundfonts: tuple[str, ...] | list[str] = (),
     num_workers: int = 0,
     midi_dir: str | os.PathLike = "",
+    sounds: str = "narrow",
+    rest: float | int = 0.0,
     sample_rate_hz: int = 16000,
     progress: bool = True,
 ) -> Path:
@@ -45,9 +46,13 @@ def build(
             each.
         seed: of all songs.
         song_seconds: length of every composed song.
-        soundfonts: files; each stem draws one. None: TimGM6mb.
+        soundfonts: files; each stem draws one. None: TimGM6mb; 'auto': that and those that are
+            installed.
         num_workers: processes; 0 means one for each core, 1 renders in this process.
         midi_dir: render the MIDI files in this folder (and below) instead of composing.
+        sounds: 'narrow' (few programs, no effects) or 'wide' (see `minislakh.wide`), of composed
+            songs.
+        rest: probability that a wide song holds instruments beside the five.
         sample_rate_hz: of the audio.
         progress: show a progress bar.
 
@@ -61,8 +66,9 @@ def build(
         FileNotFoundError: if a soundfont or midi_dir does not exist.
     """
     _check(num_songs, song_seconds, num_workers)
+    _check_sounds(sounds, rest)
     out = Path(out)
-    fonts = tuple(os.path.abspath(path) for path in soundfonts) or (default_soundfont(),)
+    fonts = found_soundfonts(soundfonts)
     # A bad font or rate fails here, before anything is written.
     Renderer(fonts, sample_rate_hz=sample_rate_hz)
     settings = {
@@ -77,7 +83,9 @@ def build(
         settings.update(composer=None, seed=None, song_seconds=None)
         jobs = midi_jobs(Path(midi_dir))
     else:
-        jobs = song_jobs(num_songs, seed, float(song_seconds))
+        if sounds == "wide":
+            settings.update(composer=f"wide {WIDE_VERSION}", rest=float(rest))
+        jobs = song_jobs(num_songs, seed, float(song_seconds), sounds=sounds, rest=float(rest))
     _claim(out, settings, jobs)
     missing = [job for job in jobs if not _is_done(out, job)]
     try:
@@ -115,6 +123,15 @@ def _check(num_songs: int, song_seconds: float | int, num_workers: int) -> None:
         raise ValueError(f"song_seconds must lie in 0.5..3600, got {song_seconds}")
     if num_workers < 0:
         raise ValueError(f"num_workers must be 0 (one for each core) or more, got {num_workers}")
+
+
+def _check_sounds(sounds: str, rest: float | int) -> None:
+    if sounds not in SOUNDS:
+        raise ValueError(f"sounds must be one of {', '.join(SOUNDS)}, got {quoted(sounds)}")
+    if not 0 <= rest <= 1:
+        raise ValueError(f"rest must lie in 0..1, got {rest}")
+    if rest and sounds != "wide":
+        raise ValueError(f"rest={rest} needs sounds=wide, got {sounds}")
 
 
 def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:

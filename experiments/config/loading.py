@@ -28,6 +28,8 @@ VERSION = 2  # of config.json
 _EXPECTED = "a config as JSON"
 _LARGEST = 2**63 - 1
 _PATH_FIELDS = ("data.root", "evaluation.excerpts")  # in which ~ is the home folder
+# What fields meant before there were any: for saved configs that lack them.
+_BEFORE = {"data.minislakh_sounds": "narrow"}
 # What fields and values of version 1 are called now.
 _RENAMED_FIELDS = {
     "loss.clips_per_turn": ("loss.microbatch_size",),
@@ -136,7 +138,7 @@ def load_run_config(workdir: str | Path) -> ConfigDict:
 
 def saved_fields(values: Mapping[str, object], source: str) -> dict[str, object]:
     """All fields of a saved config under their present names; those that an older version did not
-    have are the defaults.
+    have are as they were then, or the defaults.
 
     Args:
         values: what `to_json` wrote.
@@ -155,7 +157,7 @@ def saved_fields(values: Mapping[str, object], source: str) -> dict[str, object]
         for name in _RENAMED_FIELDS.get(field, (field,)) if version == 1 else (field,):
             present[name] = value
     defaults = json.loads(json.dumps(flatten(base.get_config())))
-    return defaults | _known_fields(present, source)
+    return defaults | _BEFORE | _known_fields(present, source)
 
 
 def _config_of(values: Mapping[str, object], source: str) -> ConfigDict:

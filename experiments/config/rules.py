@@ -62,6 +62,8 @@ _RULES: dict[str, Rule] = {
     "data.num_validation_excerpts": _at_least(1),
     "data.num_test_excerpts": _at_least(1),
     "data.minislakh_songs": _at_least(0),
+    "data.minislakh_sounds": _one_of("narrow", "wide"),
+    "data.minislakh_rest": _between(0, 1),
     "model.layers": _at_least(1),
     "model.hidden": _at_least(1),
     "model.dropout": _from_below(0, 1),
@@ -126,6 +128,11 @@ def check_values(values: Mapping[str, object]) -> None:
             if not holds(value):
                 raise ValueError(f"config: {field} must be {expected}, got {quoted(value)}")
     _check_instruments(values)
+    if values["data.minislakh_rest"] and values["data.minislakh_sounds"] != "wide":
+        raise ValueError(
+            f"config: data.minislakh_rest={values['data.minislakh_rest']} needs "
+            f"data.minislakh_sounds='wide', got {values['data.minislakh_sounds']!r}"
+        )
     _check_heads(values)
     _check_frames(values)
 

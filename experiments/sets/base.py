@@ -76,6 +76,14 @@ def _data() -> ConfigDict:
     data.corpora = ()
     # training songs of the embedded MiniSlakh; 0 = its default size (ours)
     data.minislakh_songs = 0
+    # Its sounds and arrangements: 'wide' = programs of whole classes, effects, songs of many kinds
+    # | 'narrow' = a few programs, no effects, one kind of song (ours).
+    data.minislakh_sounds = "wide"
+    # Its General MIDI soundfonts, of which each stem draws one: () = TimGM6mb | ("auto",) = also
+    # those that are installed | files (ours).
+    data.minislakh_soundfonts = ()
+    # probability that a wide song holds instruments beside the five, 0 to 1 (ours)
+    data.minislakh_rest = 0.0
     return data
 
 

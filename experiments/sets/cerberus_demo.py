@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     config.batch_size = 8
     config.excerpt_seconds = 1.6
     config.audio.hop = 512
+    config.data.minislakh_sounds = "narrow"
     config.data.num_validation_excerpts = 80
     config.data.num_test_excerpts = 160
     config.model.layers = 2

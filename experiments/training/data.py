@@ -8,6 +8,7 @@ import fcntl
 import itertools
 import logging
 import math
+import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -34,8 +35,15 @@ def data_root(config: ConfigDict) -> Path:
     """The prepared data of the config; the embedded MiniSlakh is made on first use."""
     if config.data.root:
         return Path(config.data.root).expanduser()
-    num_songs = config.data.minislakh_songs or MINISLAKH_SONGS
-    return _embedded_root(num_songs, config.audio.sample_rate_hz)
+    data = config.data
+    options = {"sounds": data.minislakh_sounds}
+    if data.minislakh_rest:
+        options["rest"] = data.minislakh_rest
+    if data.minislakh_soundfonts:
+        options["soundfonts"] = tuple(data.minislakh_soundfonts)
+    return _embedded_root(
+        data.minislakh_songs or MINISLAKH_SONGS, options, config.audio.sample_rate_hz
+    )
 
 
 def embedded_tree(config: ConfigDict) -> Path:
@@ -206,19 +214,36 @@ def describe(config: ConfigDict) -> str:
     return f"{catalogue.root} ({', '.join(catalogue.corpora)}); tracks: {tracks}"
 
 
+def _embedded_name(num_songs: int, options: dict) -> str:
+    """The folder of these songs: each option that is not the usual one changes it."""
+    from data_pipeline.minislakh.composer import VERSION
+    from data_pipeline.minislakh.soundfonts import sizes_of
+    from data_pipeline.minislakh.wide import WIDE_VERSION
+
+    kind = f"wide-{WIDE_VERSION}" if options["sounds"] == "wide" else str(VERSION)
+    others = {name: value for name, value in options.items() if name != "sounds"}
+    if "soundfonts" in others:
+        others["soundfonts"] = sizes_of(others["soundfonts"])
+    code = f"-{zlib.crc32(repr(sorted(others.items())).encode()):08x}" if others else ""
+    return f"minislakh-{kind}-{num_songs}{code}"
+
+
 @lru_cache(maxsize=4)
 def _catalogue(root: Path) -> Catalogue:
     return Catalogue.load(root)
 
 
-def _embedded_root(num_songs: int, sample_rate_hz: int) -> Path:
+def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
     """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe.
 
     One that an earlier version prepared is used as it is.
-    """
-    from data_pipeline.minislakh.composer import VERSION as songs_version
 
-    folder = cache_folder() / f"minislakh-{songs_version}-{num_songs}"
+    Args:
+        num_songs: training songs.
+        options: of `minislakh.build`.
+        sample_rate_hz: of the prepared audio.
+    """
+    folder = cache_folder() / _embedded_name(num_songs, options)
     rate = "" if sample_rate_hz == USUAL_RATE_HZ else f"-{sample_rate_hz}"
     prepared = folder / f"prepared{rate}"
     home = prepared / "minislakh"
@@ -233,6 +258,6 @@ def _embedded_root(num_songs: int, sample_rate_hz: int) -> Path:
 
             check_records_can_be_written(())
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
-            tree = minislakh.build(folder / "tree", num_songs=num_songs)
+            tree = minislakh.build(folder / "tree", num_songs=num_songs, **options)
             prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)
     return prepared

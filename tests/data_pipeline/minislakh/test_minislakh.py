@@ -15,7 +15,7 @@ import yaml
 from data_pipeline import minislakh
 from data_pipeline.corpora import slakh
 from data_pipeline.io.midi import Part, read_midi, read_notes, write_midi
-from data_pipeline.minislakh import jobs, programs, renderer, tree
+from data_pipeline.minislakh import jobs, programs, renderer, track_folder, tree
 from tests import ROOT
 from tests.data_pipeline.minislakh.test_renderer import one_part
 
@@ -88,7 +88,7 @@ def test_the_mix_is_the_sum_of_the_stems(small):
 
 def test_stems_are_equally_loud(small):
     for track in tracks(small):
-        levels = [renderer.level_db(x / 32768, 16000) for x in stems_of(track)]
+        levels = [track_folder.level_db(x / 32768, 16000) for x in stems_of(track)]
         assert max(levels) - min(levels) < 0.1
 
 
@@ -129,7 +129,7 @@ def test_a_repeat_makes_only_what_is_missing(small, tmp_path):
 def test_what_a_killed_process_left_is_swept_and_never_indexed(small, tmp_path):
     root = tmp_path / "tree"
     shutil.copytree(small, root)
-    left = renderer.partial_root(root) / "train-Track00009-999999999"
+    left = track_folder.partial_root(root) / "train-Track00009-999999999"
     shutil.copytree(small / "train" / "Track00001", left)
     assert len(slakh.scan(root)) == 8
     minislakh.build(root, **options())

@@ -5,7 +5,7 @@ import pytest
 
 from cerberus_jax.notes import Notes
 from data_pipeline.io.midi import Part
-from data_pipeline.minislakh import programs, renderer
+from data_pipeline.minislakh import programs, renderer, soundfonts, track_folder
 
 
 def one_part(program, pitch, *, is_drum=False, onset=0.5, offset=1.5):
@@ -53,11 +53,11 @@ def test_drums_sound_in_every_kit_even_one_the_font_lacks(synths):
 
 
 def test_balance_of_silence(synths):
-    stems, gain, levels = renderer.balance([np.zeros(16000, np.float32)] * 2, 16000)
-    assert gain == 1.0 and levels == [renderer.SILENCE_DB] * 2 and not np.any(stems)
+    stems, gain, levels = track_folder.balance([np.zeros(16000, np.float32)] * 2, 16000)
+    assert gain == 1.0 and levels == [track_folder.SILENCE_DB] * 2 and not np.any(stems)
 
 
 def test_without_the_package_of_the_soundfont_it_is_told(monkeypatch):
-    monkeypatch.setattr(renderer, "find_spec", lambda name: None)
+    monkeypatch.setattr(soundfonts, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"pip install pretty_midi, or .* --soundfont"):
         renderer.Renderer()

@@ -33,7 +33,7 @@ def made(tmp_path, monkeypatch):
     """Calls of build and prepare, which make only the file by which prepared data are known."""
     calls = []
 
-    def build(out, *, num_songs):
+    def build(out, *, num_songs, **_):
         calls.append(("build", num_songs))
         return out
 

@@ -1,0 +1,93 @@
+"""Who plays a part: the program, the soundfont, the tuning and the effects of each stem.
+
+Strings that begin slowly would hardly be heard in staccato, and a plucked one would be silent for
+most of a long note. So the attack of each sound is measured where the part plays, and a part draws
+from those that fit it.
+"""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from data_pipeline.io.midi import Part
+from data_pipeline.minislakh.dice import Dice
+from data_pipeline.minislakh.programs import PIZZICATO
+from data_pipeline.minislakh.renderer import Renderer, Voice
+from data_pipeline.minislakh.wide.palettes import HELD_OUT_SOUNDFONTS, Palette
+from data_pipeline.minislakh.wide.timbre import draw_timbre
+
+QUICK_SECONDS = 0.06  # attacks that serve any part
+LONGEST_PLUCKED_SECONDS = 0.8
+TUNING_CENTS = 8.0  # of a song, and of each stem against it, at most
+
+
+def cast(
+    parts: list[Part], names: list[str], palette: Palette, renderer: Renderer, seed: int
+) -> tuple[list[Part], list[Voice]]:
+    """The parts with the programs that play them, and who plays each.
+
+    Args:
+        parts: of one song.
+        names: the instrument of each part; one that the palette lacks keeps its program.
+        palette: what may be drawn.
+        renderer: with the soundfonts.
+        seed: of all draws.
+
+    Raises:
+        ValueError: if no soundfont has a sound for a part.
+    """
+    tuning = Dice(seed, "tuning").between(-TUNING_CENTS, TUNING_CENTS)
+    fonts = _fonts(renderer, palette)
+    played, voices = [], []
+    for index, (part, name) in enumerate(zip(parts, names, strict=True)):
+        dice = Dice(seed, f"voice {index}")
+        programs = palette.programs.get(name, {part.program: 1})
+        program, font = _sound(part, programs, fonts, renderer, dice)
+        part = replace(part, program=program)
+        cents = tuning + dice.between(-TUNING_CENTS, TUNING_CENTS)
+        timbre = draw_timbre(name, palette, dice, renderer.sample_rate_hz)
+        played.append(part)
+        voices.append(Voice(font, _player(renderer, font, cents, timbre), timbre.description))
+    return played, voices
+
+
+def _player(renderer: Renderer, font: str, cents: float | int, timbre):
+    def play(part: Part, num_samples: int):
+        sound = renderer.render(part, soundfont=font, num_samples=num_samples, cents=cents)
+        return timbre(sound, part.notes)
+
+    return play
+
+
+def _fonts(renderer: Renderer, palette: Palette) -> list[str]:
+    """All soundfonts for unseen sounds; for the others those that are not held out."""
+    others = [
+        font
+        for font in renderer.soundfonts
+        if os.path.basename(font) not in HELD_OUT_SOUNDFONTS or palette.is_unseen
+    ]
+    return others or list(renderer.soundfonts)
+
+
+def _sound(
+    part: Part, programs: dict[int, float | int], fonts, renderer: Renderer, dice: Dice
+) -> tuple[int, str]:
+    """A program and a soundfont that has it and whose attack fits the part."""
+    length = float(np.median(part.notes.offsets - part.notes.onsets)) if len(part.notes) else 0.0
+    pitch = int(np.median(part.notes.pitches)) if len(part.notes) else 60
+    is_held = length > LONGEST_PLUCKED_SECONDS
+    is_left_out = PIZZICATO if is_held and not part.is_drum else None
+    sounds = [(font, program) for font in fonts for program in programs if program != is_left_out]
+    attacks = {
+        sound: renderer.attack_seconds(*sound, pitch, is_drum=part.is_drum) for sound in sounds
+    }
+    able = {sound: attack for sound, attack in attacks.items() if attack is not None}
+    if not able:  # the standard kit stands in for a missing one; what else is missing is said
+        first = next(iter(programs))
+        return first, renderer.draw_soundfont(replace(part, program=first), dice)
+    longest = max(QUICK_SECONDS, length / 2)
+    fitting = [sound for sound in able if able[sound] <= longest] or [min(able, key=able.get)]
+    left = sorted({program for _, program in fitting})
+    program = dice.pick(left, [programs[program] for program in left])
+    return program, dice.pick([font for font, p in fitting if p == program])
