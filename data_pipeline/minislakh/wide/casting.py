@@ -7,6 +7,7 @@ from those that fit it.
 
 import os
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from data_pipeline.io.midi import Part
 from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.programs import PIZZICATO
 from data_pipeline.minislakh.renderer import Renderer, Voice
+from data_pipeline.minislakh.wide import plucked
 from data_pipeline.minislakh.wide.palettes import HELD_OUT_SOUNDFONTS, Palette
-from data_pipeline.minislakh.wide.timbre import draw_timbre
+from data_pipeline.minislakh.wide.plucked import PluckedString
+from data_pipeline.minislakh.wide.timbre import Timbre, draw_timbre
 
 QUICK_SECONDS = 0.06  # attacks that serve any part
 LONGEST_PLUCKED_SECONDS = 0.8
@@ -46,18 +49,22 @@ def cast(
         program, font = _sound(part, programs, fonts, renderer, dice)
         part = replace(part, program=program)
         cents = tuning + dice.between(-TUNING_CENTS, TUNING_CENTS)
+        plain = Voice(font, partial(_played, renderer, font, cents))
+        if dice.chance(palette.models.get(name, 0)):
+            string = PluckedString.draw(dice, cents)
+            plain = Voice(plucked.NAME, partial(string.play, rate=renderer.sample_rate_hz))
         timbre = draw_timbre(name, palette, dice, renderer.sample_rate_hz)
         played.append(part)
-        voices.append(Voice(font, _player(renderer, font, cents, timbre), timbre.description))
+        voices.append(Voice(plain.name, partial(_changed, plain, timbre), timbre.description))
     return played, voices
 
 
-def _player(renderer: Renderer, font: str, cents: float | int, timbre):
-    def play(part: Part, num_samples: int):
-        sound = renderer.render(part, soundfont=font, num_samples=num_samples, cents=cents)
-        return timbre(sound, part.notes)
+def _played(renderer: Renderer, font: str, cents: float | int, part: Part, num_samples: int):
+    return renderer.render(part, soundfont=font, num_samples=num_samples, cents=cents)
 
-    return play
+
+def _changed(plain: Voice, timbre: Timbre, part: Part, num_samples: int):
+    return timbre(plain.play(part, num_samples), part.notes)
 
 
 def _fonts(renderer: Renderer, palette: Palette) -> list[str]:

@@ -7,7 +7,7 @@ scored. Program 31 (guitar harmonics) is left out: in every soundfont tried it s
 octave above its notes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # A soundfont that no training hears: Debian's csound-soundfont.
 HELD_OUT_SOUNDFONTS = ("sf_GMbank.sf2",)
@@ -21,12 +21,14 @@ class Palette:
         programs: instrument -> General MIDI program (drum kit) -> how likely it is.
         reverbs: kinds of reverberation, keys of reverberation.KINDS.
         drives: kinds of drive, keys of effects.DRIVES.
+        models: instrument -> how often a model plays it instead of a soundfont.
         is_unseen: soundfonts kept from training may be used too.
     """
 
     programs: dict[str, dict[int, float | int]]
     reverbs: tuple[str, ...]
     drives: tuple[str, ...]
+    models: dict[str, float | int] = field(default_factory=dict)
     is_unseen: bool = False
 
 
@@ -48,6 +50,7 @@ SEEN = Palette(
     },
     reverbs=("room", "hall"),
     drives=("soft", "tube"),
+    models={"guitar": 0.3, "bass": 0.12},
 )
 VALIDATION = Palette(
     {
