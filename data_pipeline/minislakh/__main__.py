@@ -49,7 +49,8 @@ def _flags() -> CommandFlags:
     flags.path(
         "midi_dir",
         "",
-        "Render the MIDI files below this folder instead of composing; every part becomes a stem. "
+        "Render the MIDI files below this folder instead of composing (or, with --midi_share, "
+        "passages of them beside composed songs); every part becomes a stem. "
         "Eight of ten files go to train, one to validation and one to test, by a hash of their "
         "names.",
     )
@@ -61,6 +62,7 @@ def _flags() -> CommandFlags:
         "effects, arrangements of many kinds).",
     )
     flags.number("rest", 0.0, "Probability that a wide song has instruments beside the five.")
+    flags.number("midi_share", 0.0, "Share of wide songs that are passages of --midi_dir.")
     flags.integer("sample_rate_hz", 16000, "Sample rate of the audio; 44100 is Slakh's own.")
     flags.integer("num_workers", 2, "Processes; 0 means one for each core.")
     return flags
@@ -79,6 +81,7 @@ def _build(flags: CommandFlags) -> None:
         midi_dir=flags.midi_dir,
         sounds=flags.sounds,
         rest=flags.rest,
+        midi_share=flags.midi_share,
         sample_rate_hz=flags.sample_rate_hz,
     )
     counts = {split: len(list((out / split).glob("Track*"))) for split in SPLITS}

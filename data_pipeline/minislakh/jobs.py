@@ -13,13 +13,14 @@ from pathlib import Path
 from data_pipeline.cli.console import printable
 from data_pipeline.io.folders import files_below
 from data_pipeline.minislakh.composer import VERSION, Song, compose
-from data_pipeline.minislakh.dice import song_seed
+from data_pipeline.minislakh.dice import Dice, song_seed
 from data_pipeline.minislakh.midi_song import read_midi_song
-from data_pipeline.minislakh.renderer import Renderer, Voice, usual_voices
+from data_pipeline.minislakh.renderer import Renderer, usual_voices
 from data_pipeline.minislakh.track_folder import TrackInfo, content_uuid, write_track
 from data_pipeline.minislakh.wide import WIDE_VERSION
 from data_pipeline.minislakh.wide.casting import cast
 from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
+from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
 from data_pipeline.minislakh.wide.palettes import palette_of
 
 # The number of a split's first track, less one: track names are unique in the whole tree.
@@ -29,7 +30,8 @@ MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 
 @dataclass(frozen=True)
 class Job:
-    """One track to render: a composed song, or a MIDI file if `midi_path` is given.
+    """One track to render: a composed song, or a MIDI file if `midi_path` is given, of which wide
+    songs take a passage.
 
     Args:
         split: its folder.
@@ -50,6 +52,11 @@ class Job:
     source: str = ""
     sounds: str = "narrow"
     rest: float | int = 0.0
+
+    @property
+    def is_passage(self) -> bool:
+        """Of a MIDI file, not the whole of one."""
+        return bool(self.midi_path) and self.sounds == "wide"
 
     @property
     def name(self) -> str:
@@ -126,37 +133,69 @@ def describe(error: Exception, path: str | Path) -> str:
     return text if str(path) in text else f"{path}: {text}"
 
 
+def with_passages(jobs: list[Job], folder: Path, share: float | int) -> list[Job]:
+    """Jobs of wide songs of which a share are passages of MIDI files, each file in one split.
+
+    A split without a file stays composed; test_unseen takes those of test.
+
+    Raises:
+        FileNotFoundError, ValueError: as `midi_jobs`.
+    """
+    files = {}
+    for job in midi_jobs(folder):
+        files.setdefault(job.split, []).append((job.midi_path, job.source))
+    files["test_unseen"] = files.get("test", [])
+    mixed = []
+    for job in jobs:
+        dice = Dice(job.seed, "source")
+        if files.get(job.split) and dice.chance(share):
+            path, source = dice.pick(files[job.split])
+            job = replace(job, midi_path=path, source=source)
+        mixed.append(job)
+    return mixed
+
+
+def uuid_of(job: Job) -> str:
+    """The UUID of a track: of the MIDI file, or of what its song and sounds follow from."""
+    what = f"{job.split} {job.seed} {job.seconds}"
+    is_wide = job.sounds == "wide"
+    what = f"wide {WIDE_VERSION} {what} {job.rest}" if is_wide else f"{VERSION} {what}"
+    if not job.midi_path:
+        return content_uuid(f"minislakh {what}".encode())
+    content = Path(job.midi_path).read_bytes()
+    return content_uuid(content + what.encode() if job.is_passage else content)
+
+
 def render_job(out: Path, job: Job, renderer: Renderer) -> None:
     """Compose or read a song and write its track, whole or not at all."""
-    if job.midi_path:
+    uuid = uuid_of(job)
+    if job.midi_path and not job.is_passage:
         song = read_midi_song(job.midi_path)
-        parts, seconds = song.parts, song.seconds
-        uuid = content_uuid(Path(job.midi_path).read_bytes())
         info = TrackInfo(job.name, uuid, job.source, 120.0, {})
-        voices = usual_voices(parts, renderer, uuid)
+        parts, voices = song.parts, usual_voices(song.parts, renderer, uuid)
     else:
-        song, voices, uuid = _composed(job, renderer)
-        parts, seconds = song.parts, job.seconds
+        song = _song(job)
         extra = {"bpm": song.bpm, "key": song.key, "style": song.style}
-        info = TrackInfo(job.name, uuid, f"minislakh/{job.seed:016x}", song.bpm, extra)
+        source = job.source or f"minislakh/{job.seed:016x}"
+        info = TrackInfo(job.name, uuid, source, song.bpm, extra)
+        if job.sounds == "wide":
+            names = [instrument_of_part(part) for part in song.parts]
+            palette = palette_of(job.split, job.number)
+            parts, voices = cast(song.parts, names, palette, renderer, job.seed)
+        else:
+            parts, voices = song.parts, usual_voices(song.parts, renderer, uuid)
     write_track(
         out / job.split / job.name,
         *(parts, voices, info),
-        seconds=seconds,
+        seconds=song.seconds,
         sample_rate_hz=renderer.sample_rate_hz,
     )
 
 
-def _composed(job: Job, renderer: Renderer) -> tuple[Song, list[Voice], str]:
-    """The song of a job, who plays it, and the UUID of both."""
-    what = f"{job.split} {job.seed} {job.seconds}"
+def _song(job: Job) -> Song:
     if job.sounds == "narrow":
-        song = compose(job.seed, seconds=job.seconds, unseen=job.split == "test_unseen")
-        uuid = content_uuid(f"minislakh {VERSION} {what}".encode())
-        return song, usual_voices(song.parts, renderer, uuid), uuid
-    song = compose_wide(job.seed, seconds=job.seconds, rest=job.rest)
-    uuid = content_uuid(f"minislakh wide {WIDE_VERSION} {what} {job.rest}".encode())
-    names = [instrument_of_part(part) for part in song.parts]
-    palette = palette_of(job.split, job.number)
-    parts, voices = cast(song.parts, names, palette, renderer, job.seed)
-    return replace(song, parts=parts), voices, uuid
+        return compose(job.seed, seconds=job.seconds, unseen=job.split == "test_unseen")
+    options = {"seconds": job.seconds, "rest": job.rest}
+    if job.midi_path:
+        return midi_excerpt(job.midi_path, seed=job.seed, **options)
+    return compose_wide(job.seed, **options)

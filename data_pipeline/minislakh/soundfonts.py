@@ -57,9 +57,3 @@ def found_soundfonts(given: tuple[str, ...] | list[str]) -> tuple[str, ...]:
         elif name:
             files.append(os.path.abspath(os.path.expanduser(name)))
     return tuple(dict.fromkeys(files))
-
-
-def sizes_of(given: tuple[str, ...] | list[str]) -> list[tuple[str, int]]:
-    """Name and size of each file, by which a set of soundfonts is known."""
-    files = found_soundfonts(given)
-    return [(os.path.basename(f), os.path.getsize(f) if os.path.isfile(f) else 0) for f in files]

@@ -12,11 +12,11 @@ from pathlib import Path
 from cerberus_jax.json_files import read_json
 from cerberus_jax.outside import quoted
 from data_pipeline.minislakh.composer import VERSION
-from data_pipeline.minislakh.jobs import Job, midi_jobs, song_jobs
+from data_pipeline.minislakh.jobs import Job, midi_jobs, song_jobs, uuid_of, with_passages
 from data_pipeline.minislakh.pool import render_all
 from data_pipeline.minislakh.renderer import Renderer
 from data_pipeline.minislakh.soundfonts import found_soundfonts
-from data_pipeline.minislakh.track_folder import content_uuid, partial_root
+from data_pipeline.minislakh.track_folder import partial_root
 from data_pipeline.minislakh.wide import WIDE_VERSION
 
 MAX_SONGS = 20000
@@ -35,6 +35,7 @@ def build(
     midi_dir: str | os.PathLike = "",
     sounds: str = "narrow",
     rest: float | int = 0.0,
+    midi_share: float | int = 0.0,
     sample_rate_hz: int = 16000,
     progress: bool = True,
 ) -> Path:
@@ -49,10 +50,12 @@ def build(
         soundfonts: files; each stem draws one. None: TimGM6mb; 'auto': that and those that are
             installed.
         num_workers: processes; 0 means one for each core, 1 renders in this process.
-        midi_dir: render the MIDI files in this folder (and below) instead of composing.
+        midi_dir: render the MIDI files in this folder (and below) instead of composing, or with
+            `midi_share` beside it.
         sounds: 'narrow' (few programs, no effects) or 'wide' (see `minislakh.wide`), of composed
             songs.
         rest: probability that a wide song holds instruments beside the five.
+        midi_share: share of wide songs that are passages of the files of `midi_dir`.
         sample_rate_hz: of the audio.
         progress: show a progress bar.
 
@@ -66,7 +69,7 @@ def build(
         FileNotFoundError: if a soundfont or midi_dir does not exist.
     """
     _check(num_songs, song_seconds, num_workers)
-    _check_sounds(sounds, rest)
+    _check_sounds(sounds, rest, midi_dir, midi_share)
     out = Path(out)
     fonts = found_soundfonts(soundfonts)
     # A bad font or rate fails here, before anything is written.
@@ -77,15 +80,18 @@ def build(
         "song_seconds": float(song_seconds),
         "soundfonts": [os.path.basename(path) for path in fonts],
         "sample_rate_hz": sample_rate_hz,
-        "source": "midi_dir" if midi_dir else "composer",
+        "source": "midi_dir" if midi_dir and not midi_share else "composer",
     }
-    if midi_dir:
+    if midi_dir and not midi_share:
         settings.update(composer=None, seed=None, song_seconds=None)
         jobs = midi_jobs(Path(midi_dir))
     else:
         if sounds == "wide":
             settings.update(composer=f"wide {WIDE_VERSION}", rest=float(rest))
         jobs = song_jobs(num_songs, seed, float(song_seconds), sounds=sounds, rest=float(rest))
+        if midi_share:
+            settings["midi_share"] = float(midi_share)
+            jobs = with_passages(jobs, Path(midi_dir), midi_share)
     _claim(out, settings, jobs)
     missing = [job for job in jobs if not _is_done(out, job)]
     try:
@@ -125,13 +131,25 @@ def _check(num_songs: int, song_seconds: float | int, num_workers: int) -> None:
         raise ValueError(f"num_workers must be 0 (one for each core) or more, got {num_workers}")
 
 
-def _check_sounds(sounds: str, rest: float | int) -> None:
+def _check_sounds(
+    sounds: str, rest: float | int, midi_dir: str | os.PathLike, midi_share: float | int
+) -> None:
     if sounds not in SOUNDS:
         raise ValueError(f"sounds must be one of {', '.join(SOUNDS)}, got {quoted(sounds)}")
     if not 0 <= rest <= 1:
         raise ValueError(f"rest must lie in 0..1, got {rest}")
-    if rest and sounds != "wide":
-        raise ValueError(f"rest={rest} needs sounds=wide, got {sounds}")
+    if not 0 <= midi_share <= 1:
+        raise ValueError(f"midi_share must lie in 0..1, got {midi_share}")
+    for name, value in (("rest", rest), ("midi_share", midi_share)):
+        if value and sounds != "wide":
+            raise ValueError(f"{name}={value} needs sounds=wide, got {sounds}")
+    if midi_share and not midi_dir:
+        raise ValueError(f"midi_share={midi_share} needs midi_dir, a folder of MIDI files")
+    if midi_dir and not midi_share and sounds == "wide":
+        raise ValueError(
+            "midi_dir with sounds=wide needs midi_share above 0: whole files are rendered by the "
+            "programs that they name"
+        )
 
 
 def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:
@@ -183,11 +201,10 @@ def _is_done(out: Path, job: Job) -> bool:
     folder = out / job.split / job.name
     if not folder.is_dir():
         return False
-    if job.midi_path:
-        uuid = content_uuid(Path(job.midi_path).read_bytes())
-        if f"UUID: {uuid}" not in (folder / "metadata.yaml").read_text(encoding="utf-8"):
-            raise ValueError(
-                f"out: {folder} was made from another version of {job.source}; "
-                "remove it or choose another --out"
-            )
+    metadata = folder / "metadata.yaml"
+    if job.midi_path and f"UUID: {uuid_of(job)}" not in metadata.read_text(encoding="utf-8"):
+        raise ValueError(
+            f"out: {folder} was made from another version of {job.source}; "
+            "remove it or choose another --out"
+        )
     return True

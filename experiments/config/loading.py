@@ -27,7 +27,11 @@ CONFIG_FILE = "config.json"
 VERSION = 2  # of config.json
 _EXPECTED = "a config as JSON"
 _LARGEST = 2**63 - 1
-_PATH_FIELDS = ("data.root", "evaluation.excerpts")  # in which ~ is the home folder
+_PATH_FIELDS = (
+    "data.root",
+    "data.minislakh_midi_dir",
+    "evaluation.excerpts",
+)  # in which ~ is the home folder
 # What fields meant before there were any: for saved configs that lack them.
 _BEFORE = {"data.minislakh_sounds": "narrow"}
 # What fields and values of version 1 are called now.

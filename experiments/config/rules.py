@@ -64,6 +64,7 @@ _RULES: dict[str, Rule] = {
     "data.minislakh_songs": _at_least(0),
     "data.minislakh_sounds": _one_of("narrow", "wide"),
     "data.minislakh_rest": _between(0, 1),
+    "data.minislakh_midi_share": _between(0, 1),
     "model.layers": _at_least(1),
     "model.hidden": _at_least(1),
     "model.dropout": _from_below(0, 1),
@@ -128,11 +129,7 @@ def check_values(values: Mapping[str, object]) -> None:
             if not holds(value):
                 raise ValueError(f"config: {field} must be {expected}, got {quoted(value)}")
     _check_instruments(values)
-    if values["data.minislakh_rest"] and values["data.minislakh_sounds"] != "wide":
-        raise ValueError(
-            f"config: data.minislakh_rest={values['data.minislakh_rest']} needs "
-            f"data.minislakh_sounds='wide', got {values['data.minislakh_sounds']!r}"
-        )
+    _check_minislakh(values)
     _check_heads(values)
     _check_frames(values)
 
@@ -153,6 +150,21 @@ def _check_instruments(values: Mapping[str, object]) -> None:
         raise ValueError(
             f"config: data.corpora must name one corpus per instrument ({len(instruments)}) or "
             f"none, got {len(corpora)}: {', '.join(corpora)}"
+        )
+
+
+def _check_minislakh(values: Mapping[str, object]) -> None:
+    for field in ("data.minislakh_rest", "data.minislakh_midi_share"):
+        if values[field] and values["data.minislakh_sounds"] != "wide":
+            raise ValueError(
+                f"config: {field}={values[field]} needs data.minislakh_sounds='wide', "
+                f"got {values['data.minislakh_sounds']!r}"
+            )
+    if bool(values["data.minislakh_midi_share"]) != bool(values["data.minislakh_midi_dir"]):
+        raise ValueError(
+            "config: data.minislakh_midi_dir (a folder of MIDI files) and a "
+            "data.minislakh_midi_share above 0 need each other, got "
+            f"{quoted(values['data.minislakh_midi_dir'])} and {values['data.minislakh_midi_share']}"
         )
 
 

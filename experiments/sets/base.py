@@ -84,6 +84,9 @@ def _data() -> ConfigDict:
     data.minislakh_soundfonts = ()
     # probability that a wide song holds instruments beside the five, 0 to 1 (ours)
     data.minislakh_rest = 0.0
+    # Folder of MIDI files, and the share of wide songs that are passages of them, 0 to 1 (ours)
+    data.minislakh_midi_dir = ""
+    data.minislakh_midi_share = 0.0
     return data
 
 

@@ -35,15 +35,12 @@ def data_root(config: ConfigDict) -> Path:
     """The prepared data of the config; the embedded MiniSlakh is made on first use."""
     if config.data.root:
         return Path(config.data.root).expanduser()
-    data = config.data
-    options = {"sounds": data.minislakh_sounds}
-    if data.minislakh_rest:
-        options["rest"] = data.minislakh_rest
-    if data.minislakh_soundfonts:
-        options["soundfonts"] = tuple(data.minislakh_soundfonts)
-    return _embedded_root(
-        data.minislakh_songs or MINISLAKH_SONGS, options, config.audio.sample_rate_hz
-    )
+    num_songs = config.data.minislakh_songs or MINISLAKH_SONGS
+    options = {
+        name: config.data[f"minislakh_{name}"]
+        for name in ("sounds", "soundfonts", "rest", "midi_dir", "midi_share")
+    }
+    return _embedded_root(num_songs, options, config.audio.sample_rate_hz)
 
 
 def embedded_tree(config: ConfigDict) -> Path:
@@ -216,15 +213,21 @@ def describe(config: ConfigDict) -> str:
 
 def _embedded_name(num_songs: int, options: dict) -> str:
     """The folder of these songs: each option that is not the usual one changes it."""
+    from data_pipeline.io.folders import files_below
     from data_pipeline.minislakh.composer import VERSION
-    from data_pipeline.minislakh.soundfonts import sizes_of
+    from data_pipeline.minislakh.soundfonts import found_soundfonts
     from data_pipeline.minislakh.wide import WIDE_VERSION
 
     kind = f"wide-{WIDE_VERSION}" if options["sounds"] == "wide" else str(VERSION)
-    others = {name: value for name, value in options.items() if name != "sounds"}
-    if "soundfonts" in others:
-        others["soundfonts"] = sizes_of(others["soundfonts"])
-    code = f"-{zlib.crc32(repr(sorted(others.items())).encode()):08x}" if others else ""
+    unusual = [options["rest"]] if options["rest"] else []
+    files = found_soundfonts(options["soundfonts"]) if options["soundfonts"] else ()
+    if options["midi_share"]:
+        unusual.append(options["midi_share"])
+        files = (*files, *files_below(Path(options["midi_dir"])))
+    unusual += [
+        (Path(file).name, Path(file).stat().st_size) for file in files if Path(file).is_file()
+    ]
+    code = f"-{zlib.crc32(repr(unusual).encode()):08x}" if unusual else ""
     return f"minislakh-{kind}-{num_songs}{code}"
 
 

@@ -69,7 +69,7 @@ def equaliser(sections: Float[np.ndarray, "k 6"], num_samples: int) -> Sound:
     return sosfilt(sections, impulse) if len(sections) else impulse
 
 
-def convolved(sound: Sound, response: Sound) -> Sound:
+def convolved(sound: Sound, response: Float[np.ndarray, " m"]) -> Sound:
     """The sound through an impulse response, as long as before."""
     return oaconvolve(sound, response.astype(np.float32))[: len(sound)]
 

@@ -92,7 +92,7 @@ def _tail(
     return tail / max(float(np.sqrt(np.square(tail).sum())), 1e-9)
 
 
-def _joined(early: Response, late: Response) -> Response:
+def _joined(early: Response, late: Float[np.ndarray, " m"]) -> Float[np.ndarray, " k"]:
     both = np.zeros(max(len(early), len(late)))
     both[: len(early)] += early / max(float(np.sqrt(np.square(early).sum())), 1e-9)
     both[: len(late)] += late

@@ -1,0 +1,187 @@
+"""Wide songs: repeatable, of many kinds, and played by sounds that the splits do not share."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from data_pipeline.minislakh import renderer
+from data_pipeline.minislakh.dice import Dice, song_seed
+from data_pipeline.minislakh.programs import INSTRUMENTS
+from data_pipeline.minislakh.wide import WIDE_VERSION, casting, composer, palettes, styles
+from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
+from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
+from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN, VALIDATION, palette_of
+from data_pipeline.minislakh.wide.timbre import Timbre
+
+
+@pytest.fixture(scope="module")
+def songs():
+    return [compose_wide(song_seed(0, "train", i), seconds=20.0, rest=0.3) for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def synths():
+    return renderer.Renderer()
+
+
+def test_a_seed_always_gives_the_same_song_and_the_version_counts():
+    first, again = (compose_wide(1, seconds=20.0) for _ in range(2))
+    assert first.parts == again.parts
+    notes = np.concatenate([p.notes.pitches for p in first.parts]).astype(np.uint8)
+    digest = hashlib.sha256(notes.tobytes()).hexdigest()[:16]
+    assert (WIDE_VERSION, digest) == (1, "29bebcc30d69091c"), "raise WIDE_VERSION with every change"
+
+
+def test_arrangements_are_of_many_kinds(songs):
+    names = [[instrument_of_part(part) for part in song.parts] for song in songs]
+    complete = np.mean([set(INSTRUMENTS) <= set(row) for row in names])
+    assert 0.6 < complete < 0.9
+    assert np.mean([len(set(row)) < len(row) for row in names]) > 0.2  # doubled
+    assert 0.1 < np.mean(["rest" in row for row in names]) < 0.5
+    assert {song.style for song in songs} > {"six_eight", "waltz", "swing"}
+    silent = [_silent_share(part.notes, 20.0) for song in songs for part in song.parts]
+    assert np.mean(np.array(silent) > 0.4) > 0.1
+
+
+def _silent_share(notes, seconds):
+    times = np.arange(0, seconds, 0.25)
+    sounds = (notes.onsets[:, None] < times + 0.25) & (notes.offsets[:, None] > times)
+    return 1 - sounds.any(axis=0).mean()
+
+
+def test_notes_stay_inside_the_song_and_the_instrument(songs):
+    for song in songs:
+        for part in song.parts:
+            low, high = composer.RANGES.get(instrument_of_part(part), (21, 108))
+            notes = part.notes
+            assert low <= notes.pitches.min() and notes.pitches.max() <= high
+            assert notes.onsets.min() >= 0 and notes.offsets.max() <= song.seconds
+            for pitch in np.unique(notes.pitches):
+                same = notes.select(notes.pitches == pitch)
+                assert (same.onsets[1:] >= same.offsets[:-1]).all()
+
+
+def test_tempo_changes_in_a_part_of_the_songs():
+    steady = 0
+    for seed in range(60):
+        clock = composer._clock(Dice(seed), 120.0, 4, 20.0)
+        seconds = clock(np.arange(0.0, 40.0))
+        assert (np.diff(seconds) > 0.3).all() and (np.diff(seconds) < 0.8).all()
+        steady += np.allclose(np.diff(seconds), 0.5)
+    assert 20 < steady < 50
+
+
+def test_tables_of_styles_are_complete():
+    for style in styles.STYLES:
+        for (name, job), table in style.roles.items():
+            assert job in styles.JOBS[name] and set(table) <= set(styles.ROLES[name])
+    for name, jobs in styles.JOBS.items():
+        assert all(set(table) <= set(styles.ROLES[name]) for table in jobs.values())
+    drawn = [styles.draw_style(Dice(seed)) for seed in range(200)]
+    assert len({style.grooves for style in drawn}) > 20
+    assert 0.5 not in {style.swing for style in drawn if style.name == "swing"}
+
+
+def test_splits_share_no_held_out_sound():
+    palettes_ = (SEEN, VALIDATION, UNSEEN)
+    for name in SEEN.programs:
+        programs = [set(palette.programs[name]) for palette in palettes_]
+        assert all(programs) and sum(map(len, programs)) == len(set.union(*programs))
+    for field in ("reverbs", "drives"):
+        kinds = [kind for palette in palettes_ for kind in getattr(palette, field)]
+        assert len(kinds) == len(set(kinds)) >= 3
+    assert palette_of("train", 1) is palette_of("test", 30002) is palette_of("validation", 1)
+    assert palette_of("validation", 2) is VALIDATION and palette_of("test_unseen", 1) is UNSEEN
+
+
+class Fonts(renderer.Renderer):
+    """Soundfonts of which some presets are slow or missing."""
+
+    soundfonts = ("a.sf2", palettes.HELD_OUT_SOUNDFONTS[0])
+
+    def __init__(self):
+        self.sample_rate_hz = 16000
+
+    def attack_seconds(self, soundfont, program, pitch, *, is_drum):
+        if (soundfont, program) == ("a.sf2", 40):
+            return None
+        return 0.3 if program == 49 else 0.01
+
+    def draw_soundfont(self, part, dice):
+        return f"kit {part.program}"
+
+
+def _casts(songs, palette, name):
+    found = Counter()
+    for seed, song in enumerate(songs):
+        names = [instrument_of_part(part) for part in song.parts]
+        parts, voices = casting.cast(song.parts, names, palette, Fonts(), seed)
+        for part, voice, instrument in zip(parts, voices, names, strict=True):
+            if instrument == name:
+                length = np.median(part.notes.offsets - part.notes.onsets)
+                found[part.program, voice.name, "long" if length > 0.6 else "short"] += 1
+    return found
+
+
+def test_a_part_is_cast_by_sounds_that_fit_it(songs, monkeypatch):
+    monkeypatch.setattr(casting, "draw_timbre", lambda *_: Timbre(()))
+    strings = _casts(songs, SEEN, "strings")
+    assert {program for program, _, _ in strings} <= set(SEEN.programs["strings"]) - {40}
+    assert {length for program, _, length in strings if program == 49} <= {"long"}
+    assert {font for _, font, _ in strings} == {"a.sf2"}
+    guitars = _casts(songs, SEEN, "guitar")
+    assert {font for _, font, _ in guitars} == {"a.sf2", "plucked string"}
+    unseen = _casts(songs[:40], UNSEEN, "guitar")
+    assert {font for _, font, _ in unseen} == set(Fonts.soundfonts)
+    assert {program for program, _, _ in unseen} == {27}
+
+
+def test_a_missing_kit_is_the_standard_one():
+    fonts = Fonts()
+    fonts.attack_seconds = lambda *_, **__: None
+    song = compose_wide(3, seconds=4.0)
+    part = next(part for part in song.parts if part.is_drum)
+    _, (voice,) = casting.cast([part], ["drums"], UNSEEN, fonts, 1)
+    assert voice.name == "kit 24"
+
+
+def test_effects_leave_onsets_where_they_are(songs, synths, monkeypatch):
+    """The slopes of the envelopes, with and without effects, agree best without a shift."""
+    shifts = []
+    for seed, song in enumerate(songs[:6]):
+        names = [instrument_of_part(part) for part in song.parts]
+        sounds = []
+        for plain in (False, True):
+            with monkeypatch.context() as patch:
+                if plain:
+                    patch.setattr(casting, "draw_timbre", lambda *_: Timbre(()))
+                parts, voices = casting.cast(song.parts, names, SEEN, synths, seed)
+            sounds.append([v.play(p, 96000) for p, v in zip(parts, voices, strict=True)])
+        assert all(np.isfinite(sound).all() for sound in sounds[0])
+        shifts += [_shift(wet, dry) for wet, dry in zip(*sounds, strict=True) if dry.any()]
+    assert abs(np.median(shifts)) <= 1 and np.mean(np.abs(shifts) <= 2) > 0.85
+
+
+def _shift(wet, dry):
+    """Milliseconds by which the slopes of the level are later, at most 20."""
+    slopes = []
+    for sound in (wet, dry):
+        power = np.square(sound.astype(np.float64)).reshape(-1, 16).mean(axis=1)
+        level = np.log10(np.convolve(power, np.ones(3) / 3, "same") + 1e-5 * power.max())
+        slopes.append(np.maximum(level[4:] - level[:-4], 0))
+    lags = range(-20, 21)
+    return lags[np.argmax([np.dot(np.roll(slopes[1], lag), slopes[0]) for lag in lags])]
+
+
+def test_passages_of_midi_files(samples):
+    file = min((samples / "freedoom_midi").glob("*.mid"), key=lambda path: path.stat().st_size)
+    first, again = (midi_excerpt(file, seed=5, seconds=8.0, rest=1.0) for _ in range(2))
+    assert first.parts == again.parts and first.seconds == 8.0
+    assert {instrument_of_part(p) for p in first.parts} <= {*INSTRUMENTS, "rest"}
+    assert len({p.name for p in first.parts}) == len(first.parts) > 1
+    for part in first.parts:
+        assert part.notes.onsets.min() >= 0 and part.notes.offsets.max() <= 8.0
+    others = midi_excerpt(file, seed=5, seconds=8.0, rest=0.0)
+    assert [p for p in first.parts if instrument_of_part(p) != "rest"] == others.parts
