@@ -5,8 +5,10 @@ families of General MIDI, as Slakh has them, and two that no program plays. To a
 line to `INSTRUMENTS`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+REST = "rest"
 DRUM_PROGRAM = 128  # what Slakh's metadata give for a drum kit
 
 
@@ -68,7 +70,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     ),
     "vocals": Instrument(frozenset(), 53, ("#b3431f", "#f0875f"), is_transcribed=False),
     # All that is none of the set's other instruments; MUSDB18 calls it "other".
-    "rest": Instrument(frozenset(), 0, ("#66707a", "#a3adb7"), is_transcribed=False),
+    REST: Instrument(frozenset(), 0, ("#66707a", "#a3adb7"), is_transcribed=False),
 }
 
 
@@ -77,3 +79,9 @@ def instrument_of(program: int, *, is_drum: bool) -> str:
     if is_drum:
         program = DRUM_PROGRAM
     return next((name for name in INSTRUMENTS if program in INSTRUMENTS[name].programs), "")
+
+
+def takes(slot: str, instrument: str, slots: Collection[str]) -> bool:
+    """Whether a stem of a class may fill a slot: one of its own class, and `rest` all that is of no
+    other slot."""
+    return instrument == slot or (slot == REST and instrument not in slots)

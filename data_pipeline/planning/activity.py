@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from data_pipeline.instruments import takes
 from data_pipeline.prepared.catalogue import Catalogue
 
 
@@ -68,11 +69,21 @@ class Activity:
 
 
 def usable_stems(
-    catalogue: Catalogue, instrument: str, corpus: str, split: str | None
+    catalogue: Catalogue,
+    instrument: str,
+    corpus: str,
+    split: str | None,
+    instruments: tuple[str, ...] = (),
 ) -> Int[np.ndarray, " u"]:
-    """Stems of an instrument ('' as corpus: of any; None as split: of all)."""
+    """Stems of an instrument ('' as corpus: of any; None as split: of all).
+
+    Those of `rest` are of all classes that are not among `instruments`.
+    """
     t = catalogue.tables
-    usable = t.stem_instruments == instrument
+    classes = np.unique(t.stem_instruments).tolist()
+    usable = np.isin(
+        t.stem_instruments, [name for name in classes if takes(instrument, name, instruments)]
+    )
     if corpus:
         of_corpus = t.track_corpora == catalogue.corpora.index(corpus)
         usable &= of_corpus[t.stem_tracks]

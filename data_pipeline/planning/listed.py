@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cerberus_jax.frames import FrameGrid
+from data_pipeline.instruments import takes
 from data_pipeline.planning.batch import PlanConfig, PlannedBatch
 from data_pipeline.planning.excerpt_list import ExcerptList, Source, sources_of
 from data_pipeline.planning.notes import NoteTable
@@ -134,7 +135,7 @@ def _find_stems(catalogue: Catalogue, excerpts: ExcerptList, name: str) -> np.nd
                 )
             stems[number, slot] = stem_of[key]
             instrument = str(t.stem_instruments[stem_of[key]])
-            if instrument != excerpts.instruments[slot]:
+            if not takes(excerpts.instruments[slot], instrument, excerpts.instruments):
                 raise ValueError(
                     f"{name}: excerpt {number} has {' / '.join(key)} for "
                     f"{excerpts.instruments[slot]}; {catalogue.root} says {instrument}"

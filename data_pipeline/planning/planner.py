@@ -52,7 +52,10 @@ class Planner:
         self.catalogue, self.config = catalogue, config
         corpora = config.corpora or ("",) * len(config.instruments)
         slots = list(zip(config.instruments, corpora, strict=True))
-        stems = [usable_stems(catalogue, name, corpus, config.split) for name, corpus in slots]
+        stems = [
+            usable_stems(catalogue, name, corpus, config.split, config.instruments)
+            for name, corpus in slots
+        ]
         self.activity: Activity = find_activity(
             catalogue, stems, num_samples=config.num_samples, threshold_db=config.active_rms_db
         )
@@ -60,7 +63,10 @@ class Planner:
         if message:
             raise ValueError(message)
         self._table = NoteTable(catalogue.tables, config.grid, config.num_samples)
-        all_splits = [usable_stems(catalogue, name, corpus, None) for name, corpus in slots]
+        all_splits = [
+            usable_stems(catalogue, name, corpus, None, config.instruments)
+            for name, corpus in slots
+        ]
         bound = self._table.max_notes(
             np.unique(np.concatenate(all_splits)), max_semitones=config.augment_semitones
         )

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
+from data_pipeline.instruments import takes
 from data_pipeline.planning.activity import Activity
 from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.prepared.catalogue import Catalogue
@@ -68,7 +69,11 @@ def _example(catalogue: Catalogue, config: PlanConfig) -> str:
         for track in np.flatnonzero(t.track_splits == config.split).tolist()
     }
     track = max(instruments_of, key=lambda k: len(instruments_of[k] & set(config.instruments)))
-    missing = [name for name in config.instruments if name not in instruments_of[track]]
+    missing = [
+        name
+        for name in config.instruments
+        if not any(takes(name, found, config.instruments) for found in instruments_of[track])
+    ]
     return (
         f"{t.track_ids[track]} has {', '.join(sorted(instruments_of[track]))}, but no "
         f"{', '.join(missing)}; "

@@ -23,7 +23,7 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
     t, pcm = catalogue.tables, catalogue.pcm()
     corpora = config.corpora or ("",) * len(config.instruments)
     stems = [
-        usable_stems(catalogue, name, corpus, config.split)
+        usable_stems(catalogue, name, corpus, config.split, config.instruments)
         for name, corpus in zip(config.instruments, corpora, strict=True)
     ]
     tracks = sorted(set.intersection(*(set(t.stem_tracks[of_slot].tolist()) for of_slot in stems)))

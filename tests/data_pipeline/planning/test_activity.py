@@ -83,3 +83,13 @@ def test_other_splits_corpora_and_short_tracks(catalogue):
     short = [usable_stems(catalogue, "piano", "", "short")]
     activity = find_activity(catalogue, short, num_samples=24000, threshold_db=-60)
     assert not len(activity.joint.tracks)
+
+
+def test_the_rest_is_all_that_has_no_slot_of_its_own(catalogue):
+    t = catalogue.tables
+    others = ("piano", "bass", "rest")
+    expected = np.flatnonzero(~np.isin(t.stem_instruments, ["piano", "bass"]))
+    found = usable_stems(catalogue, "rest", "", None, others)
+    assert len(found) and np.array_equal(found, expected)
+    everything = (*np.unique(t.stem_instruments).tolist(), "rest")
+    assert not len(usable_stems(catalogue, "rest", "", None, everything))
