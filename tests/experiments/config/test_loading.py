@@ -102,12 +102,30 @@ def test_the_last_override_wins():
         ("instruments", "", "instruments must be some of .* got none"),
         ("instruments", "piano,piano", "instruments must each be named once"),
         ("instruments", 3, "instruments must be names separated by commas, got 3"),
+        ("data.minislakh_sounds", "broad", "must be one of 'narrow', 'wide', got 'broad'"),
+        ("data.minislakh_rest", 1.5, "data.minislakh_rest must be between 0 and 1"),
+        ("data.minislakh_midi_share", 0.2, "minislakh_midi_dir .* need each other, got '' and 0.2"),
+        ("data.minislakh_midi_dir", "songs", "minislakh_midi_dir .* need each other"),
         ("data.corpora", "maps", "data.corpora must name one corpus per instrument"),
     ],
 )
 def test_bad_values_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         configs.load_config("sets/set1.py", {field: value})
+
+
+def test_what_wide_songs_alone_have_is_refused_for_narrow_ones():
+    with pytest.raises(ValueError, match=r"minislakh_rest=0.5 needs data.minislakh_sounds='wide'"):
+        configs.load_config("sets/demo.py", {"data.minislakh_rest": 0.5})
+
+
+def test_a_config_from_before_there_were_wide_songs_keeps_the_narrow_ones():
+    saved = json.loads(configs.to_json(configs.load_config("sets/set4.py")))
+    assert saved["data"].pop("minislakh_sounds") == "wide"
+    assert configs.from_json(json.dumps(saved)).data.minislakh_sounds == "narrow"
+    assert {
+        path for path in SETS if configs.load_config(path).data.minislakh_sounds == "narrow"
+    } == {"sets/demo.py", "sets/cerberus_demo.py"}
 
 
 def test_all_weights_zero_is_refused():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import minislakh, prepare, reading
+from data_pipeline.minislakh.composer import VERSION as SONGS_VERSION
 from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
 from data_pipeline.reading.excerpts import read_excerpts
 from data_pipeline.reading.numpy_reader import numpy_batches
@@ -78,6 +79,28 @@ def test_another_size_has_another_folder(made):
     default = data.data_root(load_config("sets/set4.py"))
     assert data.data_root(load_config("sets/set4.py", {"data.minislakh_songs": 3})) != default
     assert ("build", 3) in made
+
+
+def test_other_songs_have_another_folder(made, tmp_path):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.mid").write_bytes(b"one")
+    midi = {"data.minislakh_midi_dir": str(tmp_path / "songs"), "data.minislakh_midi_share": 0.5}
+    font = tmp_path / "own.sf2"
+    font.write_bytes(b"font")
+    choices = (
+        {},
+        {"data.minislakh_sounds": "narrow"},
+        {"data.minislakh_rest": 0.5},
+        {"data.minislakh_soundfonts": (str(font),)},
+        midi,
+    )
+    roots = [data.data_root(load_config("sets/set4.py", fields)) for fields in choices]
+    font.write_bytes(b"another font")
+    (tmp_path / "songs" / "a.mid").write_bytes(b"other")
+    roots += [data.data_root(load_config("sets/set4.py", fields)) for fields in choices[3:]]
+    assert len(set(roots)) == len(roots) == 7
+    assert roots[1].parent.name == f"minislakh-{SONGS_VERSION}-{data.MINISLAKH_SONGS}"
+    assert data.data_root(load_config("sets/demo.py")) == roots[1]
 
 
 def test_an_interrupted_preparation_is_taken_up_again(made, monkeypatch):
