@@ -42,6 +42,7 @@ class Job:
         source: where its notes come from, for metadata.yaml.
         sounds: 'narrow' or 'wide'.
         rest: probability of instruments beside the five, in wide songs.
+        has_effects: wide songs have effects.
     """
 
     split: str
@@ -52,6 +53,7 @@ class Job:
     source: str = ""
     sounds: str = "narrow"
     rest: float | int = 0.0
+    has_effects: bool = True
 
     @property
     def is_passage(self) -> bool:
@@ -64,15 +66,11 @@ class Job:
         return f"Track{self.number:05d}"
 
 
-def song_jobs(
-    num_songs: int,
-    seed: int,
-    seconds: float | int,
-    *,
-    sounds: str = "narrow",
-    rest: float | int = 0.0,
-) -> list[Job]:
-    """The jobs of all splits; a track's song depends on the seed, its split and number alone."""
+def song_jobs(num_songs: int, seed: int, seconds: float | int, **options) -> list[Job]:
+    """The jobs of all splits; a track's song depends on the seed, its split and number alone.
+
+    `options` are those of `Job`.
+    """
     sizes = {split: num_songs if split == "train" else max(2, num_songs // 20) for split in SPLITS}
     return [
         Job(
@@ -80,8 +78,7 @@ def song_jobs(
             SPLITS[split] + 1 + index,
             song_seed(seed, split, index),
             seconds,
-            sounds=sounds,
-            rest=rest,
+            **options,
         )
         for split, size in sizes.items()
         for index in range(size)
@@ -181,7 +178,9 @@ def render_job(out: Path, job: Job, renderer: Renderer) -> None:
         if job.sounds == "wide":
             names = [instrument_of_part(part) for part in song.parts]
             palette = palette_of(job.split, job.number)
-            parts, voices = cast(song.parts, names, palette, renderer, job.seed)
+            parts, voices = cast(
+                *(song.parts, names, palette, renderer, job.seed), has_effects=job.has_effects
+            )
         else:
             parts, voices = song.parts, usual_voices(song.parts, renderer, uuid)
     write_track(

@@ -26,7 +26,13 @@ TUNING_CENTS = 8.0  # of a song, and of each stem against it, at most
 
 
 def cast(
-    parts: list[Part], names: list[str], palette: Palette, renderer: Renderer, seed: int
+    parts: list[Part],
+    names: list[str],
+    palette: Palette,
+    renderer: Renderer,
+    seed: int,
+    *,
+    has_effects: bool = True,
 ) -> tuple[list[Part], list[Voice]]:
     """The parts with the programs that play them, and who plays each.
 
@@ -36,6 +42,7 @@ def cast(
         palette: what may be drawn.
         renderer: with the soundfonts.
         seed: of all draws.
+        has_effects: False leaves stems as the synthesizer gives them.
 
     Raises:
         ValueError: if no soundfont has a sound for a part.
@@ -53,7 +60,9 @@ def cast(
         if dice.chance(palette.models.get(name, 0)):
             string = PluckedString.draw(dice, cents)
             plain = Voice(plucked.NAME, partial(string.play, rate=renderer.sample_rate_hz))
-        timbre = draw_timbre(name, palette, dice, renderer.sample_rate_hz)
+        timbre = Timbre(())
+        if has_effects:
+            timbre = draw_timbre(name, palette, dice, renderer.sample_rate_hz)
         played.append(part)
         voices.append(Voice(plain.name, partial(_changed, plain, timbre), timbre.description))
     return played, voices

@@ -13,7 +13,6 @@ from data_pipeline.minislakh.wide import WIDE_VERSION, casting, composer, palett
 from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
 from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
 from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN, VALIDATION, palette_of
-from data_pipeline.minislakh.wide.timbre import Timbre
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +116,7 @@ def _casts(songs, palette, name):
     found = Counter()
     for seed, song in enumerate(songs):
         names = [instrument_of_part(part) for part in song.parts]
-        parts, voices = casting.cast(song.parts, names, palette, Fonts(), seed)
+        parts, voices = casting.cast(song.parts, names, palette, Fonts(), seed, has_effects=False)
         for part, voice, instrument in zip(parts, voices, names, strict=True):
             if instrument == name:
                 length = np.median(part.notes.offsets - part.notes.onsets)
@@ -125,8 +124,7 @@ def _casts(songs, palette, name):
     return found
 
 
-def test_a_part_is_cast_by_sounds_that_fit_it(songs, monkeypatch):
-    monkeypatch.setattr(casting, "draw_timbre", lambda *_: Timbre(()))
+def test_a_part_is_cast_by_sounds_that_fit_it(songs):
     strings = _casts(songs, SEEN, "strings")
     assert {program for program, _, _ in strings} <= set(SEEN.programs["strings"]) - {40}
     assert {length for program, _, length in strings if program == 49} <= {"long"}
@@ -147,17 +145,16 @@ def test_a_missing_kit_is_the_standard_one():
     assert voice.name == "kit 24"
 
 
-def test_effects_leave_onsets_where_they_are(songs, synths, monkeypatch):
+def test_effects_leave_onsets_where_they_are(songs, synths):
     """The slopes of the envelopes, with and without effects, agree best without a shift."""
     shifts = []
     for seed, song in enumerate(songs[:6]):
         names = [instrument_of_part(part) for part in song.parts]
         sounds = []
-        for plain in (False, True):
-            with monkeypatch.context() as patch:
-                if plain:
-                    patch.setattr(casting, "draw_timbre", lambda *_: Timbre(()))
-                parts, voices = casting.cast(song.parts, names, SEEN, synths, seed)
+        for has_effects in (True, False):
+            parts, voices = casting.cast(
+                song.parts, names, SEEN, synths, seed, has_effects=has_effects
+            )
             sounds.append([v.play(p, 96000) for p, v in zip(parts, voices, strict=True)])
         assert all(np.isfinite(sound).all() for sound in sounds[0])
         shifts += [_shift(wet, dry) for wet, dry in zip(*sounds, strict=True) if dry.any()]
