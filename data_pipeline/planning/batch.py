@@ -33,6 +33,7 @@ class PlanConfig:
         augment_semitones: shift sources by up to so many semitones, see `augment`.
         augment_equaliser_db: filter sources by curves whose values at the octaves are uniform in dB
             between - and + this (`cerberus_jax.equaliser`).
+        silence_probability: how often a source is silent; one of each excerpt always sounds.
 
     Raises:
         ValueError: on a value out of range.
@@ -52,6 +53,7 @@ class PlanConfig:
     augment_polarity: float | int = 0.0
     augment_semitones: int = 0
     augment_equaliser_db: float | int = 0.0
+    silence_probability: float | int = 0.0
 
     def __post_init__(self):
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
@@ -71,6 +73,10 @@ class PlanConfig:
             raise ValueError("active_rms_db must be a number, got nan")
         if not 0 <= self.augment_polarity <= 1:
             raise ValueError(f"augment_polarity must lie in 0..1, got {self.augment_polarity}")
+        if not 0 <= self.silence_probability <= 1:
+            raise ValueError(
+                f"silence_probability must lie in 0..1, got {self.silence_probability}"
+            )
         if not 0 <= self.augment_semitones <= MAX_SEMITONES:
             raise ValueError(
                 f"augment_semitones must lie in 0..{MAX_SEMITONES}, got {self.augment_semitones}"

@@ -107,6 +107,11 @@ class Planner:
             gains = gains * signs
         else:
             notes = self._table.notes_of(stems, offsets, self._num_notes)
+        labelled = t.stem_is_labelled[stems]
+        if config.silence_probability:
+            silent = self._silent(self._draws(steps, rows, b"silence", 1 + num_slots))
+            gains, labelled = np.where(silent, np.float32(0), gains), labelled | silent
+            notes = np.where(silent[..., None, None], np.int16(0), notes)
         return PlannedBatch(
             stems=stems,
             corpora=t.track_corpora[tracks],
@@ -114,7 +119,7 @@ class Planner:
             offsets=offsets,
             gains=gains,
             notes=notes,
-            labelled=t.stem_is_labelled[stems],
+            labelled=labelled,
             catalogue=self.catalogue,
             shifts=shifts,
             equalisers=self._equalisers(steps, rows),
@@ -141,6 +146,13 @@ class Planner:
         size = config.batch_size
         numbers = [i for k in steps for i in range(k * size, (k + 1) * size)[rows]]
         return np.stack([_generator(*key, i).random(columns) for i in numbers])
+
+    def _silent(self, draws: np.ndarray) -> np.ndarray:
+        """Which sources are silent [b s], from uniforms; the first column says who is not."""
+        silent = draws[:, 1:] < self.config.silence_probability
+        sounding = (draws[:, 0] * silent.shape[1]).astype(np.int64)
+        silent[np.arange(len(silent)), sounding] = False
+        return silent
 
     def _coherent(self, draws: np.ndarray) -> np.ndarray:
         return draws[:, 0] < self.config.coherent_probability

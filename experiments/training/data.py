@@ -86,6 +86,7 @@ def planner(
         augment_polarity=data.augment_polarity if training else 0.0,
         augment_semitones=data.augment_semitones if training else 0,
         augment_equaliser_db=data.augment_equaliser_db if training else 0.0,
+        silence_probability=data.silence_probability if training else 0.0,
     )
     return Planner(_catalogue(data_root(config)), plan_config)
 

@@ -219,3 +219,19 @@ def test_one_corpus_per_instrument(tmp_path, samples):
     assert [catalogue.corpora[i] for i in planned.corpora[0]] == ["minislakh", "guitarset"]
     with pytest.raises(ValueError, match=r"no track has piano, guitar together.*coherent_prob"):
         Planner(catalogue, dataclasses.replace(config, coherent_probability=0.5))
+
+
+def test_a_silent_source_has_neither_gain_nor_notes_and_nothing_unknown(catalogue):
+    plain = Planner(catalogue, plan_config(batch_size=200)).batch(3)
+    config = plan_config(batch_size=200, silence_probability=0.4)
+    planned = Planner(catalogue, config).batch(3)
+    silent = planned.gains == 0
+    assert 0.2 < silent.mean() < 0.4 and not silent.all(axis=1).any()
+    assert not planned.notes[silent].any() and planned.labelled[silent].all()
+    np.testing.assert_array_equal(planned.stems, plain.stems)
+    np.testing.assert_array_equal(planned.gains[~silent], plain.gains[~silent])
+    np.testing.assert_array_equal(planned.notes[~silent], plain.notes[~silent])
+    always = plan_config(batch_size=200, silence_probability=1.0)
+    assert ((Planner(catalogue, always).batch(3).gains != 0).sum(axis=1) == 1).all()
+    with pytest.raises(ValueError, match=r"silence_probability must lie in 0\.\.1"):
+        plan_config(silence_probability=1.5)
