@@ -8,7 +8,7 @@ import errno
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cerberus_jax import pretrained
@@ -24,15 +24,25 @@ from experiments.config.command_line import CommandFlags, run_command
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.freed_memory import return_large_blocks
 from experiments.songs import sound
-from experiments.songs.files import SongOptions, output_folders, write_song
+from experiments.songs.files import write_song
 from experiments.songs.find import find_songs
+from experiments.songs.folders import check_place, listed, output_folders
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument, who_plays
+from experiments.songs.options import SongOptions
 from experiments.songs.page import describe
 from experiments.songs.progress import SongProgress
+from experiments.songs.thresholds import EXAMPLE, with_thresholds
 
 # What ends the whole command: the next song would meet it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
+OUT = "separated"
+LOSSY_LINE = (
+    "{format}: every file has the song's length to the sample, but stems no longer sum exactly to "
+    "the song{players}; --format=flac keeps the sum"
+)
+# Encoder and decoder delay, 576 and 529 samples, which the LAME header in the file takes back.
+MP3_PLAYERS = ", and players that ignore the header of an mp3 start it 1105 samples late"
 INTERRUPTED = "Stopped. Songs already separated are whole."
 
 
@@ -88,18 +98,14 @@ def separate(
     check_writable(out)
     written, failed = [], []
     with SongProgress(folders) as progress:
-        if not transcribes(predictor.model.heads):
-            progress.write(
-                f"Stems without {MIDI_FILE} and {NOTES_FILE}: this network does not transcribe, it "
-                "was trained with loss.transcription = 0"
-            )
-        elif options.page and not sound.can_play():
-            progress.write(f"Pages without the sound of the notes; to add it: {sound.INSTALL}")
+        for line in _remarks(predictor, options):
+            progress.write(line)
         for number, (song, folder) in enumerate(folders.items(), 1):
             progress.write(f"[{number}/{len(folders)}] {song}")
             started = time.monotonic()
             try:
-                _check_absent(folder, overwrite)
+                if kept := check_place(folder, predictor.instruments, overwrite=overwrite):
+                    progress.write(f"  {folder}: kept {listed(kept)}, not of this command")
                 notes = _reference_notes(song, references, predictor.instruments, progress)
                 with progress.song(song) as advance:
                     info = write_song(
@@ -126,6 +132,20 @@ def separate(
     return written
 
 
+def _remarks(predictor: Predictor, options: SongOptions) -> Iterator[str]:
+    """What is to be known of all songs' files before the first is written."""
+    if options.is_lossy:
+        players = MP3_PLAYERS if options.format == "mp3" else ""
+        yield LOSSY_LINE.format(format=options.format, players=players)
+    if not transcribes(predictor.model.heads):
+        yield (
+            f"Stems without {MIDI_FILE} and {NOTES_FILE}: this network does not transcribe, it "
+            "was trained with loss.transcription = 0"
+        )
+    elif options.page and not sound.can_play():
+        yield f"Pages without the sound of the notes; to add it: {sound.INSTALL}"
+
+
 def _reason(error: Exception) -> str:
     """What went wrong; JAX tells of a device without room in a RuntimeError."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
@@ -135,7 +155,7 @@ def _reason(error: Exception) -> str:
 
 def _flags() -> CommandFlags:
     flags = CommandFlags(
-        "python -m experiments.separate --workdir=DIR --out=DIR SONG_OR_FOLDER ...",
+        "python -m experiments.separate --workdir=DIR [--out=DIR] SONG_OR_FOLDER ...",
         "Take songs apart with a trained network. Each song gets a folder OUT/SONG with one file\n"
         f"per instrument (rate, length and channels of the song), {MIDI_FILE} (one track per\n"
         f"instrument), {NOTES_FILE} and index.html, a page to listen and look. Reads wav, flac,\n"
@@ -149,15 +169,35 @@ def _flags() -> CommandFlags:
         f"In place of --workdir: a network of the package ({', '.join(pretrained.names())}; the "
         "first by default), or a file of experiments.export.",
     )
-    flags.path("out", "", "Where the folders of the songs go.")
+    flags.path("out", OUT, "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
     flags.names("only", [], "Write these instruments only, e.g. --only=bass,drums.")
     flags.names("minus", [], "Also write the song without each of these, e.g. --minus=piano.")
     flags.boolean(
         "other", "Also write other.wav, what is left: all files together are the song, exactly."
     )
-    flags.choice("format", "wav", tuple(SUBTYPES), "Of the audio files.")
-    flags.choice("subtype", "PCM_16", SUBTYPES["wav"], "Bit depth; flac has no FLOAT.")
+    flags.choice(
+        "format",
+        "wav",
+        tuple(SUBTYPES),
+        "Of the audio files; stems in mp3 and ogg do not sum exactly to the song.",
+    )
+    flags.choice(
+        "subtype",
+        None,
+        SUBTYPES["wav"],
+        "Bit depth of wav and flac (default: PCM_16); flac has no FLOAT, mp3 and ogg have none.",
+    )
+    flags.string(
+        "threshold",
+        "",
+        f"Probability at which a note sounds, in the place of the tuned ones: {EXAMPLE}.",
+    )
+    flags.string(
+        "onset_threshold",
+        "",
+        "The same for the roll of onsets, where the network has one.",
+    )
     flags.number(
         "bpm",
         120.0,
@@ -186,7 +226,7 @@ def _flags() -> CommandFlags:
 
 def _separate(flags: CommandFlags) -> None:
     if not flags.out:
-        raise ValueError("--out is missing, e.g. --out=separated SONG.wav")
+        raise ValueError(f"--out is missing, e.g. --out={OUT} SONG.wav")
     if flags.workdir and flags.pretrained:
         raise ValueError("--workdir and --pretrained: one network expected, got both")
     if not flags.arguments:
@@ -194,7 +234,7 @@ def _separate(flags: CommandFlags) -> None:
     find_songs(flags.arguments, warn=False)  # a mistyped name is told before the network is loaded
     options = SongOptions(
         format=flags.format,
-        subtype=flags.subtype,
+        subtype=flags.subtype or "",
         only=tuple(flags.only),
         minus=tuple(flags.minus),
         other=flags.other,
@@ -208,6 +248,9 @@ def _separate(flags: CommandFlags) -> None:
         predictor = Predictor.load(flags.workdir, step=flags.step, **settings)
     else:
         predictor = Predictor.pretrained(flags.pretrained or pretrained.DEFAULT, **settings)
+    predictor = with_thresholds(
+        predictor, threshold=flags.threshold, onset_threshold=flags.onset_threshold
+    )
     separate(
         flags.arguments,
         predictor=predictor,
@@ -250,13 +293,6 @@ def _reference_notes(
             "tells the instrument"
         )
     return {name: notes for name, notes in by_name.items() if len(notes)}
-
-
-def _check_absent(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not overwrite:
-        raise ValueError(f"{folder} exists already; --overwrite replaces it")
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; move it, or choose another --out")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 What is written has been rounded to steps of the output format before (`quantise`), so sums and
 differences of files are exact. A PCM wav that meets a sample beyond full scale goes on as 32-bit
-floats, the same steps unclipped.
+floats, the same steps unclipped. Lossy formats keep the length and the place of every sample, but
+not its value.
 """
 
 import contextlib
@@ -19,9 +20,19 @@ from jaxtyping import Float, Num
 
 from data_pipeline.io.audio_decoding import open_source
 
-# Steps per unit of amplitude; FLOAT has none worth the name.
-SCALES = {"PCM_16": 2**15, "PCM_24": 2**23, "FLOAT": 0}
-SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
+# Of each format, the default first.
+SUBTYPES = {
+    "wav": ("PCM_16", "PCM_24", "FLOAT"),
+    "flac": ("PCM_16", "PCM_24"),
+    "mp3": ("MPEG_LAYER_III",),
+    "ogg": ("VORBIS",),
+}
+LOSSY = ("mp3", "ogg")
+# Steps per unit of amplitude; those of floats and of lossy formats have no name.
+SCALES = {"PCM_16": 2**15, "PCM_24": 2**23, "FLOAT": 0, "MPEG_LAYER_III": 0, "VORBIS": 0}
+# Of 0, the best, to 1: mp3 of some 220 kbit/s and Vorbis of quality 9, in stereo at 44.1 kHz.
+_COMPRESSION_LEVEL = 0.1
+_LOSSY_BLOCK = 4096  # libsndfile puts what Vorbis is given on its stack, which overflows
 _WAV_LIMIT = 2**32 - 2**16  # bytes of samples; RF64 goes on from there
 _BLOCK = 1 << 16
 
@@ -84,7 +95,7 @@ def check_format(format: str, subtype: str) -> None:
 
 
 def quantise(samples: Float[np.ndarray, "*a n"], subtype: str) -> Num[np.ndarray, "*a n"]:
-    """Amplitudes in steps of a PCM subtype (whole numbers, not clipped); FLOAT as they are."""
+    """Amplitudes in steps of a PCM subtype (whole numbers, not clipped); as they are for others."""
     scale = SCALES[subtype]
     if not scale:
         return np.asarray(samples, np.float32)
@@ -95,7 +106,8 @@ class AudioWriter:
     """Writes one audio file block by block; a full disk is an OSError that names the file.
 
     Args:
-        path: the file; its suffix, .wav or .flac, is the format.
+        path: the file; its suffix is the format.
+        subtype: one of the format's SUBTYPES.
         num_samples: how long it will be (wav files beyond 4 GB need another header).
     """
 
@@ -123,14 +135,15 @@ class AudioWriter:
 
     def write(self, samples: Num[np.ndarray, "c _"]) -> None:
         """The next samples, as `quantise` gives them for this file's subtype."""
-        scale = SCALES[self.subtype]
-        beyond = (samples < -scale) | (samples > scale - 1) if scale else np.zeros(1, bool)
-        if beyond.any() and self._stored != "FLOAT":
-            if self._format == "wav":
+        if self._stored != "FLOAT":
+            scale = SCALES[self.subtype]
+            lowest, highest = (-scale, scale - 1) if scale else (-1, 1)
+            beyond = (samples < lowest) | (samples > highest)
+            if beyond.any() and self._format == "wav":
                 self._go_on_in_floats()
-            else:
+            elif beyond.any():
                 self.num_clipped += int(beyond.sum())
-                samples = np.clip(samples, -scale, scale - 1)
+                samples = np.clip(samples, lowest, highest)
         self._write(samples)
 
     def close(self, *, check: bool = True) -> None:
@@ -146,31 +159,36 @@ class AudioWriter:
         size = self._length * self._channels * {"PCM_16": 2, "PCM_24": 3}.get(self._stored, 4)
         is_large = self._format == "wav" and size > _WAV_LIMIT
         container = "RF64" if is_large else self._format.upper()
+        quality = {"compression_level": _COMPRESSION_LEVEL} if self._format in LOSSY else {}
+        quality |= {"bitrate_mode": "VARIABLE"} if self._format == "mp3" else {}
         file = _CheckedFile(path)
         try:
             with _interrupts_wait():
                 return file, soundfile.SoundFile(
-                    file, "w", self._rate, self._channels, self._stored, format=container
+                    file, "w", self._rate, self._channels, self._stored, format=container, **quality
                 )
         except (soundfile.SoundFileError, ValueError) as error:
             file.close()
             file.check()
+            reason = getattr(error, "error_string", error)  # without the name of a Python object
             raise ValueError(
                 f"{path}: {self._format} {self._stored} cannot hold {self._channels} channels at "
-                f"{self._rate} Hz ({error}); try another --format"
+                f"{self._rate} Hz ({reason}); try another --format"
             ) from error
 
     def _write(self, samples):
         scale = SCALES[self.subtype]
-        if self._stored == "FLOAT":
+        if not SCALES[self._stored]:
             data = np.asarray(samples / scale if scale else samples, np.float32)
         elif self._stored == "PCM_16":
             data = samples.astype(np.int16)
         else:
             data = samples.astype(np.int32) << 8
+        length = _LOSSY_BLOCK if self._format in LOSSY else max(data.shape[1], 1)
         try:
-            with _interrupts_wait():
-                self._sound.write(np.ascontiguousarray(data.T))
+            for first in range(0, data.shape[1], length):
+                with _interrupts_wait():
+                    self._sound.write(np.ascontiguousarray(data[:, first : first + length].T))
         except (soundfile.SoundFileError, AssertionError):
             self._file.check()
             raise

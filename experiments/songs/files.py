@@ -5,10 +5,8 @@ is whole.
 """
 
 import contextlib
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +20,12 @@ from cerberus_jax.note_stream import EnvelopeStream, NoteStream
 from cerberus_jax.notes import Notes
 from data_pipeline.cli.console import printable
 from data_pipeline.io.audio_stream import AudioInfo, audio_info, read_blocks
-from data_pipeline.io.files import fitting_name
 from data_pipeline.io.midi import write_midi
+from experiments.songs.folders import put_in_place
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 from experiments.songs.options import SongOptions
-from experiments.songs.page import MIXTURE, PAGE_FILE, SOUNDS, SongPage
-from experiments.songs.stems import StemFiles, stem_files
+from experiments.songs.page import MIXTURE, SongPage
+from experiments.songs.stems import StemFiles
 
 
 def write_song(
@@ -62,38 +60,12 @@ def write_song(
             new_folder.mkdir()
             writer = _SongWriter(new_folder, info, predictor, options)
             writer.write(song, reference_notes or {}, on_progress)
-            _replace(folder, new_folder, predictor.instruments)
+            put_in_place(folder, new_folder, predictor.instruments)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot write the files of a song ({reason})"
         raise OSError(error.errno, message, str(folder)) from error
     return info
-
-
-def output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """The folder of each song; songs of one name are told apart by the folder they come from.
-
-    A name too long for a folder is cut, and ends in a checksum then.
-    """
-    stems = [song.stem for song in songs]
-    folders = [song.resolve().parent for song in songs]
-    same_place = [(folder, song.stem) for folder, song in zip(folders, songs, strict=True)]
-    names = [
-        song.stem if stems.count(song.stem) == 1 else f"{folder.name}_{song.stem}"
-        for folder, song in zip(folders, songs, strict=True)
-    ]
-    names = [  # those of one folder, by their endings
-        fitting_name(song.name if same_place.count(place) > 1 else name)
-        for song, place, name in zip(songs, same_place, names, strict=True)
-    ]
-    for name in names:
-        if names.count(name) > 1:
-            same = [str(song) for song, own in zip(songs, names, strict=True) if own == name]
-            raise ValueError(
-                f"{' and '.join(same)} would both be written to {out / name}; "
-                "separate them one by one, with another --out"
-            )
-    return {song: out / name for song, name in zip(songs, names, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -191,29 +163,3 @@ def _readable(song: Path) -> Iterator[np.ndarray]:
         yield from read_blocks(song)
     except OSError as error:
         raise ValueError(f"{song}: cannot be read ({error.strerror or error})") from error
-
-
-def _replace(folder: Path, new_folder: Path, instruments: Sequence[str]) -> None:
-    """Puts the new files in the place of all that an earlier call has written; files that are not
-    of this command stay."""
-    if not folder.exists():
-        os.rename(new_folder, folder)
-        return
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = file.relative_to(folder)
-        if not _is_output(name, instruments) and not (new_folder / name).exists():
-            (new_folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, new_folder / name)
-    old_folder = new_folder.with_name("before")
-    try:
-        os.rename(folder, old_folder)
-        os.rename(new_folder, folder)
-    finally:  # whatever came between, Ctrl-C too
-        if not folder.exists():
-            os.rename(old_folder, folder)
-
-
-def _is_output(file: Path, instruments: Sequence[str]) -> bool:
-    """Whether a call may have written this file, whatever its options."""
-    files = {MIDI_FILE, NOTES_FILE, PAGE_FILE} | stem_files(instruments)
-    return file.parts[0] == SOUNDS or str(file) in files

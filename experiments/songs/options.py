@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_pipeline.io.audio_stream import check_format
+from data_pipeline.io.audio_stream import LOSSY, SUBTYPES, check_format
 from data_pipeline.io.midi import MAX_BPM, MIN_BPM
 
 
@@ -12,7 +12,8 @@ class SongOptions:
     """What is written of a song, and how.
 
     Args:
-        format, subtype: of the audio files: wav or flac; PCM_16, PCM_24 or FLOAT.
+        format: of the audio files: wav, flac, mp3 or ogg.
+        subtype: their bit depth: PCM_16, PCM_24 or FLOAT; '' for the first that the format has.
         only: the instruments to write; none for all.
         minus: instruments of which to write the song without them.
         other: also write what is left of the song without the written stems.
@@ -24,7 +25,7 @@ class SongOptions:
     """
 
     format: str = "wav"
-    subtype: str = "PCM_16"
+    subtype: str = ""
     only: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
     other: bool = False
@@ -32,9 +33,21 @@ class SongOptions:
     page: bool = True
 
     def __post_init__(self):
-        check_format(self.format, self.subtype)
+        if self.subtype and self.format in LOSSY:
+            raise ValueError(f"subtype: {self.format} files have no bit depth, got {self.subtype}")
+        check_format(self.format, self.stored_subtype)
         if not MIN_BPM <= self.bpm <= MAX_BPM:
             raise ValueError(f"bpm: must lie in {MIN_BPM}..{MAX_BPM}, got {self.bpm}")
+
+    @property
+    def stored_subtype(self) -> str:
+        """The subtype of the files, the format's default where none is asked for."""
+        return self.subtype or SUBTYPES.get(self.format, ("",))[0]
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the files hold something else than what was separated."""
+        return self.format in LOSSY
 
     def check_instruments(self, known: Sequence[str]) -> None:
         """ValueError if an instrument is asked for that the network does not know."""

@@ -1,6 +1,8 @@
 """The audio files of a song: stems, the song without an instrument, what is left of it.
 
 All are whole numbers of the format's steps, so together they give the song back to the last bit.
+Lossy formats have no such steps: they keep the length and the time of every sample, and the sum
+only roughly.
 """
 
 from collections.abc import Sequence
@@ -30,7 +32,7 @@ class StemFiles:
     ):
         self.instruments = tuple(instruments)
         self.written = tuple(name for name in instruments if name in (options.only or instruments))
-        self._subtype = options.subtype
+        self._subtype = options.stored_subtype
         self._minus = [name for name in instruments if name in options.minus]
         names = [*self.written, *(f"{_MINUS}{name}" for name in self._minus)]
         names += [OTHER] * options.other
@@ -39,7 +41,7 @@ class StemFiles:
                 folder / f"{name}.{options.format}",
                 sample_rate_hz=info.sample_rate_hz,
                 num_channels=info.num_channels,
-                subtype=options.subtype,
+                subtype=options.stored_subtype,
                 num_samples=info.num_samples,
             )
             for name in names

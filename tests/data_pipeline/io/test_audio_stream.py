@@ -121,7 +121,9 @@ def test_songs_that_cannot_be_read(tmp_path):
 
 def test_formats_that_do_not_exist(tmp_path):
     check_format("wav", "FLOAT")
-    with pytest.raises(ValueError, match="format: one of wav, flac expected, got 'mp3'"):
+    with pytest.raises(ValueError, match="one of wav, flac, mp3, ogg expected, got 'aac'"):
+        check_format("aac", "PCM_16")
+    with pytest.raises(ValueError, match="mp3 files can be MPEG_LAYER_III, got 'PCM_16'"):
         check_format("mp3", "PCM_16")
     with pytest.raises(ValueError, match="subtype: flac files can be PCM_16, PCM_24, got 'FLOAT'"):
         check_format("flac", "FLOAT")

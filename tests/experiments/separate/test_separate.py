@@ -259,26 +259,6 @@ def test_songs_beside_flags_on_the_command_line(tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--format=mp3", "--format=mp3: value should be one of <wav|flac>"),
-        ("--subtype=PCM_8", "--subtype=PCM_8: value should be one of <PCM_16|PCM_24|FLOAT>"),
-        ("--bpm=fast", "--bpm=fast: could not convert"),
-        ("--bpm=0", "0.0 is not a number in the range [4, 1000]"),
-        ("--db_reference=loud", "--db_reference=loud: value should be one of <window|song>"),
-        ("--only=kazoo", "only: kazoo asked for; the network knows piano, drums"),
-        ("--minus=kazoo", "minus: kazoo asked for"),
-    ],
-)
-def test_wishes_that_cannot_be_met(run, tmp_path, capsys, flag, message):
-    path = song(tmp_path / "a.wav")
-    out = tmp_path / "out"
-    assert main([f"--workdir={run}", f"--out={out}", flag, str(path)]) == 1
-    assert message in capsys.readouterr().err
-    assert not out.exists()
-
-
 def test_flags_may_have_hyphens(run, tmp_path):
     path = song(tmp_path / "a-b.wav")
     flags = ["--no-extend-masks", "--no-page", "--exact", "--other"]
