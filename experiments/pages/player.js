@@ -1,33 +1,53 @@
 "use strict";
-// Plays one of three sets of files, "song", "stems" or "notes", with one clock. A page opened from
+// Plays one of several sets of sounds, such as "song", "stems" or "notes", with one clock. A page opened from
 // disk may not decode files by itself, so these are plain <audio> elements that are kept together:
 // the first one that plays leads, the others are nudged by their playback rate, or moved where they are far off.
 class Player {
-  constructor(data, onError) {
+  constructor(data, { onError, onPlay }) {
     this.seconds = data.seconds;
     this.position = 0;
     this.playing = false;
-    this.listen = "song";
     this.soloed = new Set();
     this.muted = new Set();
-    this.sets = { song: [this.#element(data.mixture, null, 1, onError)], stems: [], notes: [] };
+    this.volumes = new Map();
+    this.loop = null;  // [start, end] in seconds
+    this.onPlay = onPlay;
+    this.sets = Object.fromEntries(data.sets.map(({ key }) => [key, []]));
     for (const row of data.rows) {
-      this.sets.stems.push(this.#element(row.stem, row.name, 1, onError));
-      if (row.synth) this.sets.notes.push(this.#element(row.synth, row.name, row.synthVolume, onError));
+      for (const [key, sound] of Object.entries(row.sets)) {
+        if (sound.src) this.sets[key].push(this.#element(sound, row.name ?? "", onError));
+      }
     }
+    [this.whole, this.parts] = Object.keys(this.sets);  // the mixture, and the first set of its parts
+    this.listen = this.whole;
+    if (!data.rows[0].sets[this.whole].src.startsWith("data:")) this.#open(Object.values(this.sets).flat());
     setInterval(() => this.#keepTogether(), 200);
   }
 
-  #element(source, name, volume, onError) {
+  #element({ src, volume = 1 }, name, onError) {
     const audio = new Audio();
     audio.preload = "auto";
-    audio.src = source;
-    audio.volume = volume;
+    audio.sound = src;
+    audio.full = audio.volume = volume;
     audio.preservesPitch = false;  // a nudge of the rate must not be stretched back: one hears that
-    audio.dataset.name = name ?? "";
-    audio.addEventListener("error", () => onError(decodeURIComponent(source)));
-    audio.addEventListener("ended", () => { if (audio === this.leader) this.pause(); });
+    audio.dataset.name = name;
+    audio.addEventListener("error", () => { if (audio.src) onError(decodeURIComponent(src).slice(0, 200)); });
+    audio.addEventListener("ended", () => { if (audio === this.leader) this.#end(); });
     return audio;
+  }
+
+  // Browsers limit how many sounds of a page are open: those inside it are opened when they are played.
+  #open(elements) {
+    for (const audio of elements) if (!audio.getAttribute("src")) audio.src = audio.sound;
+  }
+
+  release() {
+    this.pause();
+    for (const audio of Object.values(this.sets).flat()) {
+      if (!audio.sound.startsWith("data:") || !audio.getAttribute("src")) continue;
+      audio.removeAttribute("src");
+      audio.load();
+    }
   }
 
   get active() { return this.sets[this.listen]; }
@@ -35,7 +55,8 @@ class Player {
   get leader() { return this.active.find((audio) => !audio.error) ?? this.active[0]; }
 
   isHeard(name) {
-    return this.soloed.size ? this.soloed.has(name) : !this.muted.has(name);
+    if (this.listen === this.whole) return !name;
+    return Boolean(name) && (this.soloed.size ? this.soloed.has(name) : !this.muted.has(name));
   }
 
   get now() {
@@ -45,8 +66,11 @@ class Player {
   }
 
   async play() {
-    if (this.position >= this.seconds - 0.05) this.seek(0);
+    this.onPlay();
+    if (this.loop && !this.#insideLoop()) this.seek(this.loop[0]);
+    else if (this.position >= this.seconds - 0.05) this.seek(0);
     this.playing = true;
+    this.#open(this.active);
     this.#silenceOthers();
     this.#align();
     const started = await Promise.allSettled(this.active.map((audio) => audio.play()));
@@ -79,16 +103,40 @@ class Player {
 
   mute(name) { this.#flip(this.muted, name); }
 
+  setVolume(name, volume) {
+    this.volumes.set(name, volume);
+    for (const audio of Object.values(this.sets).flat()) {
+      if (audio.dataset.name === name) audio.volume = audio.full * volume;
+    }
+  }
+
+  // Repeats what lies between two moments; null, or less than a tenth of a second, repeats nothing.
+  repeat(loop) {
+    const ends = loop?.map((seconds) => Math.max(0, Math.min(seconds, this.seconds))).sort((a, b) => a - b);
+    this.loop = ends && ends[1] - ends[0] >= 0.1 ? ends : null;
+  }
+
+  // Called with every picture while it plays.
+  stayInLoop() {
+    if (this.playing && this.loop && !this.leader.seeking && !this.#insideLoop()) this.seek(this.loop[0]);
+  }
+
+  #insideLoop() { return this.now >= this.loop[0] - 0.05 && this.now < this.loop[1]; }
+
+  #end() {
+    if (this.loop) this.seek(this.loop[0]); else this.pause();
+  }
+
   #flip(names, name) {
     if (!names.delete(name)) names.add(name);
-    if (this.listen === "song" && this.soloed.size + this.muted.size) this.choose("stems");
+    if (this.listen === this.whole && this.soloed.size + this.muted.size) this.choose(this.parts);
     this.#silenceOthers();
   }
 
   #silenceOthers() {
     for (const [listen, set] of Object.entries(this.sets)) {
       for (const audio of set) {
-        audio.muted = listen !== "song" && !this.isHeard(audio.dataset.name);
+        audio.muted = listen !== this.whole && !this.isHeard(audio.dataset.name);
         if (listen !== this.listen) audio.pause();
       }
     }
@@ -103,6 +151,7 @@ class Player {
 
   #keepTogether() {
     if (!this.playing || this.leader.seeking) return;
+    this.stayInLoop();
     for (const audio of this.active) {
       if (audio === this.leader || audio.error) continue;
       const late = this.leader.currentTime - audio.currentTime;

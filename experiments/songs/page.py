@@ -4,7 +4,6 @@ One HTML file with everything but the sound, which browsers read from the files 
 opened from disk may play files but not fetch them.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -13,21 +12,23 @@ import numpy as np
 from jaxtyping import Float
 
 from cerberus_jax.notes import Notes
-from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
 from data_pipeline.io.midi import Part
 from experiments import pages
+from experiments.pages import listening
 from experiments.songs import sound
-from experiments.songs.spectrogram import Spectrogram, png
+from experiments.songs.spectrogram import Spectrogram
 from experiments.songs.stems import OTHER
 
 PAGE_FILE = "index.html"
-SCRIPTS = ("player.js", "ruler.js", "song.js")
 SOUNDS = "page"  # the folder of the sounds that only the page needs
 MIXTURE = f"{SOUNDS}/mixture.flac"
 # A network that does not transcribe has no notes to show, hear or download.
-WITHOUT_NOTES = (
-    'header nav, [data-listen="notes"], .row .count, .legend span:has(.notes) { display: none; }'
+WITHOUT_NOTES = "header nav, .row .count, .legend .of-notes { display: none; }"
+SETS = (
+    ("song", "Song", "The song as it was"),
+    ("stems", "Stems", "The separated stems"),
+    ("notes", "Notes", "The transcription, played by a synthesizer"),
 )
 WITHOUT_SOUND = f"no sound of the notes: it needs a synthesiser ({sound.INSTALL})"
 SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark, and silence black
@@ -102,30 +103,24 @@ class SongPage:
         volumes = self._volumes(powers)
         decibels = {name: picture.decibels() for name, picture in self._pictures.items()}
         top = max(SILENCE_DB, *(float(picture.max()) for picture in decibels.values()))
-        pictures = {name: _data_uri(png(picture, top_db=top)) for name, picture in decibels.items()}
-        rows = [
-            {
-                "name": name,
-                "colours": _colours(name),
-                "about": "what is left" if name == OTHER else "not transcribed",
-                "stem": quote(file),
-                "synth": f"{SOUNDS}/{quote(name)}.flac" if name in powers else None,
-                "synthVolume": volumes.get(name, 1.0),
-                "isDrum": name in parts and parts[name].is_drum,
-                "notes": _rows_of(parts[name].notes) if name in parts else None,
-                "reference": _rows_of(reference[name]) if name in reference else None,
-                "picture": pictures[name],
-            }
-            for name, file in self._files.items()
-        ]
+        pictures = {
+            name: listening.picture_uri(picture, top_db=top) for name, picture in decibels.items()
+        }
+        rows = [{"name": None, "sets": {"song": {"src": MIXTURE}}}]
+        rows += [self._row(name, parts.get(name), volumes, reference) for name in self._files]
+        for row in rows:
+            row["picture"] = pictures[row["name"] or ""]
         data = {
-            "title": title,
             "seconds": self._info.seconds,
-            "mixture": MIXTURE,
-            "picture": pictures[""],
+            "frequencies": self._pictures[""].frequencies,
+            "sets": [
+                {"key": key, "title": title, "hint": hint}
+                for key, title, hint in SETS
+                if parts or key != "notes"
+            ],
             "rows": rows,
         }
-        facts, style = describe(self._info), pages.asset("base.css") + pages.asset("song.css")
+        facts, style = describe(self._info), listening.style("song.css")
         if parts:
             facts.append(f"{sum(len(part.notes) for part in parts.values())} notes")
             if not plays:
@@ -138,11 +133,35 @@ class SongPage:
                 "title": pages.escape(title),
                 "facts": pages.escape(" · ".join(facts)),
                 "style": style,
-                "data": pages.json_for_html(data),
-                "script": "".join(map(pages.asset, SCRIPTS)),
+                "listening": pages.asset("listening.html"),
+                "data": listening.player_html(data),
+                "legend": listening.legend_html(truth=bool(reference)),
+                "script": listening.script(),
             },
         )
         (self._folder / PAGE_FILE).write_text(text, encoding="utf-8")
+
+    def _row(
+        self,
+        name: str,
+        part: Part | None,
+        volumes: Mapping[str, float],
+        reference: Mapping[str, Notes],
+    ) -> dict:
+        """The row of a stem for the page."""
+        file, about = self._files[name], "what is left" if name == OTHER else "not transcribed"
+        sets = {"stems": {"src": quote(file)}}
+        row = listening.row_heading(name) | {"file": {"name": file, "href": quote(file)}}
+        if part:
+            about = f"{len(part.notes)} notes"
+            row |= {"isDrum": part.is_drum, "notes": listening.note_rows(part.notes)}
+        if name in reference:
+            about += f", {len(reference[name])} true"
+            row["reference"] = listening.note_rows(reference[name])
+        if name in volumes:
+            volume = volumes[name]
+            sets["notes"] = {"src": f"{SOUNDS}/{quote(name)}.flac", "volume": volume}
+        return row | {"about": about, "sets": sets}
 
     def _play(self, part: Part) -> float:
         """Writes the sound of a part's notes; returns its mean power."""
@@ -158,25 +177,6 @@ class SongPage:
         }
         loudest = max(ratios.values(), default=1.0) or 1.0
         return {
-            name: round(float(np.clip(ratio / loudest, 0.05, 1)), 3)
-            for name, ratio in ratios.items()
+            name: round(float(np.clip(ratios.get(name, loudest) / loudest, 0.05, 1)), 3)
+            for name in powers
         }
-
-
-def _colours(name: str) -> tuple[str, str] | None:
-    """On a light and on a dark ground; None for what is no instrument, which is grey."""
-    return INSTRUMENTS[name].colours if name in INSTRUMENTS else None
-
-
-def _rows_of(notes: Notes) -> list[list[float]]:
-    """[onset, offset, pitch, velocity] of every note, in milliseconds' precision."""
-    return [
-        [round(onset, 3), round(offset, 3), pitch, velocity]
-        for (onset, offset), pitch, velocity in zip(
-            notes.intervals.tolist(), notes.pitches.tolist(), notes.velocities.tolist(), strict=True
-        )
-    ]
-
-
-def _data_uri(image: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(image).decode()

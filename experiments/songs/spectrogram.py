@@ -45,7 +45,8 @@ class Spectrogram:
         self._next, self._buffer = 0, np.zeros(self._window, np.float32)
         self._start = -self._window
         top = min(_HIGHEST_HZ, sample_rate_hz / 2)
-        edges = np.geomspace(min(_LOWEST_HZ, top / 4), top, NUM_ROWS + 1)
+        self.frequencies = (min(_LOWEST_HZ, top / 4), top)  # of the lower and the upper edge, in Hz
+        edges = np.geomspace(*self.frequencies, NUM_ROWS + 1)
         bins = np.clip(edges * self._window / sample_rate_hz, 0, self._window // 2 - 1e-3)
         self._low = bins[:-1].astype(np.int64)
         self._high = np.maximum(bins[1:].astype(np.int64), self._low)

@@ -93,8 +93,10 @@ def test_true_notes_beside_those_found(tmp_path):
         [song(tmp_path / "a.wav")], predictor=HalfAndHalf(), out=tmp_path / "out", references=refs
     )
     text = (folder / "index.html").read_text()
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
-    assert [row["name"] for row in data["rows"]] == list(NAMES)
-    assert [note[2] for note in data["rows"][0]["reference"]] == [60, 72, 64, 76]
-    assert data["rows"][1]["reference"] is None
-    assert data["rows"][1]["notes"] == [[0.25, 0.26, 36, 80]]
+    data = json.loads(re.search(r'class="listening">(.*?)</script>', text)[1])
+    mixture, piano, drums = data["rows"]
+    assert [row["name"] for row in (mixture, piano, drums)] == [None, *NAMES]
+    assert [note[2] for note in piano["reference"]] == [60, 72, 64, 76]
+    assert piano["about"].endswith(" notes, 4 true")
+    assert "reference" not in drums
+    assert drums["notes"] == [[0.25, 0.26, 36, 80]]

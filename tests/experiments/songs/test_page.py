@@ -59,14 +59,17 @@ def test_the_file_needs_nothing_from_elsewhere(page):
     text = page.read_text()
     assert "A &lt;song&gt; &amp; more" in text
     assert not re.search(r"https?:|\bimport\b|fetch\(", text)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    sounds = [data["mixture"], *(row[key] for row in data["rows"] for key in ("stem", "synth"))]
-    assert all((page.parent / sound).is_file() for sound in sounds if sound)
-    piano, drums, other = data["rows"]
+    data = json.loads(re.search(r'class="listening">(.*?)</script>', text, re.DOTALL)[1])
+    sounds = [sound["src"] for row in data["rows"] for sound in row["sets"].values()]
+    assert len(sounds) == 6 and all((page.parent / sound).is_file() for sound in sounds)
+    assert [row["file"]["href"] for row in data["rows"][1:]] == [f"{name}.wav" for name in NAMES]
+    assert data["frequencies"] == [40, RATE / 2]
+    mixture, piano, drums, other = data["rows"]
+    assert mixture["name"] is None and mixture["picture"] != piano["picture"]
     assert len(piano["notes"]) == len(piano["reference"]) == 22
-    assert drums["isDrum"] and drums["reference"] is None
-    assert other["notes"] is None and other["synth"] is None and other["colours"] is None
-    synth, rate = read_audio(page.parent / piano["synth"])
+    assert drums["isDrum"] and "reference" not in drums
+    assert "notes" not in other and "notes" not in other["sets"] and other["colours"] is None
+    synth, rate = read_audio(page.parent / piano["sets"]["notes"]["src"])
     assert synth.shape[1] == SECONDS * rate and np.abs(synth).max() > 0.01
 
 
@@ -76,8 +79,8 @@ def test_without_the_synthesiser_the_page_shows_notes_and_says_that_they_are_sil
     monkeypatch.setattr(sound, "PACKAGES", ("no_such_synthesiser",))
     text = write_page(tmp_path, seconds=2).read_text()
     assert WITHOUT_SOUND in text and WITHOUT_SOUND not in page.read_text()
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    assert data["rows"][0]["notes"] and not any(row["synth"] for row in data["rows"])
+    data = json.loads(re.search(r'class="listening">(.*?)</script>', text, re.DOTALL)[1])
+    assert data["rows"][1]["notes"] and not any("notes" in row["sets"] for row in data["rows"])
     assert [file.name for file in (tmp_path / "page").iterdir()] == ["mixture.flac"]
 
 
@@ -97,7 +100,7 @@ def test_templates_are_filled_completely():
 def browser(page):
     with chromium() as found:
         found.get(page.as_uri())
-        wait_for(lambda: found.execute_script("return player.leader.readyState") == 4)
+        wait_for(lambda: found.execute_script("return listenings[0].player.leader.readyState") == 4)
         yield found
         assert not console_errors(found)
 
@@ -111,7 +114,9 @@ def test_rows_have_the_colours_of_their_instruments(page, dark):
         )
         assert is_dark == dark
         names, colours = browser.execute_script(
-            "return [rows.map((row) => row.name), rows.map((row) => colour(row, '--colour'))]"
+            "const { rows } = listenings[0];"
+            "return [rows.map((row) => row.name),"
+            " rows.map((row) => colour(row.element, '--colour'))]"
         )
     by_name = dict(zip(names, colours, strict=True))
     for name in ("piano", "drums"):
@@ -124,6 +129,7 @@ def state(browser):
     """What can be heard, and where the playheads stand."""
     return browser.execute_script(
         """
+        const { player, rows, view } = listenings[0];
         const all = Object.entries(player.sets);
         const heard = (audio) => !audio.paused && !audio.muted;
         return {
@@ -133,7 +139,7 @@ def state(browser):
           heads: rows.map((row) => row.playhead).map(
             (head) => [Number(head.dataset.seconds), head.style.transform]
           ),
-          view: [view.start, view.end], message: find("message").textContent,
+          view: [view.start, view.end], message: listenings[0].find("message").textContent,
         }"""
     )
 
@@ -147,15 +153,16 @@ def press(browser, *keys):
 
 def stop(browser):
     browser.execute_script(
-        "player.pause(); player.soloed.clear(); player.muted.clear(); player.choose('song');"
-        "player.seek(0); look(0, data.seconds); show(); "
-        "document.activeElement.blur(); chosen = null"
+        "const l = listenings[0], { player, view } = l;"
+        "player.pause(); player.soloed.clear(); player.muted.clear(); l.choose('song');"
+        "player.seek(0); view.look(0, view.seconds); l.repeat(null); l.ends = [null, null];"
+        "document.activeElement.blur(); l.chosen = null"
     )
 
 
 def test_it_plays_and_pauses(browser):
     stop(browser)
-    browser.find_element("css selector", "#play").click()
+    browser.find_element("css selector", ".play").click()
     wait_for(lambda: state(browser)["now"] > 0.4)
     found = state(browser)
     assert found["playing"] and found["heard"] == ["song:"] and not found["message"]
@@ -182,8 +189,8 @@ def test_solo_and_mute(browser):
 def test_the_slider_follows_the_keys_while_it_has_the_focus(browser):
     from selenium.webdriver.common.keys import Keys
 
-    browser.execute_script("player.pause(); player.seek(0); show()")
-    slider = browser.find_element("id", "seek")
+    browser.execute_script("listenings[0].player.pause(); listenings[0].player.seek(0)")
+    slider = browser.find_element("css selector", ".seek")
     slider.send_keys(Keys.ARROW_RIGHT)
     assert float(slider.get_property("value")) == pytest.approx(5, abs=0.05)
     slider.send_keys(Keys.HOME)
@@ -193,7 +200,7 @@ def test_the_slider_follows_the_keys_while_it_has_the_focus(browser):
 def test_seeking_moves_everything(browser):
     stop(browser)
     press(browser, "2")
-    browser.execute_script("player.seek(7.5); show()")
+    browser.execute_script("listenings[0].player.seek(7.5); listenings[0].show()")
     wait_for(lambda: np.ptp([*state(browser)["times"], 7.5]) < 0.02)
     found = state(browser)
     assert all(head == found["heads"][0] for head in found["heads"])
@@ -217,19 +224,19 @@ def test_stems_stay_together(browser):
 
 def test_zoom_and_keyboard_rows(browser):
     stop(browser)
-    browser.execute_script("player.seek(6)")
+    browser.execute_script("listenings[0].player.seek(6)")
     press(browser, "+", "+")
     assert np.diff(state(browser)["view"]) == pytest.approx(SECONDS / 4)
     press(browser, "0")
     assert state(browser)["view"] == [0, SECONDS]
     press(browser, "\ue015", "\ue015", "s")  # down, down, solo: the first instrument
-    assert browser.execute_script("return [...player.soloed]") == ["piano"]
+    assert browser.execute_script("return [...listenings[0].player.soloed]") == ["piano"]
 
 
 def test_the_canvases_show_notes_and_sound(browser):
     stop(browser)
     colours = browser.execute_script(
-        """return rows.flatMap((row) => row.canvases.map(({canvas}) => {
+        """return listenings[0].rows.flatMap((row) => row.canvases.map(({canvas}) => {
           const { width, height } = canvas;
           const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
           return new Set(new Uint32Array(pixels.buffer)).size;
@@ -240,11 +247,12 @@ def test_the_canvases_show_notes_and_sound(browser):
 
 def test_the_ruler_counts_in_round_steps(browser):
     stop(browser)
-    assert browser.execute_script("return ticks(600).map((tick) => [tick.x, tick.text])") == [
-        [100 * k, f"0:{2 * k:02d}"] for k in range(7)
-    ]
-    browser.execute_script("look(5.9, 0.5)")
-    found = browser.execute_script("return ticks(350).map((tick) => tick.text)")
+    found = browser.execute_script(
+        "return listenings[0].view.ticks(600).map((tick) => [tick.x, tick.text])"
+    )
+    assert found == [[100 * k, f"0:{2 * k:02d}"] for k in range(7)]
+    browser.execute_script("listenings[0].view.look(5.9, 0.5)")
+    found = browser.execute_script("return listenings[0].view.ticks(350).map((tick) => tick.text)")
     assert found == ["0:05.9", "0:06.0", "0:06.1", "0:06.2", "0:06.3", "0:06.4"]
 
 
@@ -253,7 +261,7 @@ def test_a_missing_file_is_told(tmp_path):
     (tmp_path / "drums.wav").unlink()
     with chromium() as browser:
         browser.get(page.as_uri())
-        wait_for(lambda: "drums.wav" in browser.find_element("css selector", "#message").text)
+        wait_for(lambda: "drums.wav" in browser.find_element("css selector", ".message").text)
 
 
 def test_silence_is_black(tmp_path):
@@ -262,6 +270,6 @@ def test_silence_is_black(tmp_path):
         page.add(silence, {"piano": silence})
     page.finish("silence", [Part("piano", 0, False, Notes.empty())])
     text = (tmp_path / "index.html").read_text()
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    image = base64.b64decode(data["picture"].partition(",")[2])
+    data = json.loads(re.search(r'class="listening">(.*?)</script>', text, re.DOTALL)[1])
+    image = base64.b64decode(data["rows"][0]["picture"].partition(",")[2])
     assert matplotlib.image.imread(io.BytesIO(image))[..., :3].max() < 0.05
