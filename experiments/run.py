@@ -125,6 +125,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     from cerberus_jax.heads import transcribes
     from experiments import train
     from experiments.training import data
+    from experiments.training.sessions import keep_session
 
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
@@ -141,6 +142,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     if jax.process_index() == 0:
         keep_fingerprints(data.data_root(config), workdir)
         save_config(config, workdir)
+        keep_session(workdir, first_step=first_step)
     summary = train.train(
         config,
         batches,
@@ -174,21 +176,17 @@ def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
     import jax
 
     from experiments.training import data
-    from experiments.training.task import model_of
+    from experiments.training.task import num_parameters
     from experiments.training.warm_start import warm_start
 
     devices, compiled = jax.devices(), jax.config.jax_compilation_cache_dir
-    model = model_of(config)
-    magnitude = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
-    params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
-    num_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     continued = f", continued after step {first_step}" if first_step else ""
     begin = None if first_step else warm_start(config)
     lines = [
         f"Run      {workdir}{continued}, to step {config.train.num_steps}",
         f"Devices  {len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
         f"Network  {', '.join(config.instruments)}; {', '.join(heads_of(config))}; "
-        f"{num_parameters / 1e6:.1f} M parameters",
+        f"{num_parameters(config) / 1e6:.1f} M parameters",
         *([f"Begins   with {begin}"] if begin else []),
         f"Data     {data.describe(config)}",
         f"Compiled programs are {f'kept in {compiled}' if compiled else 'not kept'}",

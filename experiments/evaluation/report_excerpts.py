@@ -1,39 +1,47 @@
-"""The best and the worst excerpts of an evaluation, as sounds inside the report.
+"""The best and the worst excerpts of an evaluation, heard anew by the networks of a report.
 
 They are cut and separated anew from the data and the checkpoint: the same excerpts, since both are
-functions of the config with which they were scored.
+functions of the config with which they were scored. Several networks hear the first one's excerpts.
 """
 
-import base64
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
+from cerberus_jax.decoding import frame_envelope, with_velocities
 from cerberus_jax.heads import separates
 from cerberus_jax.inference import Predictor
-from data_pipeline.io.pcm import to_pcm16
+from cerberus_jax.metrics import si_sdr
+from cerberus_jax.notes import Notes
+from data_pipeline.planning.batch import Excerpt
 from data_pipeline.reading.excerpts import read_excerpts
-from experiments import pages
 from experiments.config.loading import from_json
 from experiments.training import data
 
-METRIC, TITLE = "si_sdr_improvement", "SI-SDR improvement"
+METRIC = "si_sdr_improvement"
+
+
+@dataclass(frozen=True)
+class Take:
+    """What one network makes of an excerpt."""
+
+    sources: Float[np.ndarray, "s n"]
+    notes: dict[str, Notes]
+    improvement: float  # mean SI-SDR improvement over the instruments that sound, in dB
 
 
 @dataclass(frozen=True)
 class Listening:
-    """One excerpt: where it stands among all, and its sounds as data URIs."""
+    """One excerpt: where it stands among all, the truth, and the takes of the runs by name."""
 
-    title: str
-    score: float
-    mixture: str
-    stems: dict[str, tuple[str, str]]  # of every instrument: the estimate, the truth
+    end: str  # best or worst
+    excerpt: Excerpt
+    seconds: float
+    takes: dict[str, Take]
 
 
 def choose(results: Mapping, count: int) -> list[tuple[int, str, float]]:
@@ -50,61 +58,68 @@ def choose(results: Mapping, count: int) -> list[tuple[int, str, float]]:
     return [(index, end, score) for end, chosen in ends for score, index in chosen]
 
 
-def listen(workdir: Path, results: Mapping, *, count: int) -> list[Listening]:
-    """The sounds of the `count` best and worst excerpts.
+def listen(
+    workdirs: Mapping[str, Path], results: Mapping[str, Mapping], *, count: int
+) -> tuple[list[Listening], list[str]]:
+    """The `count` best and worst excerpts of the first run, as all runs hear them.
+
+    Args:
+        workdirs: the runs by name.
+        results: their scores, by the same names; one that was not evaluated has none.
+        count: how many of each end.
+
+    Returns:
+        the excerpts, and what is to be said of runs that are left out.
 
     Raises:
-        FileNotFoundError: if the checkpoint or the data are not there.
-        ValueError: if the network makes no masks, or the results are not those of this config.
+        FileNotFoundError: if a checkpoint or the data are not there.
+        ValueError: if the first network makes no masks, or its results are not those of its config.
     """
-    predictor = Predictor.load(workdir, step=results["step"])
-    if not separates(predictor.model.heads):
+    first = next(iter(workdirs))
+    predictors = {
+        name: Predictor.load(workdir, step=results[name]["step"] if name in results else "best")
+        for name, workdir in workdirs.items()
+    }
+    lead = predictors[first]
+    if not separates(lead.model.heads):
         raise ValueError("the network has no mask head, so there is nothing to listen to")
-    config = from_json(json.dumps(results.get("config", {})), source="results.json")
-    planner, _ = data.test_excerpts(config, results["split"])
-    rate, listening = predictor.grid.sample_rate_hz, []
-    for index, end, score in choose(results, count):
+    unfit = {
+        name
+        for name, other in predictors.items()
+        if not separates(other.model.heads)
+        or other.instruments != lead.instruments
+        or other.grid.sample_rate_hz != lead.grid.sample_rate_hz
+    }
+    config = from_json(json.dumps(results[first].get("config", {})), source="results.json")
+    planner, _ = data.test_excerpts(config, results[first]["split"])
+    chosen = []
+    for index, end, _ in choose(results[first], count):
         excerpt = next(read_excerpts(planner, 1, first=index))
-        if excerpt.id != results["items"][index]["id"]:
+        if excerpt.id != results[first]["items"][index]["id"]:
             raise ValueError("results.json scores other excerpts than the config's; evaluate again")
-        mixture = excerpt.sources.sum(0)
-        estimates, _ = predictor.predict_batch(mixture[None])
-        loudest = max(1.0, *(np.abs(x).max() for x in (mixture, excerpt.sources, estimates)))
-        stems = {
-            name: tuple(sound_uri(x[slot] / loudest, rate) for x in (estimates[0], excerpt.sources))
-            for slot, name in enumerate(predictor.instruments)
-        }
-        song = sound_uri(mixture / loudest, rate)
-        listening.append(Listening(f"{end}: {excerpt.id}", score, song, stems))
-    return listening
+        takes = {name: _take(own, excerpt) for name, own in predictors.items() if name not in unfit}
+        seconds = excerpt.sources.shape[1] / lead.grid.sample_rate_hz
+        chosen.append(Listening(end, excerpt, seconds, takes))
+    left_out = [
+        f"{name} cannot be heard beside {first}: it has no mask head, or other instruments or "
+        "another sample rate"
+        for name in sorted(unfit)
+    ]
+    return chosen, left_out
 
 
-def excerpts_html(listening: list[Listening]) -> str:
-    """A card with players for every excerpt; nothing without any."""
-    if not listening:
-        return ""
-    cards = []
-    for excerpt in listening:
-        players = f"<dt>mixture</dt><dd>{_player(excerpt.mixture, 'mixture')}</dd><dd></dd>"
-        players += "<dt></dt><dd>separated</dd><dd>true</dd>"
-        for name, (separated, true) in excerpt.stems.items():
-            cells = f"<dd>{_player(separated, f'{name}, separated')}</dd>"
-            cells += f"<dd>{_player(true, f'{name}, true')}</dd>"
-            players += f"<dt>{pages.escape(name)}</dt>{cells}"
-        cards.append(
-            f"<article><h3>{pages.escape(excerpt.title)}</h3>"
-            f'<p class="note">{TITLE} {excerpt.score:+.1f} dB</p><dl>{players}</dl></article>'
-        )
-    return f'<h2>Best and worst excerpts</h2><div class="excerpts">{"".join(cards)}</div>'
-
-
-def sound_uri(samples: Float[np.ndarray, " n"], sample_rate_hz: int) -> str:
-    """A waveform as the page holds it: in flac, as a lossy format would add to what one judges."""
-    encoded = io.BytesIO()
-    soundfile.write(encoded, to_pcm16(samples), sample_rate_hz, format="FLAC")
-    return "data:audio/flac;base64," + base64.b64encode(encoded.getvalue()).decode()
-
-
-def _player(sound: str, label: str) -> str:
-    label = pages.escape(label)
-    return f'<audio controls preload="metadata" src="{sound}" aria-label="{label}"></audio>'
+def _take(predictor: Predictor, excerpt: Excerpt) -> Take:
+    mixture = excerpt.sources.sum(0)
+    sources, rolls = predictor.predict_batch(mixture[None])
+    notes = {}
+    if rolls is not None:
+        notes = predictor.decode(*(roll[0] for roll in rolls if roll is not None))
+        rate, grid = predictor.grid.sample_rate_hz, predictor.grid
+        for name, slot in zip(notes, predictor.model.transcribed_slots, strict=True):
+            envelope = frame_envelope(sources[0, slot : slot + 1], rate, grid)
+            notes[name] = with_velocities(notes[name], envelope, grid)
+    sounding = np.abs(excerpt.sources).max(1) > 0
+    true = excerpt.sources[sounding]
+    before = si_sdr(np.broadcast_to(mixture, true.shape), true)
+    improvement = np.asarray(si_sdr(sources[0][sounding], true)) - np.asarray(before)
+    return Take(sources[0], notes, float(improvement.mean()) if sounding.any() else np.nan)

@@ -1,25 +1,42 @@
-"""The curves of a run for its page: one plot per logged value, as SVG inside the page."""
+"""The curves of runs for their page: one plot per logged value, drawn by curves.js."""
 
-import io
-import re
 from collections.abc import Mapping
 
 from cerberus_jax.heads import HEADS
+from experiments import pages
 
 _VALIDATION = "validation_"
-_PLACEHOLDER = "#010203"  # drawn by matplotlib, replaced by the text's colour
-_COLOURS = ("#3b82c4", "#d9772b", "#2e9d6a", "#b65cb0", "#8a8f2a")
+_MAX_POINTS = 1500  # of a curve; more would not be seen
+_DIGITS = 5
+
+Points = list[tuple[int, float]]
 
 
-def plots_html(metrics: list[dict]) -> str:
-    """All plots of the logged entries."""
-    figures = [
-        f"<figure>{plot_svg(title, lines)}</figure>" for title, lines in curves(metrics).items()
+def plots_html(metrics: Mapping[str, list[dict]]) -> str:
+    """The plots of the logged entries of each run, those of one value overlaid."""
+    by_run = {run: curves(entries) for run, entries in metrics.items()}
+    titles = sorted({title: None for plots in by_run.values() for title in plots}, key=_rank)
+    if not titles:
+        return "<p>No step logged.</p>"
+    plots = [
+        {
+            "title": title.replace("_", " "),
+            "lines": [
+                {"run": number, "kind": kind, "points": _thinned(points)}
+                for number, plots in enumerate(by_run.values())
+                for kind, points in plots.get(title, {}).items()
+            ],
+        }
+        for title in titles
     ]
-    return f'<div class="plots">{"".join(figures)}</div>' if figures else "<p>No step logged.</p>"
+    data = pages.json_for_html({"runs": list(metrics), "plots": plots})
+    return (
+        '<p class="tools"><button id="log" aria-pressed="false">Log scale</button></p>'
+        f'<script type="application/json" id="curves">{data}</script><div class="plots"></div>'
+    )
 
 
-def curves(metrics: list[dict]) -> dict[str, dict[str, list[tuple[int, float]]]]:
+def curves(metrics: list[dict]) -> dict[str, dict[str, Points]]:
     """Plot title -> curve name -> (step, value); validation shares the plot of its loss."""
     plots = {}
     for entry in metrics:
@@ -29,45 +46,17 @@ def curves(metrics: list[dict]) -> dict[str, dict[str, list[tuple[int, float]]]]
                 continue
             curve = "validation" if key.startswith(_VALIDATION) else "training"
             plots.setdefault(title, {}).setdefault(curve, []).append((entry["step"], value))
+    return {title: plots[title] for title in sorted(plots, key=_rank)}
+
+
+def _rank(title: str) -> int:
+    """The losses come first."""
     first = ("loss", *HEADS)
-    order = sorted(plots, key=lambda title: first.index(title) if title in first else len(first))
-    return {title: plots[title] for title in order}
+    return first.index(title) if title in first else len(first)
 
 
-def plot_svg(title: str, lines: Mapping[str, list[tuple[int, float]]]) -> str:
-    """One plot as SVG text that takes the colour of the text around it."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot as plt
-
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": title,
-        "font.family": "sans-serif",
-        "text.color": _PLACEHOLDER,
-        "axes.edgecolor": _PLACEHOLDER,
-        "axes.labelcolor": _PLACEHOLDER,
-        "xtick.color": _PLACEHOLDER,
-        "ytick.color": _PLACEHOLDER,
-    }
-    with plt.rc_context(settings):
-        figure, axes = plt.subplots(figsize=(5, 2.9), layout="constrained")
-        for (name, points), colour in zip(lines.items(), _COLOURS, strict=False):
-            marker = "o" if len(points) < 40 else None
-            axes.plot(*zip(*points, strict=True), label=name, color=colour, marker=marker, ms=3)
-        axes.set_title(title.replace("_", " "), loc="left", fontsize=11)
-        axes.set_xlabel("step")
-        axes.grid(alpha=0.25, color=_PLACEHOLDER)
-        axes.spines[["top", "right"]].set_visible(False)
-        values = [value for points in lines.values() for _, value in points]
-        axes.set_ylim(min(0.0, *values) * 1.05, max(0.0, *values) * 1.08 or None)
-        if len(lines) > 1:
-            axes.legend(frameon=False)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-        plt.close(figure)
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_PLACEHOLDER, "currentColor")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return re.sub(r'<g id="[^"]*">', "<g>", svg)  # they would repeat from plot to plot
+def _thinned(points: Points) -> list[list[float]]:
+    """At most so many of them, the last among them."""
+    every = -(-len(points) // _MAX_POINTS)
+    kept = points[(len(points) - 1) % every :: every]
+    return [[step, float(f"{value:.{_DIGITS}g}")] for step, value in kept]

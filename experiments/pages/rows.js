@@ -13,7 +13,7 @@ class Row {
   constructor(source, listening) {
     Object.assign(this, { reference: [], notes: [], ...source, listening });
     this.isWhole = !source.name;
-    this.title = (source.name ?? "song").replaceAll("_", " ");
+    this.title = (source.name ?? listening.data.sets[0].title).replaceAll("_", " ");
     this.element = make("section", "row");
     this.element.tabIndex = -1;
     this.element.setAttribute("aria-label", this.title);

@@ -1,12 +1,12 @@
 """The scores of a run for its page, as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from experiments import pages
 from experiments.evaluation.result_table import ORACLE_ASSIGNMENT, UNTUNED, is_untuned
 
 # Title, metric of results.json, digits.
-_COLUMNS = (
+COLUMNS = (
     ("SI-SDR dB", "si_sdr", 1),
     ("improvement dB", "si_sdr_improvement", 1),
     ("SI-SIR dB", "si_sir", 1),
@@ -35,19 +35,20 @@ def scores_html(results: dict | None) -> str:
     rows = [(name, results["per_instrument"][name], "") for name in results["instruments"]]
     rows.append(("mean", results["mean"], ' class="strong"'))
     for name, scores in (results.get("baselines") or {}).items():
-        rows.append((name.replace("_", " "), _mean_of(scores), ' class="weak"'))
+        rows.append((name.replace("_", " "), mean_of(scores), ' class="weak"'))
     for name, scores in (results.get("splits") or {}).items():
-        rows.append((f"split {name}", _mean_of(scores), ' class="weak"'))
+        rows.append((f"split {name}", mean_of(scores), ' class="weak"'))
     shown = [
         column
-        for column in _COLUMNS
+        for column in COLUMNS
         if any(isinstance(scores.get(column[1]), int | float) for _, scores, _ in rows)
     ]
     head = "".join(f"<th>{pages.escape(title)}</th>" for title, _, _ in shown)
     lines = [f"<tr><th></th>{head}</tr>"]
     for name, scores, style in rows:
+        ends = by_row.get(name) or {}
         cells = "".join(
-            f"<td>{_number(scores.get(key), digits)}{_interval(by_row, name, key, digits)}</td>"
+            f"<td>{number(scores.get(key), digits)}{interval(ends.get(key), digits)}</td>"
             for _, key, digits in shown
         )
         lines.append(f"<tr{style}><td>{pages.escape(name)}</td>{cells}</tr>")
@@ -57,15 +58,16 @@ def scores_html(results: dict | None) -> str:
     )
 
 
-def _interval(by_row: Mapping, name: str, key: str, digits: int) -> str:
-    ends = (by_row.get(name) or {}).get(key)
+def interval(ends: Sequence[float] | None, digits: int) -> str:
+    """The ends of an interval, small, under its mean."""
     return f"<small>{ends[0]:.{digits}f} to {ends[1]:.{digits}f}</small>" if ends else ""
 
 
-def _mean_of(scores: Mapping) -> Mapping:
+def mean_of(scores: Mapping) -> Mapping:
     """A baseline's means, whether it stores them alone or beside those per instrument."""
     return scores["mean"] if isinstance(scores.get("mean"), Mapping) else scores
 
 
-def _number(value: object, digits: int) -> str:
+def number(value: object, digits: int) -> str:
+    """A score, nothing where there is none."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else ""

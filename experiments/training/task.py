@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import jax
 from ml_collections import ConfigDict
 
 from cerberus_jax.architecture import metadata_of
@@ -30,6 +31,14 @@ def model_of(config: ConfigDict) -> Cerberus:
         options={name: value for name, value in groups.items() if name in (trunk, *heads)},
         **{name: value for name, value in fields.items() if name not in (*groups, "trunk")},
     )
+
+
+def num_parameters(config: ConfigDict) -> int:
+    """How many numbers the network of a config learns; nothing is computed for it."""
+    model = model_of(config)
+    magnitude = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
+    params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:

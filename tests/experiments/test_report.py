@@ -1,18 +1,21 @@
 """The page of a run: well-formed, self-contained, right numbers, clear refusals."""
 
 import json
+import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from experiments import report
 from experiments.config.loading import load_config, save_config
 from experiments.evaluation.result_table import UNTUNED
-from experiments.pages.curves import curves, plot_svg
+from experiments.pages.comparison import OTHER_EXCERPTS
+from experiments.pages.curves import curves, plots_html
 from experiments.pages.scores import scores_html
 from tests.full_disk import room_for
 
-VOID = {"meta", "br", "path", "use", "rect", "circle", "line"}
+VOID = {"meta", "link", "br", "path", "use", "rect", "circle", "line"}
 
 
 class Page(HTMLParser):
@@ -41,7 +44,7 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] in ("td", "th"):
+        if {"td", "th"} & set(self.open):
             self.cells.append(data)
 
 
@@ -85,11 +88,14 @@ def test_a_full_page(tmp_path):
     assert path == tmp_path / "report" / "index.html"
     page = Page(path.read_text())
     assert page.open == []
-    assert all(reference.startswith("#") for reference in page.references)
-    assert "script" not in page.tags
+    assert page.references == ["data:,"]
     assert len(set(page.ids)) == len(page.ids)
-    assert {reference[1:] for reference in page.references} <= set(page.ids)
-    assert page.tags.count("figure") == 2
+    drawn = json.loads(re.search(r'id="curves">(.*?)</script>', path.read_text())[1])
+    assert [plot["title"] for plot in drawn["plots"]] == ["loss", "transcription"]
+    training, validation = drawn["plots"][0]["lines"]
+    assert (training["kind"], validation["kind"]) == ("training", "validation")
+    assert training["points"] == [[k, float(f"{1 / k:.5g}")] for k in range(1, 9)]
+    assert [step for step, _ in validation["points"]] == [2, 4, 6, 8]
     for cell in (
         "5.0",
         "0.46",
@@ -156,12 +162,12 @@ def test_training_and_validation_share_a_plot():
     assert plots == {"loss": {"training": [(1, 2.0), (2, 1.0)], "validation": [(2, 3.0)]}}
 
 
-def test_plots_take_the_colour_of_the_text():
-    svg = plot_svg("loss", {"training": [(1, 2.0), (3, 1.0)]})
-    assert svg.startswith("<svg")
-    assert "currentColor" in svg
-    assert "#010203" not in svg
-    assert svg.count("<svg") == 1
+def test_long_curves_are_thinned_and_keep_their_end():
+    html = plots_html({"a": [{"step": k, "loss": 1.0} for k in range(1, 4001)]})
+    (plot,) = json.loads(re.search(r'id="curves">(.*?)</script>', html)[1])["plots"]
+    points = plot["lines"][0]["points"]
+    assert 1000 <= len(points) <= 1500 and points[-1] == [4000, 1.0]
+    assert len(set(np.diff([step for step, _ in points]))) == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"mean": {}}', "3"])
@@ -176,10 +182,17 @@ def test_broken_results_are_named_and_leave_the_page(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "--workdir is missing"), (["--workdir=nothing"], "nothing holds no config.json")],
+    [
+        ([], "--workdir is missing"),
+        (["--workdir=nothing"], "nothing holds no config.json"),
+        (["--workdir=a", "--workdir=nothing"], "nothing holds no config.json"),
+        (["--workdir=a", "--workdir=./a"], "named twice"),
+    ],
 )
 def test_bad_requests_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    _run(tmp_path / "a")
     assert report.main(arguments) == 1
     error = capsys.readouterr().err
     assert message in error
@@ -195,3 +208,57 @@ def test_the_command(tmp_path, capsys):
 def test_the_losses_come_first():
     entry = {"step": 1, "deep_clustering": 1.0, "gradient_norm": 1.0, "loss": 1.0}
     assert list(curves([entry])) == ["loss", "deep_clustering", "gradient_norm"]
+
+
+def test_several_runs_side_by_side(tmp_path):
+    for name, score, seed in (("first", 5.04, 0), ("second", 6.28, 1)):
+        (tmp_path / name).mkdir()
+        _run(tmp_path / name)
+        config = load_config("sets/set1.py", {"seed": seed})
+        save_config(config, tmp_path / name)
+        file = tmp_path / name / "results.json"
+        results = json.loads(file.read_text())
+        results["mean"]["si_sdr"] = score
+        results["interval_95"] = {"mean": {"si_sdr": [score - 1, score + 1.5]}}
+        file.write_text(json.dumps(results))
+    folders = [tmp_path / "first", tmp_path / "second"]
+    path = report.write_report(folders)
+    assert path == folders[0] / "report" / "comparison.html"
+    text = path.read_text()
+    page = Page(text)
+    assert page.open == [] and page.references == ["data:,"]
+    at = page.cells.index("mean")
+    assert page.cells[at + 1 : at + 4] == ["first", "5.0", "4.0 to 6.5"]
+    assert page.cells[page.cells.index("second", at) + 1] == "6.3"
+    assert "split test_unseen, mean" in page.cells
+    at = page.cells.index("seed")
+    assert page.cells[at + 1 : at + 3] == ["0", "1"]  # what differs comes first
+    drawn = json.loads(re.search(r'id="curves">(.*?)</script>', text)[1])
+    assert drawn["runs"] == ["first", "second"]
+    assert [line["run"] for line in drawn["plots"][0]["lines"]] == [0, 0, 1, 1]
+    assert OTHER_EXCERPTS not in text
+
+
+def test_runs_of_one_name_other_excerpts_and_another_place(tmp_path, capsys):
+    folders = [tmp_path / parent / "run" for parent in "ab"]
+    for folder, ids in zip(folders, ("xy", "xz"), strict=True):
+        folder.mkdir(parents=True)
+        _run(folder)
+        file = folder / "results.json"
+        items = [{"id": name, "metrics": {}} for name in ids]
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"items": items}))
+    (tmp_path / "c").mkdir()
+    _run(tmp_path / "c", results=False)
+    arguments = [f"--workdir={folder}" for folder in (*folders, tmp_path / "c")]
+    out = tmp_path / "new" / "page.html"
+    assert report.main([*arguments, "--excerpts=0", f"--out={out}"]) == 0
+    assert str(out) in capsys.readouterr().out
+    text = out.read_text()
+    assert "a/run, b/run and c" in text
+    assert OTHER_EXCERPTS in text and "c: not evaluated yet" in text
+    assert not (folders[0] / "report").exists()
+
+
+def test_no_run_at_all():
+    with pytest.raises(ValueError, match="at least one run expected"):
+        report.write_report([])

@@ -1,0 +1,82 @@
+"""What is known of a run besides its scores: when, for how long, on what, and how large."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from cerberus_jax import checkpoint
+from experiments.training.metric_log import METRICS_FILE
+from experiments.training.sessions import read_sessions
+from experiments.training.task import num_parameters
+
+UNKNOWN = "not recorded"
+
+
+def run_facts(workdir: Path, config: ConfigDict, metrics: list[dict]) -> dict[str, str]:
+    """Facts of a run by their titles, for readers."""
+    sessions = read_sessions(workdir)
+    return {
+        "instruments": ", ".join(config.instruments),
+        "date": _date(workdir, sessions),
+        "training": training_time(metrics, config.train.num_steps),
+        "device": ", then ".join(dict.fromkeys(each["devices"] for each in sessions)) or UNKNOWN,
+        "network": f"{num_parameters(config) / 1e6:.2f} M parameters, trunk {config.model.trunk}",
+        "checkpoint": _checkpoint(workdir),
+        "data": config.data.root or "MiniSlakh",
+    }
+
+
+def training_time(metrics: list[dict], num_steps: int) -> str:
+    """Steps and time of training alone: without start-up, validation and saving."""
+    if not metrics:
+        return f"0 of {num_steps} steps"
+    seconds, before = 0.0, 0
+    for entry in metrics:
+        pace = entry.get("time")
+        if isinstance(pace, Mapping) and isinstance(pace.get("seconds_per_step"), int | float):
+            seconds += (entry["step"] - before) * pace["seconds_per_step"]
+        before = entry["step"]
+    text = f"{before} of {num_steps} steps"
+    return f"{text} in {duration(seconds)}, {seconds / before:.3g} s a step" if seconds else text
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units."""
+    minutes, hours, days = round(seconds / 60), round(seconds / 3600), seconds / 86400
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{days:.1f} days"
+
+
+def _date(workdir: Path, sessions: list[dict]) -> str:
+    if sessions:
+        began = datetime.fromisoformat(sessions[0]["began"])
+        text = f"begun {_shown(began)}"
+        if len(sessions) > 1:
+            text += f", gone on with {_shown(datetime.fromisoformat(sessions[-1]['began']))}"
+        return text
+    log = workdir / METRICS_FILE
+    if not log.is_file():
+        return UNKNOWN
+    changed = datetime.fromtimestamp(log.stat().st_mtime, UTC)
+    return f"last step logged {_shown(changed)}, by the date of the file"
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _checkpoint(workdir: Path) -> str:
+    steps = checkpoint.saved_steps(workdir)
+    if not steps:
+        return "none"
+    kind = "best" if "best" in steps else "last"
+    folder = checkpoint.locate(workdir, kind)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{kind}: step {steps[kind]}, {size / 1e6:.1f} MB"
