@@ -211,7 +211,7 @@ def _flags() -> CommandFlags:
         "excerpts",
         2,
         "How many of the best and of the worst excerpts of the first run to listen to; needs the\n"
-        "data. With five instruments, 10 s of one add 3 MB to the page, and 1.6 MB more for each\n"
+        "data. With five instruments, 10 s of one add 3 MB to the page, and 1.2 MB more for each\n"
         "further run.",
         lowest=0,
     )

@@ -21,7 +21,16 @@ COMMANDS = sorted(
     if path.parts[-2] != "cli"
 )
 # The only flags of free text that are neither files nor folders.
-TEXTS = {"step", "licence", "split", "coordinator", "process", "instrument"}
+TEXTS = {
+    "threshold",
+    "onset_threshold",
+    "step",
+    "licence",
+    "split",
+    "coordinator",
+    "process",
+    "instrument",
+}
 
 
 class Parsed(Exception):
