@@ -44,7 +44,7 @@ def comparison_html(results: Mapping[str, dict | None]) -> str:
 
 def run_name(run: str, position: int) -> str:
     """The name of a run with its colour in the plots."""
-    return f'<span class="run" style="--run: var(--run-{position % 6})">{pages.escape(run)}</span>'
+    return f'<span class="run" style="--run: var(--run-{position % 8})">{pages.escape(run)}</span>'
 
 
 def _about(scores: Mapping | None) -> str:

@@ -135,7 +135,7 @@ class Plot {
 
 // A colour for each run; of a single run one for each kind of line.
 function colourOfLine(run, kind, runs) {
-  return `var(--run-${(runs.length > 1 ? run : kind === "validation" ? 1 : 0) % 6})`;
+  return `var(--run-${(runs.length > 1 ? run : kind === "validation" ? 1 : 0) % 8})`;
 }
 
 const ofCurves = document.getElementById("curves");

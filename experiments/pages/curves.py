@@ -1,6 +1,6 @@
 """The curves of runs for their page: one plot per logged value, drawn by curves.js."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cerberus_jax.heads import HEADS
 from experiments import pages
@@ -16,23 +16,42 @@ def plots_html(metrics: Mapping[str, list[dict]]) -> str:
     """The plots of the logged entries of each run, those of one value overlaid."""
     by_run = {run: curves(entries) for run, entries in metrics.items()}
     titles = sorted({title: None for plots in by_run.values() for title in plots}, key=_rank)
-    if not titles:
+    plots = {
+        title: [
+            (run, kind, points)
+            for run, plots in by_run.items()
+            for kind, points in plots.get(title, {}).items()
+        ]
+        for title in titles
+    }
+    return overlaid_html(list(metrics), plots)
+
+
+def overlaid_html(
+    runs: Sequence[str], plots: Mapping[str, Sequence[tuple[str, str, Points]]]
+) -> str:
+    """Plots as a page with run.css and curves.js shows them.
+
+    Args:
+        runs: the names of all runs, whose places among them are their colours.
+        plots: title -> lines, each the name of a run, 'training' or 'validation', and its points.
+    """
+    if not plots:
         return "<p>No step logged.</p>"
-    plots = [
+    data = [
         {
             "title": title.replace("_", " "),
             "lines": [
-                {"run": number, "kind": kind, "points": _thinned(points)}
-                for number, plots in enumerate(by_run.values())
-                for kind, points in plots.get(title, {}).items()
+                {"run": runs.index(run), "kind": kind, "points": _thinned(points)}
+                for run, kind, points in lines
             ],
         }
-        for title in titles
+        for title, lines in plots.items()
     ]
-    data = pages.json_for_html({"runs": list(metrics), "plots": plots})
+    text = pages.json_for_html({"runs": list(runs), "plots": data})
     return (
         '<p class="tools"><button id="log" aria-pressed="false">Log scale</button></p>'
-        f'<script type="application/json" id="curves">{data}</script><div class="plots"></div>'
+        f'<script type="application/json" id="curves">{text}</script><div class="plots"></div>'
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from experiments import report
 from experiments.config.loading import load_config, save_config
 from tests.browser import chromium, console_errors
-from tests.experiments.songs.test_listening import SIZES, UNNAMED, phone
+from tests.experiments.pages.test_listening import SIZES, UNNAMED, phone
 
 
 @pytest.fixture(scope="module")
