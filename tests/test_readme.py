@@ -34,6 +34,7 @@ COMMANDS_OF_PROJECT = {
     *(f"data_pipeline.{name}" for name in ("prepare", "minislakh", "inspect", "excerpts")),
     *(f"experiments.{name}" for name in ("run", "evaluate", "separate", "sweep", "report")),
     "experiments.import_torch",
+    "experiments.export",
 }
 
 PARSE_ONLY = """
