@@ -16,10 +16,8 @@ TRANSCRIPTION_NORMALISERS = ("cells", "active")
 
 # Mean magnitude under which a mixture counts as silent (one 16-bit step gives about 1e-4).
 SILENCE = 1e-6
-# Of the spectral SNR: an error 30 dB below its source is worth no more effort, and a source 50 dB
-# below the mixture is silence.
+# Of the spectral SNR: an error 30 dB below its source is worth no more effort.
 SNR_CEILING = 1e-3
-SNR_FLOOR = 1e-5
 # Share of sounding cells from which a roll counts as full when the loss is divided by them.
 MIN_ACTIVE = 0.005
 # The same of cells with an onset.
@@ -77,22 +75,30 @@ def mask_inference_loss(
 
 
 def spectral_snr_loss(
-    error: Float[Array, "b s"], source: Float[Array, "b s"], mixture: Float[Array, " b"]
+    error: Float[Array, "b s"],
+    source: Float[Array, "b s"],
+    mixture: Float[Array, " b"],
+    *,
+    silence_db: float = 50.0,
 ) -> Float[Array, " b"]:
-    """Mean over the sources of log10((E + 1e-3 S + 1e-5 X) / (S + 1e-5 X)): minus the SNR in bels.
+    """Mean over the sources of log10((E + 1e-3 S + F) / (S + F)): minus the SNR in bels.
 
     The ratio that separation is scored with, without its scale invariance, in the domain of the
-    complex spectrum: E, S and X are the energies of the error, the source and the mixture over all
-    bins. A silent source costs what it is given of the mixture; a silent mixture costs nothing.
+    complex spectrum: E and S are the energies of the error and the source over all bins, and F that
+    of the mixture less `silence_db`. A silent source costs what it is given of the mixture, up to
+    `silence_db` / 10, where a source that sounds gains one or two; a silent mixture costs nothing.
+
+    Args:
+        error, source, mixture: the energies.
+        silence_db: how far below the mixture a source counts as silent, dB.
     """
     check_rank("spectral_snr_loss: error", error, ("b", "s"))
     check_shape("spectral_snr_loss: source", source, error.shape)
     check_shape("spectral_snr_loss: mixture", mixture, error.shape[:1])
     tiny = jnp.finfo(error.dtype).tiny ** 0.5
-    floor = source + SNR_FLOOR * mixture[:, None] + tiny
-    return jnp.log10(
-        (error + SNR_CEILING * source + SNR_FLOOR * mixture[:, None] + tiny) / floor
-    ).mean(1)
+    silence = 10 ** (-silence_db / 10) * mixture[:, None]
+    floor = source + silence + tiny
+    return jnp.log10((error + SNR_CEILING * source + silence + tiny) / floor).mean(1)
 
 
 def transcription_loss(

@@ -25,6 +25,7 @@ class MaskInference(Head):
             ratio of complex spectra (`losses.spectral_snr_loss`).
         target: for 'l1', what the masked mixture should be, from MASK_TARGETS; the kind of mask
             must know it.
+        silence_db: for 'snr', how far below the mixture a source counts as silent.
         pitch_channels: what every mask takes of every pitch, for trunks that give features of
             pitches (`pitchwise.PitchwiseMasks`); 0 for masks linear in the features of the frame.
     """
@@ -35,11 +36,12 @@ class MaskInference(Head):
     gives: ClassVar[str] = "masks"
     default_weight: ClassVar[float] = 0.1
     MODEL_FIELDS: ClassVar[tuple[str, ...]] = ("mask_activation",)
-    LOSS_FIELDS: ClassVar[tuple[str, ...]] = ("stride", "kind", "target")
+    LOSS_FIELDS: ClassVar[tuple[str, ...]] = ("stride", "kind", "target", "silence_db")
 
     mask_activation: str = "softmax"
     kind: str = field(default="l1", metadata={"choices": losses.MASK_INFERENCE_KINDS})
     target: str = "phase_sensitive"
+    silence_db: float = field(default=50.0, metadata={"at_least": 0})
     pitch_channels: int = field(default=0, metadata={"at_least": 0})
 
     @classmethod
@@ -123,7 +125,12 @@ class MaskInference(Head):
             # |S - M X|^2 = M |X| (M |X| - 2 P) + |S|^2, P being S projected on the phase of X.
             masked = masks * mixture[:, None]
             error = (masked * (masked - 2 * picked("source_projection", 2))).sum((2, 3)) + energy
-        return losses.spectral_snr_loss(jnp.maximum(error, 0), energy, (mixture**2).sum((1, 2)))
+        return losses.spectral_snr_loss(
+            jnp.maximum(error, 0),
+            energy,
+            (mixture**2).sum((1, 2)),
+            silence_db=self.silence_db,
+        )
 
 
 def _spectra(mixture: Mixture, is_complex: bool) -> dict[str, Array]:

@@ -74,24 +74,13 @@ def build(
     fonts = found_soundfonts(soundfonts)
     # A bad font or rate fails here, before anything is written.
     Renderer(fonts, sample_rate_hz=sample_rate_hz)
-    settings = {
-        "composer": VERSION,
-        "seed": seed,
-        "song_seconds": float(song_seconds),
+    settings, jobs = _planned(
+        num_songs, seed, float(song_seconds), midi_dir, sounds, rest, midi_share
+    )
+    settings |= {
         "soundfonts": [os.path.basename(path) for path in fonts],
         "sample_rate_hz": sample_rate_hz,
-        "source": "midi_dir" if midi_dir and not midi_share else "composer",
     }
-    if midi_dir and not midi_share:
-        settings.update(composer=None, seed=None, song_seconds=None)
-        jobs = midi_jobs(Path(midi_dir))
-    else:
-        if sounds == "wide":
-            settings.update(composer=f"wide {WIDE_VERSION}", rest=float(rest))
-        jobs = song_jobs(num_songs, seed, float(song_seconds), sounds=sounds, rest=float(rest))
-        if midi_share:
-            settings["midi_share"] = float(midi_share)
-            jobs = with_passages(jobs, Path(midi_dir), midi_share)
     _claim(out, settings, jobs)
     missing = [job for job in jobs if not _is_done(out, job)]
     try:
@@ -106,6 +95,22 @@ def build(
     finally:
         _sweep(out)
     return out
+
+
+def _planned(num_songs, seed, song_seconds, midi_dir, sounds, rest, midi_share) -> tuple:
+    """What the songs are made by, and a job for each."""
+    if midi_dir and not midi_share:
+        nothing = {"composer": None, "seed": None, "song_seconds": None}
+        return {**nothing, "source": "midi_dir"}, midi_jobs(Path(midi_dir))
+    settings = {"composer": VERSION, "seed": seed, "song_seconds": song_seconds}
+    settings["source"] = "composer"
+    if sounds == "wide":
+        settings |= {"composer": f"wide {WIDE_VERSION}", "rest": float(rest)}
+    jobs = song_jobs(num_songs, seed, song_seconds, sounds=sounds, rest=float(rest))
+    if not midi_share:
+        return settings, jobs
+    settings["midi_share"] = float(midi_share)
+    return settings, with_passages(jobs, Path(midi_dir), midi_share)
 
 
 def _sweep(out: Path) -> None:
