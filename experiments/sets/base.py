@@ -128,7 +128,7 @@ def _loss() -> ConfigDict:
     # What the masked mixture should be: 'phase_sensitive' = clip(|S| cos(angle), 0, |X|) (nussl
     # 2019-10) | 'magnitude' = |S| | 'spectrum' = S, for complex masks.
     loss.mask_inference_target = "phase_sensitive"
-    # dB; for 'snr', how far below the mixture a source counts as silent. The less, the less a silent
+    # dB; for 'snr', how far below the mixture a source counts as silent: the less, the less a silent
     # source counts against those that sound (ours).
     loss.mask_inference_silence_db = 50.0
     # By which magnitude a bin's dominant source is chosen: 'phase_sensitive' | 'magnitude', as

@@ -149,7 +149,7 @@ def test_the_snr_of_silence_is_defined():
     np.testing.assert_allclose(losses[1], (np.log10(1e-3) + 0) / 2, atol=0.01)
     np.testing.assert_allclose(losses[2], 0, atol=1e-6)
     wrong = jnp.stack([jnp.zeros((3, 5, 7)), jnp.ones((3, 5, 7))], 2)
-    for decibels in (20, 50):
+    for decibels in (20.0, 50.0):
         loss = replace(head, silence_db=decibels).loss(wrong, targets, 0)[1]
         np.testing.assert_allclose(loss, (0 + decibels / 10) / 2, atol=0.01)
 
