@@ -24,6 +24,11 @@ def make_mesh(devices=None) -> Mesh:
     return Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
 
 
+def platform_of(mesh: Mesh) -> str:
+    """That of its devices, such as 'cpu' or 'tpu': what a step on the mesh is compiled for."""
+    return mesh.devices.flat[0].platform
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The same array on every device."""
     return NamedSharding(mesh, PartitionSpec())

@@ -32,7 +32,7 @@ class Task:
         model: the network.
         optimizer: how it is trained.
         loss_options: by head the `LOSS_FIELDS` that differ from its defaults.
-        microbatch_size: examples whose losses are computed together; a divisor of a device's batch.
+        microbatch_size: examples whose losses are computed together, on each device.
     """
 
     model: Cerberus

@@ -68,7 +68,7 @@ _RULES: dict[str, Rule] = {
     "model.embedding_dim": _at_least(1),
     "model.input_scaling": _one_of("excerpt_db", "excerpt_db_affine", "db_affine", "linear"),
     "model.precision": _one_of("float32", "bfloat16"),
-    "model.recurrence": _one_of("auto", "scan", "batched_scan", "persistent"),
+    "model.recurrence": _one_of("auto", "scan", "batched_scan", "experimental_persistent"),
     "loss.microbatch_size": _at_least(0),
     "optimizer.learning_rate": _above(0),
     "optimizer.b1": _from_below(0, 1),

@@ -99,8 +99,9 @@ def _model() -> ConfigDict:
     # imported networks.
     model.input_scaling = "excerpt_db"
     model.precision = "float32"  # 'float32' | 'bfloat16' for the products inside the network (ours)
-    # How the trunk's loop is computed: 'auto' = by the backend | 'scan' | 'batched_scan' = both
-    # directions in one product | 'persistent' = one kernel, NVIDIA Hopper only (ours)
+    # How the trunk's loop is computed: 'auto' = by the platform | 'scan' | 'batched_scan' = both
+    # directions in one product | 'experimental_persistent' = one kernel, NVIDIA Hopper only, which
+    # has never run on one (ours)
     model.recurrence = "auto"
     return model
 

@@ -66,7 +66,7 @@ class Loop:
 
     def __init__(self, config, mesh, workdir, validation_batches, excerpts_of=None):
         self.config, self.mesh, self.workdir = config, mesh, workdir
-        self.task = task_of(config, num_devices=mesh.size)
+        self.task = task_of(config, num_devices=mesh.size, platform=parallel.platform_of(mesh))
         self.step_fn = parallel.make_step(self.task, mesh, parallel=config.parallel)
         self.eval_fn = parallel.jit_eval(self.task, mesh)
         self.validation = validation_batches
