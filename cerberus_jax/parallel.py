@@ -39,12 +39,16 @@ def sharded(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(batch_size: int, num_devices: int) -> None:
-    """Raises ValueError unless every device gets the same number of examples."""
-    if batch_size % num_devices:
+def check_batch_size(batch_size: int, num_devices: int, accumulation_steps: int = 1) -> None:
+    """Raises ValueError unless every device gets the same number of examples, in every one of the
+    parts in which a step takes its batch."""
+    parts, times = num_devices * accumulation_steps, ""
+    if accumulation_steps > 1:
+        times = f" times {accumulation_steps} of train.accumulation_steps"
+    if batch_size % parts:
         raise ValueError(
-            f"batch_size: must be divisible by the {num_devices} devices, got {batch_size}; "
-            f"try --config.batch_size={-(-batch_size // num_devices) * num_devices}"
+            f"batch_size: must be divisible by the {num_devices} devices{times}, got {batch_size}; "
+            f"try --config.batch_size={-(-batch_size // parts) * parts}"
         )
 
 

@@ -51,7 +51,7 @@ def train(
             processes any may get the signal, and all stop after the next logged step.
     """
     mesh = parallel.make_mesh()
-    parallel.check_batch_size(config.batch_size, mesh.size)
+    parallel.check_batch_size(config.batch_size, mesh.size, config.train.accumulation_steps)
     check_precision(config.model.precision)
     loop = Loop(config, mesh, Path(workdir), list(validation_batches), excerpts_of)
     first, last = start_step(workdir), config.train.num_steps

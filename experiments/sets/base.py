@@ -188,6 +188,10 @@ def _train() -> ConfigDict:
     train.eval_every = 500  # steps between two validations: once per 20,000 excerpts (lab habit)
     train.checkpoint_every = 500  # steps between two checkpoints (ours)
     train.keep_checkpoints = 2  # of the last checkpoints that are kept, beside the best (ours)
+    # Equal parts in which a step takes its batch, one after another, in less memory. The update is
+    # that of the whole batch, to rounding; of k parts, part j has the excerpts j, j + k, ... and
+    # draws its own dropout (ours: 1 = all at once).
+    train.accumulation_steps = 1
     # updates with a non-finite loss or gradient that are left out, at most, before the run ends;
     # 0 = it ends at the first (ours)
     train.skip_nonfinite = 0

@@ -41,7 +41,7 @@ def task_of(config: ConfigDict, *, num_devices: int = 1, platform: str | None = 
         num_devices: over which the batch is divided.
         platform: theirs, such as 'cpu' or 'tpu'; None: that of JAX's first device.
     """
-    loss, model = config.loss, model_of(config)
+    loss, model, parts = config.loss, model_of(config), config.train.accumulation_steps
     num_frames = model.grid.num_frames(num_samples_of(config))
     return Task(
         model=model,
@@ -55,11 +55,12 @@ def task_of(config: ConfigDict, *, num_devices: int = 1, platform: str | None = 
             for name in model.heads
         },
         microbatch_size=choose_microbatch_size(
-            config.batch_size // num_devices,
+            config.batch_size // num_devices // parts,
             num_frames,
             platform=platform or jax.devices()[0].platform,
             at_most=loss.microbatch_size,
         ),
+        accumulation_steps=parts,
     )
 
 
