@@ -102,7 +102,10 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     from cerberus_jax import parallel
     from cerberus_jax.precision_check import check_precision
     from experiments import train
+    from experiments.runtime.deterministic import compute_deterministically
 
+    if config.train.deterministic:
+        compute_deterministically()
     parallel.check_batch_size(
         config.batch_size, jax.device_count(), config.train.accumulation_steps
     )

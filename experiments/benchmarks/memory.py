@@ -29,7 +29,7 @@ COLUMNS = {
     "parts": ("parts", ""),
     "excerpts a microbatch": ("microbatch_size", ""),
     "temporary MB": ("temporary_mb", ".1f"),
-    "of the first": ("share", ".3f"),
+    "of the whole batch at once": ("share", ".3f"),
 }
 
 

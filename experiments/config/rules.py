@@ -85,6 +85,7 @@ _RULES: dict[str, Rule] = {
     "train.eval_every": _at_least(1),
     "train.checkpoint_every": _at_least(1),
     "train.accumulation_steps": _at_least(1),
+    "train.deterministic": _between(0, 1),
     "train.keep_checkpoints": _at_least(1),
     "train.skip_nonfinite": _at_least(0),
     "decoding.threshold": _inside(0, 1),
