@@ -192,7 +192,7 @@ def _train() -> ConfigDict:
     # that of the whole batch, to rounding; of k parts, part j has the excerpts j, j + k, ... and
     # draws its own dropout (ours: 1 = all at once).
     train.accumulation_steps = 1
-    # 1 = the same results from every run on a GPU too, more slowly; 0 = only on CPUs and TPUs (ours)
+    # 1 = the same results from every run on a GPU too, but more slowly (ours)
     train.deterministic = 0
     # updates with a non-finite loss or gradient that are left out, at most, before the run ends;
     # 0 = it ends at the first (ours)
