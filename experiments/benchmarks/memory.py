@@ -42,9 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     flags.names("batch", None, "Batch sizes (default: 8,16,32 on a CPU, 64,128,256 on a GPU).")
     flags.number("seconds", Workload().seconds, "Seconds of an excerpt.")
-    flags.names(
-        "parts", None, "train.accumulation_steps; the microbatches are then as in training."
-    )
+    flags.names("parts", None, "train.accumulation_steps, with the microbatches of training.")
+    flags.integer("microbatch", 0, "loss.microbatch_size of these (default: that of the device).")
     command.add_run_flags(flags)
     return run_command(measure, flags, argv=argv)
 
@@ -58,7 +57,7 @@ def measure(flags: CommandFlags) -> None:
     device, end = flags.device, time.monotonic() + 60 * command.minutes(flags, "budget")
     work = dataclasses.asdict(SMALL if flags.small else Workload(seconds=flags.seconds))
     batches = command.whole_numbers(flags, "batch", (2,) if flags.small else BATCHES[device])
-    parts = command.whole_numbers(flags, "parts", (0,))
+    parts = command.whole_numbers(flags, "parts", ()) or [0]
     result = Result("memory", machine.describe(), COLUMNS, work | {"device": device})
     for precision in (FULL_PRECISION[device], *(() if flags.small else ("bfloat16",))):
         try:
@@ -69,6 +68,7 @@ def measure(flags: CommandFlags) -> None:
                 work=work,
                 batches=batches,
                 parts=parts,
+                microbatch=flags.microbatch,
                 precision=precision,
             ):
                 result.rows.append({"side": PROJECT} | row)
@@ -81,7 +81,7 @@ def measure(flags: CommandFlags) -> None:
 
 
 def temporary_memory(
-    work: dict, batches: list[int], parts: list[int], precision: str
+    work: dict, batches: list[int], parts: list[int], microbatch: int, precision: str
 ) -> Iterator[dict]:
     """The rows of a precision, by microbatch: the whole batch, what training takes, one excerpt; or
     where there are parts by those. The first of a batch is what the others are compared with."""
@@ -90,8 +90,10 @@ def temporary_memory(
     settings = {"precision": of_network(precision)}
     for batch in batches:
         of_batch = dataclasses.replace(Workload(**work), batch_size=batch)
-        usual = {k: ours.task(of_batch, accumulation_steps=k or 1, **settings) for k in parts}
-        sizes = [(k, task.microbatch_size) for k, task in usual.items()]
+        sizes = []
+        for k in parts:
+            of_parts = {"microbatch_size": microbatch, "accumulation_steps": k or 1}
+            sizes.append((k, ours.task(of_batch, **of_parts, **settings).microbatch_size))
         if parts == [0]:
             sizes = [(1, size) for size in sorted({1, sizes[0][1], batch}, reverse=True)]
         first = None
