@@ -2,9 +2,9 @@
 
     python -m experiments.studies.soak --steps=20000
 
-Everything of a run takes part: the reader, prefetching, the log, validations and checkpoints. The
-network and the excerpts are tiny, so that only what is left behind by each step can grow. Linux
-alone tells what is measured.
+Everything of a run takes part: the reader, prefetching, the log, validations and checkpoints, at the
+intervals of the default config. The network and the excerpts are tiny, so that only what is left
+behind can grow. Linux alone tells what is measured.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import load_config
 from experiments.evaluation.markdown import markdown_table
 
-SET = "sets/cerberus_demo.py"
+SET = "sets/set1.py"
 TINY = {
     "batch_size": 2,
     "excerpt_seconds": 0.1,
@@ -29,9 +29,6 @@ TINY = {
     "model.hidden": 8,
     "model.embedding_dim": 4,
     "data.num_validation_excerpts": 4,
-    "train.log_every": 20,
-    "train.eval_every": 200,
-    "train.checkpoint_every": 200,
 }
 _PROCESS = Path("/proc/self")
 
