@@ -2,9 +2,9 @@
 
     python -m experiments.studies.soak --steps=20000
 
-Everything of a run takes part: the reader, prefetching, the log, validations and checkpoints, at the
-intervals of the default config. The network and the excerpts are tiny, so that only what is left
-behind can grow. Linux alone tells what is measured.
+Everything of a run takes part: the reader, prefetching, the log, and validations and checkpoints at
+the intervals of the default config. The network and the excerpts are tiny, so that only what is
+left behind can grow. Linux alone tells what is measured.
 """
 
 import itertools
