@@ -20,26 +20,13 @@ from jaxtyping import Array, Float
 
 from cerberus_jax.heads import HEADS, PAPER_HEADS, Head
 from cerberus_jax.heads.base import strided
+from cerberus_jax.microbatches import cut, over_microbatches
 from cerberus_jax.per_device import REPLICATED, per_device, sharded
-from cerberus_jax.products import product, transposed_product
+from cerberus_jax.products import in_memory, product, transposed_product
 from cerberus_jax.shapes import check_rank
 from cerberus_jax.trunks.base import FEATURES
 
-# Frames a CPU works on at once in the heads: enough to fill its cores, few enough for its caches.
-CPU_FRAMES_PER_MICROBATCH = 400
-# Excerpts elsewhere: enough that a microbatch fills the chip.
-MICROBATCH_SIZE = 16
-
 DEFAULT_HEADS: dict[str, Head] = {name: HEADS[name]() for name in PAPER_HEADS}
-
-
-def choose_microbatch_size(batch: int, num_frames: int, *, at_most: int = 0) -> int:
-    """How many of a device's excerpts to look at together: the largest divisor of its batch that is
-    at most `at_most`, or for 0 what suits the backend."""
-    if not at_most:
-        on_cpu = jax.default_backend() == "cpu"
-        at_most = max(CPU_FRAMES_PER_MICROBATCH // num_frames, 1) if on_cpu else MICROBATCH_SIZE
-    return max(k for k in range(1, min(batch, at_most) + 1) if batch % k == 0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,8 @@ def head_losses(
         head_params: parameters of the heads that exist, by submodule name.
         targets: from `targets.make_targets`.
         loss_weights: one weight per loss, as arrays; a zero weight leaves its loss out.
-        microbatch_size: examples looked at together; it must divide the batch of one device.
+        microbatch_size: examples looked at together, of the batch of one device; where it does not
+            divide that, the last are fewer.
         heads: by the names of their losses; None for the three of the paper.
         precision: of the products of linear heads.
         mesh: devices over which the examples are sharded, None for one device.
@@ -90,10 +78,8 @@ def head_losses(
                 f"head_losses: targets[{name!r}] of {batch} examples expected, as the features are "
                 f"of so many, got the shape {list(array.shape)}"
             )
-    if microbatch_size < 1 or batch % microbatch_size:
-        raise ValueError(
-            f"microbatch_size: must divide the batch of {batch}, got {microbatch_size}"
-        )
+    if microbatch_size < 1:
+        raise ValueError(f"microbatch_size: at least 1 expected, got {microbatch_size}")
     heads = DEFAULT_HEADS if heads is None else heads
     heads = {name: head for name, head in heads.items() if head.submodule in head_params}
     if missing := [name for name in heads if name not in loss_weights]:
@@ -112,15 +98,17 @@ def _head_losses(settings, features, head_params, weights, targets, first_frame)
     def body(features, targets, head_params, weights, first_frame, _):
         forwards = _forwards(settings, head_params)
 
-        def microbatch(_, start):
-            excerpts, excerpt_targets = _cut(settings, (features, targets), start)
+        def microbatch(_, start, size):
+            excerpts, excerpt_targets = cut((features, targets), start, size)
             losses = {}
             for name, head in settings.heads:
                 raw = forwards[name].apply(_read(head, excerpts, first_frame))
                 losses[name] = head.loss(raw, excerpt_targets, first_frame)
             return None, (_weighted(losses, weights), losses)
 
-        return None, _joined(lax.scan(microbatch, None, _starts(settings, features))[1])
+        return over_microbatches(
+            microbatch, None, batch=len(features[FEATURES]), size=settings.microbatch_size
+        )
 
     args = (features, targets, head_params, weights, first_frame, _ones(features))
     return _on_devices(settings, body)(*args)[1]
@@ -166,9 +154,9 @@ def _with_gradients(settings):
     def body(features, targets, head_params, weights, first_frame, example_weights):
         forwards = _forwards(settings, head_params)
 
-        def microbatch(grads, start):
-            excerpts, excerpt_targets, excerpt_weights = _cut(
-                settings, (features, targets, example_weights), start
+        def microbatch(grads, start, size):
+            excerpts, excerpt_targets, excerpt_weights = cut(
+                (features, targets, example_weights), start, size
             )
 
             def weighted_sum(raw):
@@ -195,10 +183,12 @@ def _with_gradients(settings):
             return grads, (*sums, feature_grads)
 
         zeros = jax.tree.map(jnp.zeros_like, head_params)
-        grads, per_microbatch = lax.scan(microbatch, zeros, _starts(settings, features))
+        grads, per_excerpt = over_microbatches(
+            microbatch, zeros, batch=len(features[FEATURES]), size=settings.microbatch_size
+        )
         if settings.mesh is not None:
             grads = lax.psum(grads, "data")
-        return grads, _joined(per_microbatch)
+        return grads, per_excerpt
 
     return _on_devices(settings, body)
 
@@ -211,24 +201,6 @@ def _on_devices(settings, body):
 
 def _ones(features):
     return jnp.ones(features[FEATURES].shape[0], features[FEATURES].dtype)
-
-
-def _starts(settings, features):
-    """The first excerpt of every microbatch; on several devices b is the local batch."""
-    return jnp.arange(0, features[FEATURES].shape[0], settings.microbatch_size)
-
-
-def _cut(settings, tree, start):
-    """The excerpts of a microbatch, cut out of the batch [b ...] inside the loop: as a sequence
-    that the loop runs over, [microbatches excerpts ...], the compiler would hold a copy of the
-    batch."""
-    size = settings.microbatch_size
-    return jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start, size), tree)
-
-
-def _joined(tree):
-    """[microbatches excerpts ...] -> [b ...]."""
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), tree)
 
 
 def _read(head, features, first_frame):
@@ -278,8 +250,8 @@ def _linear_forward(params: dict, precision: str) -> _HeadForward:
     kernel, bias = params["kernel"].reshape(params["kernel"].shape[0], -1), params["bias"]
     transposed = None
     if precision == "bfloat16":
-        kernel = lax.optimization_barrier(kernel.astype(jnp.bfloat16))
-        transposed = lax.optimization_barrier(kernel.T)
+        kernel = in_memory(kernel.astype(jnp.bfloat16))
+        transposed = in_memory(kernel.T)
 
     def apply(features: dict[str, Any]) -> Array:
         """[c t h] -> [c t k m]."""

@@ -1,11 +1,11 @@
 """Scale-invariant separation scores: SI-SDR, SI-SIR and SI-SAR, in dB.
 
-Called on arrays they compute in float64, whatever JAX's default precision is: a part 60 dB below
-the target may lie 100 dB below the estimate, out of float32's reach. Inside another transformation
-(jit, vmap, grad) the caller's precision holds.
+Called on arrays they compute in float64 with NumPy, whatever JAX's default precision is: a part
+60 dB below the target may lie 100 dB below the estimate, out of float32's reach, and not every
+device has float64. Inside another transformation (jit, vmap, grad) they are JAX in the caller's
+precision.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -29,14 +29,14 @@ class SiBssEval(NamedTuple):
         si_sar: target against what comes from no reference.
     """
 
-    si_sdr: Float[Array, " s"]
-    si_sir: Float[Array, " s"]
-    si_sar: Float[Array, " s"]
+    si_sdr: Float[AnyArray, " s"]
+    si_sir: Float[AnyArray, " s"]
+    si_sar: Float[AnyArray, " s"]
 
 
 def si_sdr(
     estimate: Float[AnyArray, "... n"], reference: Float[AnyArray, "... n"]
-) -> Float[Array, "..."]:
+) -> Float[AnyArray, "..."]:
     """Scale-invariant signal-to-distortion ratio.
 
     No mean is removed. Values are clamped to +-100 dB; a silent estimate of a sounding reference
@@ -85,58 +85,52 @@ def si_bss_eval(estimates: Float[AnyArray, "s n"], references: Float[AnyArray, "
 
 def _in_float64(function, *signals):
     if any(isinstance(signal, jax.core.Tracer) for signal in signals):
-        return function(*signals, signals[0].dtype)
-    with jax.enable_x64(True):
-        return function(*signals, np.float64)
+        with jax.default_matmul_precision("highest"):
+            return function(jnp, *(jnp.asarray(signal, signals[0].dtype) for signal in signals))
+    with np.errstate(divide="ignore"):  # a part that is zero has a ratio of 100 dB
+        return function(np, *(np.asarray(signal, np.float64) for signal in signals))
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _si_sdr(estimate, reference, dtype):
-    estimate, reference = (_to_unit_norm(signal, dtype) for signal in (estimate, reference))
+def _si_sdr(xp, estimate, reference):
+    estimate, reference = _to_unit_norm(xp, estimate), _to_unit_norm(xp, reference)
     scale = _dot(estimate, reference)
     distortion = estimate - scale[..., None] * reference
-    score = _ratio_db(scale**2, _dot(distortion, distortion))
-    return jnp.where(_sounds(reference), score, jnp.nan)
+    score = _ratio_db(xp, scale**2, _dot(distortion, distortion))
+    return xp.where(_sounds(reference), score, xp.nan)
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _si_bss_eval(estimates, references, dtype):
-    estimates, references = (_to_unit_norm(signals, dtype) for signals in (estimates, references))
+def _si_bss_eval(xp, estimates, references):
+    estimates, references = _to_unit_norm(xp, estimates), _to_unit_norm(xp, references)
     scales = _dot(estimates, references)
-    weights = jnp.zeros_like(estimates, shape=(len(estimates), len(references)))
-    inverse = jnp.linalg.pinv(_matmul(references, references.T), hermitian=True)
-    artefacts = estimates
+    rtol = 10 * len(references) * float(np.finfo(references.dtype).eps)
+    inverse = xp.linalg.pinv(references @ references.T, rtol=rtol, hermitian=True)
+    weights, artefacts = xp.zeros_like(inverse), estimates
     for _ in range(2):  # the second round removes what rounding left in the first
-        weights = weights + _matmul(_matmul(artefacts, references.T), inverse)
-        artefacts = estimates - _matmul(weights, references)
-    interference = _matmul(weights - jnp.diag(scales), references)
+        weights = weights + (artefacts @ references.T) @ inverse
+        artefacts = estimates - weights @ references
+    interference = (weights - xp.diag(scales)) @ references
     distortion = estimates - scales[:, None] * references
     return tuple(
-        jnp.where(_sounds(references), _ratio_db(scales**2, _dot(rest, rest)), jnp.nan)
+        xp.where(_sounds(references), _ratio_db(xp, scales**2, _dot(rest, rest)), xp.nan)
         for rest in (distortion, interference, artefacts)
     )
 
 
-def _ratio_db(target, rest):
-    decibels = 10.0 * (jnp.log10(target) - jnp.log10(rest))
-    return jnp.where(target > 0, jnp.clip(decibels, -MAX_DB, MAX_DB), -MAX_DB)
+def _ratio_db(xp, target, rest):
+    decibels = 10.0 * (xp.log10(xp.where(target > 0, target, 1)) - xp.log10(rest))
+    return xp.where(target > 0, xp.clip(decibels, -MAX_DB, MAX_DB), -MAX_DB)
 
 
-def _to_unit_norm(signals, dtype):
-    signals = jnp.asarray(signals, dtype)
-    peak = jnp.max(jnp.abs(signals), axis=-1, keepdims=True, initial=0.0)
-    signals = signals / jnp.where(peak > 0, peak, 1.0)  # squares of tiny values would underflow
-    norm = jnp.sqrt(_dot(signals, signals))[..., None]
-    return signals / jnp.where(norm > 0, norm, 1.0)
+def _to_unit_norm(xp, signals):
+    peak = xp.max(xp.abs(signals), axis=-1, keepdims=True, initial=0.0)
+    signals = signals / xp.where(peak > 0, peak, 1.0)  # squares of tiny values would underflow
+    norm = xp.sqrt(_dot(signals, signals))[..., None]
+    return signals / xp.where(norm > 0, norm, 1.0)
 
 
 def _sounds(signals):
-    return jnp.any(signals != 0, axis=-1)
+    return (signals != 0).any(-1)
 
 
 def _dot(left, right):
-    return jnp.einsum("...n,...n->...", left, right, precision=jax.lax.Precision.HIGHEST)
-
-
-def _matmul(left, right):
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
+    return (left * right).sum(-1)

@@ -86,7 +86,7 @@ class Cerberus(nn.Module):
             shift per bin), 'db_affine' (dB above -80 of magnitudes over the window's sum, then
             scale and shift), 'linear'.
         precision: of the products, 'float32' (the type of the parameters) or 'bfloat16'.
-        recurrence: how the trunk's loop is computed (`lstm.BACKENDS`); 'auto' goes by the backend.
+        recurrence: how the trunk's loop is computed (`lstm.BACKENDS`); 'auto' goes by the platform.
         mesh: devices the examples are sharded over when it trains on several, else None.
         trunk_name: the trunk (`trunks.TRUNKS`); its parameters are those of the submodule `trunk`.
         options: of the trunk and of heads that have options of their own: {name: {field: value}}.

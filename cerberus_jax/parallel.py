@@ -8,6 +8,8 @@ dropout then differs from device to device.
 import ctypes
 import functools
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -24,6 +26,11 @@ def make_mesh(devices=None) -> Mesh:
     return Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
 
 
+def platform_of(mesh: Mesh) -> str:
+    """That of its devices, such as 'cpu' or 'tpu': what a step on the mesh is compiled for."""
+    return mesh.devices.flat[0].platform
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The same array on every device."""
     return NamedSharding(mesh, PartitionSpec())
@@ -34,12 +41,16 @@ def sharded(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(batch_size: int, num_devices: int) -> None:
-    """Raises ValueError unless every device gets the same number of examples."""
-    if batch_size % num_devices:
+def check_batch_size(batch_size: int, num_devices: int, accumulation_steps: int = 1) -> None:
+    """Raises ValueError unless every device gets the same number of examples, in every one of the
+    parts in which a step takes its batch."""
+    parts, times = num_devices * accumulation_steps, ""
+    if accumulation_steps > 1:
+        times = f" times {accumulation_steps} of train.accumulation_steps"
+    if batch_size % parts:
         raise ValueError(
-            f"batch_size: must be divisible by the {num_devices} devices, got {batch_size}; "
-            f"try --config.batch_size={-(-batch_size // num_devices) * num_devices}"
+            f"batch_size: must be divisible by the {num_devices} devices{times}, got {batch_size}; "
+            f"try --config.batch_size={-(-batch_size // parts) * parts}"
         )
 
 
@@ -74,10 +85,10 @@ def compile_step(step, *args):
     """The step compiled for arguments like these, and the compiler's memory given back.
 
     Args:
-        step: what `make_step` gives; under pmap it compiles at its first call and comes back as is.
-        args: as in a call.
+        step: what `make_step` gives.
+        args: as in a call; shapes will do for the state.
     """
-    compiled = step.lower(*args).compile() if hasattr(step, "lower") else step
+    compiled = step.compiled(*args) if isinstance(step, _PmapStep) else step.lower(*args).compile()
     _give_back_memory()
     return compiled
 
@@ -102,7 +113,8 @@ def jit_step(task: Task, mesh: Mesh):
 
 
 def pmap_step(task: Task, mesh: Mesh):
-    """The step under jax.pmap; every device folds its index into the dropout key."""
+    """The step under jax.pmap, its state donated; every device folds its index into the dropout
+    key."""
     if jax.process_count() > 1:
         raise ValueError("parallel: 'pmap' works in one process; use parallel='jit' for several")
 
@@ -112,14 +124,37 @@ def pmap_step(task: Task, mesh: Mesh):
         return train_step(state, batch, key, loss_weights, task=task, mean_across_devices=mean)
 
     stepped = jax.pmap(
-        body, "data", in_axes=(None, 0, None, None), out_axes=None, devices=list(mesh.devices.flat)
+        body,
+        "data",
+        in_axes=(None, 0, None, None),
+        out_axes=None,
+        devices=list(mesh.devices.flat),
+        donate_argnums=0,
     )
+    return _PmapStep(stepped, mesh.size)
 
-    def step(state, batch, key, loss_weights):
-        split = {k: v.reshape(mesh.size, -1, *v.shape[1:]) for k, v in batch.items()}
-        return stepped(state, split, key, loss_weights)
 
-    return step
+@dataclass(frozen=True)
+class _PmapStep:
+    """A pmapped function called with the whole batch, of which every device gets its part."""
+
+    stepped: Callable
+    num_devices: int
+
+    def __call__(self, *args):
+        return self.stepped(*self._split(*args))
+
+    def compiled(self, *args) -> "_PmapStep":
+        """The same, compiled for arguments like these."""
+        return replace(self, stepped=self.stepped.lower(*self._split(*args)).compile())
+
+    def memory_analysis(self):
+        """What the compiler says of the memory on each device, once compiled."""
+        return self.stepped.memory_analysis()
+
+    def _split(self, state, batch, *rest):
+        split = {k: v.reshape(self.num_devices, -1, *v.shape[1:]) for k, v in batch.items()}
+        return state, split, *rest
 
 
 def jit_eval(task: Task, mesh: Mesh):

@@ -5,7 +5,7 @@ is, and how they are multiplied to `jax_default_matmul_precision`: by default NV
 TensorFloat-32 and TPUs bfloat16. The gradient of a bfloat16 product is made of bfloat16 products,
 and XLA's CPU backend wants two things of those: no batch axis (it has no batched bfloat16 product
 with float32 sums), and a left factor that really lies in memory the way it is multiplied (half the
-speed otherwise).
+speed otherwise). Programs for other platforms have neither.
 """
 
 import jax
@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float
+
+from cerberus_jax.platforms import by_platform
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -45,7 +47,7 @@ def batched_product(
 def in_memory(array: Array) -> Array:
     """The same array, which XLA on a CPU computes once and writes, instead of in every loop and
     product that reads it; elsewhere a loop less counts for more, and XLA may choose."""
-    return lax.optimization_barrier(array) if _on_cpu() else array
+    return by_platform(array, cpu=lax.optimization_barrier, elsewhere=lambda array: array)
 
 
 @jax.custom_vjp
@@ -71,12 +73,8 @@ def _rounded(array):
     return array.astype(jnp.bfloat16)
 
 
-def _on_cpu():
-    return jax.default_backend() == "cpu"
-
-
 def _sum_of_products(a, b):
-    return (_one_by_one if _on_cpu() else _float32_sums)(a, b)
+    return by_platform(a, b, cpu=_one_by_one, elsewhere=_float32_sums)
 
 
 def _float32_sums(a, b):
@@ -89,7 +87,7 @@ _one_by_one = jax.custom_batching.sequential_vmap(_float32_sums)
 
 def _really_transposed(a):
     """a.T, on a CPU as a copy in row-major order."""
-    return _transposed_copy(a) if _on_cpu() else a.T
+    return by_platform(a, cpu=_transposed_copy, elsewhere=jnp.transpose)
 
 
 @jax.custom_batching.sequential_vmap

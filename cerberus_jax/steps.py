@@ -4,6 +4,7 @@ They see the whole batch and know nothing of devices; parallel.py spreads them. 
 loss begins with advances by one each step, so that every frame is looked at.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -32,13 +33,16 @@ class Task:
         model: the network.
         optimizer: how it is trained.
         loss_options: by head the `LOSS_FIELDS` that differ from its defaults.
-        microbatch_size: examples whose losses are computed together; a divisor of a device's batch.
+        microbatch_size: examples whose losses are computed together, on each device.
+        accumulation_steps: parts in which a step takes its batch, one after another; the update is
+            that of the mean of their gradients. Of k parts, part j has the examples j, j + k, ...
     """
 
     model: Cerberus
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     microbatch_size: int = 1
+    accumulation_steps: int = 1
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -91,9 +95,26 @@ def train_step(
         loss_weights: one array per loss, so that a change of weights needs no compilation.
         task: model, losses and optimiser.
         mean_across_devices: for pmap, the mean over its axis; gradients are clipped after it.
+
+    Raises:
+        ValueError: if the batch cannot be taken in `task.accumulation_steps` equal parts.
     """
-    targets = _targets(task, batch)
     dropout_key = jax.random.fold_in(key, state.step)
+    gradients = functools.partial(_gradients, task, state, loss_weights)
+    accumulated = _mean_of_parts(gradients, batch, dropout_key, task.accumulation_steps)
+    grads, loss, losses = mean_across_devices(accumulated)
+    after, rate = state.apply_gradients(grads, task.optimizer)
+    norm = optax.tree.norm(grads)
+    metrics = {"loss": loss, **losses, "gradient_norm": norm, "learning_rate": rate}
+    if state.skipped is None:
+        return after, metrics
+    after = state.update_if(jnp.isfinite(loss) & jnp.isfinite(norm), after)
+    return after, metrics | {"skipped_updates": after.skipped}
+
+
+def _gradients(task, state, loss_weights, batch, dropout_key):
+    """Gradients of the mean loss of a batch, that loss, and the mean loss of every head."""
+    targets = _targets(task, batch)
 
     def mean_loss(params):
         features = task.model.apply(
@@ -107,14 +128,30 @@ def train_step(
         return total.mean(), {name: values.mean() for name, values in losses.items()}
 
     (loss, losses), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-    grads, loss, losses = mean_across_devices((grads, loss, losses))
-    after, rate = state.apply_gradients(grads, task.optimizer)
-    norm = optax.tree.norm(grads)
-    metrics = {"loss": loss, **losses, "gradient_norm": norm, "learning_rate": rate}
-    if state.skipped is None:
-        return after, metrics
-    after = state.update_if(jnp.isfinite(loss) & jnp.isfinite(norm), after)
-    return after, metrics | {"skipped_updates": after.skipped}
+    return grads, loss, losses
+
+
+def _mean_of_parts(gradients, batch, key, num_parts):
+    """The mean of gradients(part, key) over equal parts of the batch, whose examples lie apart, so
+    that every device has as many of each part. A part's key has its number folded in."""
+    if num_parts == 1:
+        return gradients(batch, key)
+    size = len(jax.tree.leaves(batch)[0])
+    if size % num_parts:
+        raise ValueError(f"accumulation_steps: must divide the batch of {size}, got {num_parts}")
+    split = jax.tree.map(lambda a: jnp.reshape(a, (-1, num_parts, *a.shape[1:])), batch)
+
+    def of_part(number):
+        part = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, number, 1, False), split)
+        return gradients(part, jax.random.fold_in(key, number))
+
+    def add(sums, number):
+        return jax.tree.map(jnp.add, sums, of_part(number)), None
+
+    shapes = jax.eval_shape(of_part, 0)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    sums, _ = jax.lax.scan(add, zeros, jnp.arange(num_parts))
+    return jax.tree.map(lambda total: total / num_parts, sums)
 
 
 def eval_step(

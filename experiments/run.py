@@ -102,8 +102,13 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     from cerberus_jax import parallel
     from cerberus_jax.precision_check import check_precision
     from experiments import train
+    from experiments.runtime.deterministic import compute_deterministically
 
-    parallel.check_batch_size(config.batch_size, jax.device_count())
+    if config.train.deterministic:
+        compute_deterministically()
+    parallel.check_batch_size(
+        config.batch_size, jax.device_count(), config.train.accumulation_steps
+    )
     check_precision(config.model.precision)
     first_step = train.start_step(workdir)
     say = print if jax.process_index() == 0 else _silent

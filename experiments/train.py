@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from cerberus_jax import parallel
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import check_same
+from experiments.runtime.deterministic import compute_deterministically
 from experiments.training.loop import Loop, next_batch, start_step
 from experiments.training.prefetch import Prefetch
 from experiments.training.task import model_of, task_of
@@ -45,13 +46,15 @@ def train(
 
     Raises:
         ValueError: if the batch cannot be divided over the devices, the backend lacks the
-            precision, processes see different checkpoints, the batches end early, or a loss or
-            gradient is not finite.
+            precision, it is too late for `train.deterministic`, processes see different
+            checkpoints, the batches end early, or a loss or gradient is not finite.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved; of several
             processes any may get the signal, and all stop after the next logged step.
     """
+    if config.train.deterministic:
+        compute_deterministically()
     mesh = parallel.make_mesh()
-    parallel.check_batch_size(config.batch_size, mesh.size)
+    parallel.check_batch_size(config.batch_size, mesh.size, config.train.accumulation_steps)
     check_precision(config.model.precision)
     loop = Loop(config, mesh, Path(workdir), list(validation_batches), excerpts_of)
     first, last = start_step(workdir), config.train.num_steps

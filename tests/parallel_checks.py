@@ -15,22 +15,25 @@ from tests.tiny_network import noise_batch, tiny_model, tiny_task, weights
 BATCH = noise_batch(8)
 
 
-def _task(dropout):
+def _task(dropout, parts=1):
     options = {"deep_clustering": {"stride": 2}}
-    return tiny_task(model=tiny_model(dropout=dropout, hidden=16), loss_options=options)
+    model = tiny_model(dropout=dropout, hidden=16)
+    return tiny_task(model=model, loss_options=options, accumulation_steps=parts)
 
 
-def _start(num_devices, *, parallel, dropout):
-    task, mesh = _task(dropout), make_mesh(jax.devices()[:num_devices])
+def _start(num_devices, *, parallel, dropout, parts=1):
+    task, mesh = _task(dropout, parts), make_mesh(jax.devices()[:num_devices])
     state = jax.device_put(init_state(task, jax.random.key(0), BATCH), replicated(mesh))
     return make_step(task, mesh, parallel=parallel), mesh, state, put_batch(BATCH, mesh)
 
 
-def run(num_devices, *, parallel="jit", dropout=0.0):
-    """Parameters and metrics after three steps."""
-    step, _, state, batch = _start(num_devices, parallel=parallel, dropout=dropout)
+def run(num_devices, **settings):
+    """Parameters and metrics after three steps, each of which takes the state it is given."""
+    step, _, state, batch = _start(num_devices, **{"parallel": "jit", "dropout": 0.0} | settings)
     for _ in range(3):
+        before = state
         state, metrics = step(state, batch, jax.random.key(1), weights())
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before.params)), "not donated"
     return jax.tree.map(np.asarray, (state.params, metrics))
 
 
@@ -39,9 +42,9 @@ def difference(left, right):
     return max(float(np.abs(a - b).max()) for a, b in pairs)
 
 
-def compiled(num_devices):
+def compiled(num_devices, **settings):
     """Collectives and FLOPs of one device's program."""
-    step, _, state, batch = _start(num_devices, parallel="jit", dropout=0.3)
+    step, _, state, batch = _start(num_devices, parallel="jit", dropout=0.3, **settings)
     program = step.lower(state, batch, jax.random.key(1), weights()).compile()
     gathers = re.findall(r"all-gather(?:-start)?\(", program.as_text())
     return {"all_gathers": len(gathers), "flops": program.cost_analysis()["flops"]}
@@ -73,8 +76,12 @@ def main(folder):
             {
                 "jit": [difference(jit[1], jit[n]) for n in (2, 4)],
                 "dropout_matters": difference(jit[1], calm),
-                "pmap": [difference(calm, run(n, parallel="pmap")) for n in (1, 4)],
-                "compiled": [compiled(n) for n in (1, 4)],
+                "pmap": [
+                    difference(calm, run(1, parallel="pmap")),
+                    difference(calm, run(4, parallel="pmap", parts=2)),
+                ],
+                "parts": difference(*(run(n, dropout=0.3, parts=2) for n in (1, 4))),
+                "compiled": [compiled(1), compiled(4), compiled(4, parts=2)],
                 "evaluation": difference(evaluation(1), evaluation(4)),
                 "checkpoint": checkpoint_moves(folder),
             }

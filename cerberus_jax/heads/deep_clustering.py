@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from cerberus_jax import losses
@@ -113,10 +112,10 @@ def _clustering_backward(residuals, cotangent):
 
 
 def _each_frame(matrix, frames):
-    """matrix [b d e] @ frames [b t e f]. The matrix is really repeated for every frame: a product
-    with one that is only broadcast is left to scalar code by XLA on CPUs, four times as slow."""
+    """matrix [b d e] @ frames [b t e f]. On a CPU the matrix is really repeated for every frame: a
+    product with one that is only broadcast is left to scalar code by XLA, four times as slow."""
     matrix = jnp.broadcast_to(matrix[:, None], (*frames.shape[:2], *matrix.shape[1:]))
-    return jnp.matmul(lax.optimization_barrier(matrix), frames)
+    return jnp.matmul(in_memory(matrix), frames)
 
 
 _clustering.defvjp(_clustering_forward, _clustering_backward)

@@ -9,18 +9,19 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from cerberus_jax.lstm import persistent, scan
 from cerberus_jax.per_device import sharded
 
-BACKENDS = ("auto", "scan", "batched_scan", "persistent")
-"""'scan': one loop, the directions multiplied apart. 'batched_scan': one product for both.
-'persistent': one GPU kernel for the whole sequence; where it cannot run, a scan does, and the log
-says why. 'auto': 'scan' on a CPU, elsewhere 'persistent' once it is proven there, else
-'batched_scan'. All work under vmap and agree within rounding."""
+EXPERIMENTAL = "experimental_persistent"
+BACKENDS = ("auto", "scan", "batched_scan", EXPERIMENTAL)
+"""'auto': by the platform compiled for, 'scan' for CPUs, else 'batched_scan'. 'scan':
+one loop, the directions multiplied apart. 'batched_scan': one product for both.
+'experimental_persistent': one GPU kernel for the whole sequence, which has not run on a GPU yet;
+nothing but this name chooses it, and where it cannot run 'auto' does, and the log says why. All
+work under vmap and agree within rounding."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,17 +54,13 @@ def choose(recurrence: str, *, batch: int, hidden: int, precision: str) -> str:
     """
     if recurrence not in BACKENDS:
         raise ValueError(f"recurrence: one of {', '.join(BACKENDS)}, got {recurrence!r}")
-    if recurrence in ("scan", "batched_scan"):
+    if recurrence != EXPERIMENTAL:
         return recurrence
-    on_cpu = jax.default_backend() == "cpu"
-    portable = "scan" if on_cpu else "batched_scan"
-    if recurrence == "auto" and (on_cpu or not persistent.PROVEN):
-        return portable
     reason = persistent.supported(hidden=hidden, batch=batch, precision=precision)
     if reason is None:
-        return "persistent"
-    _say_once(f"recurrence: 'persistent' {reason}; {portable!r} runs instead")
-    return portable
+        return EXPERIMENTAL
+    _say_once(f"recurrence: {EXPERIMENTAL!r} {reason}; 'auto' runs instead")
+    return "auto"
 
 
 @functools.cache
@@ -73,13 +70,13 @@ def _say_once(message):
 
 def backend(name: str, *, interpret: bool = False) -> Backend:
     """The backend that `choose` has named; `interpret` runs the kernel on a CPU, slowly."""
-    if name == "persistent":
+    if name == EXPERIMENTAL:
         both = _persistent_forward, _persistent_vjp
         return Backend(*(functools.partial(f, interpret=interpret) for f in both), sharded(axis=2))
-    batched = {"batched": name == "batched_scan"}
+    batched = {"auto": None, "scan": False, "batched_scan": True}[name]
     return Backend(
-        functools.partial(scan.forward, **batched),
-        functools.partial(scan.vjp, **batched),
+        functools.partial(scan.forward, batched=batched),
+        functools.partial(scan.vjp, batched=batched),
         sharded(axis=1),
     )
 

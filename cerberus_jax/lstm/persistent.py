@@ -1,12 +1,12 @@
-"""The recurrence as one GPU kernel for the whole sequence (NVIDIA Hopper).
+"""Experimental: the recurrence as one GPU kernel for the whole sequence (NVIDIA Hopper).
 
 A scan reads the recurrent weights and launches kernels anew at every step; here they stay on the
 chip (persistent_kernels.py). Both directions are computed at once, each in scan order: index 1
 runs from the end of the song to its beginning.
 
 Checked in Pallas' interpret mode (values, gradients, races), and lowered for CUDA and assembled for
-sm_90a at full size; NOT YET RUN ON A GPU. `PROVEN` says so in code: until it is true 'auto' must
-not choose this path, only `model.recurrence = 'persistent'` does.
+sm_90a at full size; NOT YET RUN ON A GPU. So 'auto' does not choose it, only
+`model.recurrence = 'experimental_persistent'` does.
 
 All functions work under vmap: a mapped axis becomes one more axis of the kernel's grid.
 """
@@ -18,9 +18,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cerberus_jax.lstm import persistent_plan as plan
-
-PROVEN = False
-"""Whether the kernels have run on a GPU and agreed with the scan there."""
 
 TESTED_JAX = ("0.12.0.1",)
 """Versions of JAX the kernels were checked with: Pallas Mosaic GPU changes with every release."""
@@ -154,7 +151,7 @@ def _kernels(hidden, batch, precision, interpret):
     if not interpret:
         reason = reason or supported(hidden=hidden, batch=batch, precision=precision)
     if reason:
-        raise ValueError(f"recurrence: 'persistent' {reason}")
+        raise ValueError(f"recurrence: 'experimental_persistent' {reason}")
     from cerberus_jax.lstm import persistent_kernels
 
     return persistent_kernels

@@ -1,20 +1,21 @@
 """The recurrence as a `lax.scan`: the backend that runs everywhere.
 
-Both directions take their steps in the same loop. On a CPU each multiplies by itself, since two
-plain products are faster there than a batched one; on a GPU or TPU, where a step costs what its
-launch costs, both are one product (`batched`). Directions are pairs of arrays in scan order: the
-second one runs from the end of the song to its beginning.
+Both directions take their steps in the same loop. In a program for CPUs each multiplies by itself,
+since two plain products are faster there than a batched one; in one for GPUs or TPUs, where a step
+costs what its launch costs, both are one product (`batched`). Directions are pairs of arrays in
+scan order: the second one runs from the end of the song to its beginning.
 """
 
+import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from cerberus_jax.lstm.cell import cell, joined_cell_vjp
-from cerberus_jax.products import batched_product, product
+from cerberus_jax.platforms import by_platform
+from cerberus_jax.products import batched_product, in_memory, product
 
 
 class Residuals(NamedTuple):
@@ -29,13 +30,31 @@ def forward(
     recurrent_kernel: Float[Array, "2 h g"],
     *,
     precision: str,
-    batched: bool,
+    batched: bool | None,
     with_residuals: bool,
 ) -> tuple[tuple[Float[Array, "t b h"], Float[Array, "t b h"]], tuple[Residuals, Residuals] | None]:
     """Hidden states of both directions, and with `with_residuals` what the vjp needs.
 
     The state begins at zero.
+
+    Args:
+        gate_inputs: what is added to the recurrent product before the nonlinearity.
+        precision: of the products.
+        batched: whether both directions are one product; None: by the platform.
+        with_residuals: whether the second result is wanted.
     """
+    run = functools.partial(_forward, precision=precision, with_residuals=with_residuals)
+    if batched is not None:
+        return run(gate_inputs, recurrent_kernel, batched=batched)
+    return by_platform(
+        gate_inputs,
+        recurrent_kernel,
+        cpu=functools.partial(run, batched=False),
+        elsewhere=functools.partial(run, batched=True),
+    )
+
+
+def _forward(gate_inputs, recurrent_kernel, *, precision, batched, with_residuals):
     multiply = _multiplier(recurrent_kernel, precision, batched)
 
     def step(states, inputs):
@@ -58,11 +77,24 @@ def vjp(
     cotangents: tuple[Float[Array, "t b h"], Float[Array, "t b h"]],
     *,
     precision: str,
-    batched: bool,
+    batched: bool | None,
 ) -> tuple[Float[Array, "t b g"], Float[Array, "t b g"]]:
-    """Gradients of the gate inputs from those of the hidden states."""
-    # On a CPU rounding the gate gradients costs more than a bfloat16 product saves.
-    precision = "float32" if jax.default_backend() == "cpu" else precision
+    """Gradients of the gate inputs from those of the hidden states; see `forward`.
+
+    The products are in float32 on a CPU: rounding the gate gradients costs more there than a
+    bfloat16 product saves.
+    """
+    on_cpu, elsewhere = (False, True) if batched is None else (batched, batched)
+    return by_platform(
+        recurrent_kernel,
+        residuals,
+        cotangents,
+        cpu=functools.partial(_vjp, precision="float32", batched=on_cpu),
+        elsewhere=functools.partial(_vjp, precision=precision, batched=elsewhere),
+    )
+
+
+def _vjp(recurrent_kernel, residuals, cotangents, *, precision, batched):
     multiply = _multiplier(recurrent_kernel.swapaxes(1, 2), precision, batched)
     sequence = tuple(
         (cotangents[d], residuals[d].cells, previous(residuals[d].cells), residuals[d].gates)
@@ -100,4 +132,4 @@ def _multiplier(kernel, precision, batched):
 
 def _in_loop(kernel, precision):
     kernel = kernel.astype(jnp.bfloat16) if precision == "bfloat16" else kernel
-    return lax.optimization_barrier(kernel)
+    return in_memory(kernel)

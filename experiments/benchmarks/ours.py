@@ -10,8 +10,8 @@ import numpy as np
 
 from cerberus_jax import parallel
 from cerberus_jax.frames import FrameGrid
-from cerberus_jax.joint_loss import choose_microbatch_size
 from cerberus_jax.lstm import backends
+from cerberus_jax.microbatches import choose_microbatch_size
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
 from cerberus_jax.trunks.base import FEATURES
@@ -54,12 +54,18 @@ def insist_on_backend(recurrence: str, *, batch: int, hidden: int, precision: st
         raise ValueError(f"recurrence: {recurrence!r} does not run here, {runs!r} would instead")
 
 
-def task(work: Workload, *, microbatch_size: int = 0, **settings) -> Task:
+def task(
+    work: Workload, *, microbatch_size: int = 0, accumulation_steps: int = 1, **settings
+) -> Task:
     """The training task of a workload; microbatch_size 0 is that which training takes."""
-    model, batch = network(work, **settings), work.batch_size // jax.device_count()
+    model = network(work, **settings)
+    batch = work.batch_size // jax.device_count() // accumulation_steps
     insist_on_backend(model.recurrence, batch=batch, hidden=model.hidden, precision=model.precision)
-    size = choose_microbatch_size(batch, work.num_frames, at_most=microbatch_size)
-    return Task(model=model, microbatch_size=size)
+    platform = jax.devices()[0].platform
+    size = choose_microbatch_size(
+        batch, work.num_frames, platform=platform, at_most=microbatch_size
+    )
+    return Task(model=model, microbatch_size=size, accumulation_steps=accumulation_steps)
 
 
 def compiled_step(work: Workload, **settings):

@@ -13,7 +13,7 @@ from float64 on the CPU.
 import dataclasses
 import sys
 
-from cerberus_jax.lstm import BACKENDS
+from cerberus_jax.lstm import BACKENDS, EXPERIMENTAL
 from experiments.benchmarks import command, race, roofline, sides
 from experiments.benchmarks import recurrence_accuracy as accuracy
 from experiments.benchmarks.race import SideResult
@@ -25,7 +25,7 @@ ACCURACY = "accuracy"
 PARTS = (ACCURACY, "loop", "trunk")
 PASSES = {"forward": "forward", "gradient": "forward and backward"}
 ACCURACY_SECONDS = 300
-ONLY_ON_GPU = ("persistent",)
+ONLY_ON_GPU = (EXPERIMENTAL,)
 COLUMNS = {
     "part": ("part", ""),
     "pass": ("passes", ""),

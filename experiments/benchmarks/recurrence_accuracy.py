@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cerberus_jax.lstm import BACKENDS, backends, scan
+from cerberus_jax.lstm import BACKENDS, EXPERIMENTAL, backends, scan
 from experiments.benchmarks.child import ChildFailed, answers
 from experiments.benchmarks.machine import PRECISIONS
 from experiments.benchmarks.ours import insist_on_backend
@@ -29,7 +29,7 @@ def contestants(device: str) -> list[tuple[str, str]]:
     """(backend, precision) of all that there is on a device, the kernel last."""
     scans = [name for name in BACKENDS if name.endswith("scan")]
     pairs = [(name, precision) for precision in PRECISIONS[device] for name in scans]
-    return [*pairs, ("persistent", "bfloat16")] if device == "gpu" else pairs
+    return [*pairs, (EXPERIMENTAL, "bfloat16")] if device == "gpu" else pairs
 
 
 def measure(device: str, work: Workload, *, limit_seconds: float) -> Iterator[dict]:

@@ -19,7 +19,8 @@ from experiments.config.command_line import CommandFlags, run_command
 BATCHES = {"cpu": (8, 16), "gpu": (64, 128, 256)}
 FORMS = {PUBLISHED: (PUBLISHED,), EAGER: (), "compile": ("compile",)}
 FORMS_ON_GPU = {"graph": ("compile", "graph")}
-OURS_ON_GPU = {f"{PROJECT} persistent": {"recurrence": "persistent"}}
+EXPERIMENTAL = "experimental_persistent"  # of cerberus_jax.lstm.BACKENDS
+OURS_ON_GPU = {f"{PROJECT} {EXPERIMENTAL}": {"recurrence": EXPERIMENTAL}}
 COLUMNS = {"batch": ("batch", ""), **command.COLUMNS, "examples/s": ("examples_per_second", ".4g")}
 
 

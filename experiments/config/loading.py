@@ -44,7 +44,10 @@ _RENAMED_VALUES = {
         "clip_db": "excerpt_db",
         "clip_db_affine": "excerpt_db_affine",
     },
-    "model.recurrence": {"scan_together": "batched_scan"},
+    "model.recurrence": {
+        "scan_together": "batched_scan",
+        "persistent": "experimental_persistent",
+    },
 }
 
 

@@ -112,8 +112,9 @@ def _model() -> ConfigDict:
     # imported networks.
     model.input_scaling = "excerpt_db"
     model.precision = "float32"  # 'float32' | 'bfloat16' for the products inside the network (ours)
-    # How the trunk's loop is computed: 'auto' = by the backend | 'scan' | 'batched_scan' = both
-    # directions in one product | 'persistent' = one kernel, NVIDIA Hopper only (ours)
+    # How the trunk's loop is computed: 'auto' = by the platform | 'scan' | 'batched_scan' = both
+    # directions in one product | 'experimental_persistent' = one kernel, NVIDIA Hopper only, which
+    # has never run on one (ours)
     model.recurrence = "auto"
     return model
 
@@ -128,8 +129,8 @@ def _loss() -> ConfigDict:
     # What the masked mixture should be: 'phase_sensitive' = clip(|S| cos(angle), 0, |X|) (nussl
     # 2019-10) | 'magnitude' = |S| | 'spectrum' = S, for complex masks.
     loss.mask_inference_target = "phase_sensitive"
-    # dB; for 'snr', how far below the mixture a source counts as silent: the less, the less a silent
-    # source counts against those that sound (ours).
+    # dB; for 'snr', how far below the mixture a source counts as silent; the less that is, the less
+    # a silent source counts against those that sound (ours).
     loss.mask_inference_silence_db = 50.0
     # By which magnitude a bin's dominant source is chosen: 'phase_sensitive' | 'magnitude', as
     # above
@@ -203,6 +204,12 @@ def _train() -> ConfigDict:
     train.eval_every = 500  # steps between two validations: once per 20,000 excerpts (lab habit)
     train.checkpoint_every = 500  # steps between two checkpoints (ours)
     train.keep_checkpoints = 2  # of the last checkpoints that are kept, beside the best (ours)
+    # Equal parts in which a step takes its batch, one after another, in less memory. The update is
+    # that of the whole batch, to rounding; of k parts, part j has the excerpts j, j + k, ... and
+    # draws its own dropout (ours: 1 = all at once).
+    train.accumulation_steps = 1
+    # 1 = the same results from every run on a GPU too, but more slowly (ours)
+    train.deterministic = 0
     # updates with a non-finite loss or gradient that are left out, at most, before the run ends;
     # 0 = it ends at the first (ours)
     train.skip_nonfinite = 0

@@ -22,6 +22,7 @@ from experiments.config.loading import heads_of
 from experiments.runtime.graceful_stop import GracefulStop
 from experiments.training.finite import FiniteWatch, check_validation
 from experiments.training.metric_log import log_of_process
+from experiments.training.step_memory import memory_line
 from experiments.training.task import task_of, untuned_metadata
 from experiments.training.warm_start import warm_start
 
@@ -66,7 +67,7 @@ class Loop:
 
     def __init__(self, config, mesh, workdir, validation_batches, excerpts_of=None):
         self.config, self.mesh, self.workdir = config, mesh, workdir
-        self.task = task_of(config, num_devices=mesh.size)
+        self.task = task_of(config, num_devices=mesh.size, platform=parallel.platform_of(mesh))
         self.step_fn = parallel.make_step(self.task, mesh, parallel=config.parallel)
         self.eval_fn = parallel.jit_eval(self.task, mesh)
         self.validation = validation_batches
@@ -110,6 +111,10 @@ class Loop:
             log_of_process(self.workdir, start_step=first) as log,
             GracefulStop() as stop,
         ):
+            args = (state, batch, self.dropout_key, self.weights)
+            self.step_fn = parallel.compile_step(self.step_fn, *args)
+            if show:
+                progress.write(memory_line(self.step_fn, state))
             for step in range(first + 1, last + 1):
                 state = self.update(state, batch, step)
                 progress.update()
@@ -131,13 +136,10 @@ class Loop:
         return parallel.put_batch(batch, self.mesh)
 
     def update(self, state, batch, step) -> TrainState:
-        args = (state, batch, self.dropout_key, self.weights)
-        if self.since_step is None:
-            self.step_fn = parallel.compile_step(self.step_fn, *args)
-        state, self.metrics = self.step_fn(*args)
+        state, self.metrics = self.step_fn(state, batch, self.dropout_key, self.weights)
         self.in_flight.append((step, self.metrics))
         self._finish_steps(but=STEPS_AHEAD)
-        if self.since_step is None:  # the first step compiles; the pace is that of the others
+        if self.since_step is None:  # the pace is that of the steps after the first
             jax.block_until_ready(self.metrics)
             self._count_from(step, time.monotonic())
             self.began = (self.since, step)

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from cerberus_jax.architecture import metadata_of
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.heads import HEADS
-from cerberus_jax.joint_loss import choose_microbatch_size
+from cerberus_jax.microbatches import choose_microbatch_size
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig
@@ -41,9 +41,15 @@ def num_parameters(config: ConfigDict) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
-    """Model, losses and optimiser of a config."""
-    loss, model = config.loss, model_of(config)
+def task_of(config: ConfigDict, *, num_devices: int = 1, platform: str | None = None) -> Task:
+    """Model, losses and optimiser of a config.
+
+    Args:
+        config: of the run.
+        num_devices: over which the batch is divided.
+        platform: theirs, such as 'cpu' or 'tpu'; None: that of JAX's first device.
+    """
+    loss, model, parts = config.loss, model_of(config), config.train.accumulation_steps
     num_frames = model.grid.num_frames(num_samples_of(config))
     return Task(
         model=model,
@@ -57,8 +63,12 @@ def task_of(config: ConfigDict, *, num_devices: int = 1) -> Task:
             for name in model.heads
         },
         microbatch_size=choose_microbatch_size(
-            config.batch_size // num_devices, num_frames, at_most=loss.microbatch_size
+            config.batch_size // num_devices // parts,
+            num_frames,
+            platform=platform or jax.devices()[0].platform,
+            at_most=loss.microbatch_size,
         ),
+        accumulation_steps=parts,
     )
 
 

@@ -216,5 +216,5 @@ def test_torch_is_looked_for_in_the_peers_python(tmp_path, monkeypatch):
 
 def test_a_backend_is_not_measured_in_the_name_of_another():
     for mode in ("train", "forward"):
-        with pytest.raises(ValueError, match="recurrence: 'persistent' does not run here, 'scan'"):
-            ours.make(SMALL, mode, recurrence="persistent", precision="bfloat16")
+        with pytest.raises(ValueError, match="'experimental_persistent' does not run here"):
+            ours.make(SMALL, mode, recurrence="experimental_persistent", precision="bfloat16")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cerberus_jax.lstm import EXPERIMENTAL
 from experiments.benchmarks import recurrence
 from experiments.benchmarks import recurrence_accuracy as accuracy
 from experiments.benchmarks.child import ChildFailed
@@ -65,12 +66,12 @@ def test_float64_equals_finite_differences():
 
 
 def test_a_gpu_measures_the_kernel_last():
-    assert accuracy.contestants("gpu")[-1] == ("persistent", "bfloat16")
+    assert accuracy.contestants("gpu")[-1] == (EXPERIMENTAL, "bfloat16")
 
 
 def test_a_backend_that_does_not_run_here():
-    with pytest.raises(ValueError, match="'persistent' does not run here, 'scan' would instead"):
-        accuracy.errors(WORK, "persistent", "bfloat16")
+    with pytest.raises(ValueError, match="experimental_persistent' does not run here, 'auto'"):
+        accuracy.errors(WORK, EXPERIMENTAL, "bfloat16")
 
 
 def test_the_table_has_the_errors_and_names_what_a_crash_left_out(monkeypatch):

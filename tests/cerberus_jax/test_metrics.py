@@ -167,3 +167,13 @@ def test_unequal_shapes_are_refused(monkeypatch):
         si_sdr(np.zeros(4, np.float32), np.zeros(5, np.float32))
     with pytest.raises(ValueError, match="one shape"):
         si_bss_eval(np.zeros((2, 5), np.float32), np.zeros((3, 5), np.float32))
+
+
+def test_arrays_on_a_device_are_scored_off_it(monkeypatch):
+    """A TPU has no float64: nothing may be computed there, whatever JAX's default type."""
+    estimates, references = (jnp.asarray(a) for a in random_case(np.random.default_rng(0)))
+    monkeypatch.setattr(jax, "enable_x64", None)
+    with jax.transfer_guard_host_to_device("disallow"):
+        scores = si_bss_eval(estimates, references)
+    assert {type(score) for score in scores} == {np.ndarray}
+    assert {score.dtype for score in scores} == {np.dtype("float64")}

@@ -35,13 +35,17 @@ def test_jit_gives_the_same_update_on_1_2_and_4_devices_dropout_included(found):
     assert found["dropout_matters"] > 1e-4
 
 
-def test_pmap_gives_the_same_update_without_dropout(found):
+def test_pmap_gives_the_same_update_without_dropout_also_in_parts(found):
     assert max(found["pmap"]) < 1e-6
 
 
+def test_a_batch_in_parts_gives_the_same_update_on_4_devices_dropout_included(found):
+    assert found["parts"] < 1e-6
+
+
 def test_nothing_of_the_size_of_a_batch_is_gathered(found):
-    one, four = found["compiled"]
-    assert four["all_gathers"] == 0
+    one, four, in_parts = found["compiled"]
+    assert four["all_gathers"] == in_parts["all_gathers"] == 0
     # A quarter of the work, and the optimiser, which every device does for itself.
     assert four["flops"] < 0.5 * one["flops"]
 

@@ -189,11 +189,19 @@ def test_a_short_run_says_nothing(through, tmp_path, capsys):
     assert "sets/demo.py" not in capsys.readouterr().out
 
 
-def test_microbatches_divide_the_batch_of_a_device():
+def test_microbatches_are_of_the_batch_of_a_device():
     sizes = lambda n, **c: train.task_of(tiny_config(**c), num_devices=n).microbatch_size  # noqa: E731
     assert sizes(1, batch_size=12, loss__microbatch_size=5) == 4
     assert sizes(4, batch_size=12, loss__microbatch_size=5) == 3
-    assert sizes(1, batch_size=7, loss__microbatch_size=2) == 1
+    assert sizes(1, batch_size=17, loss__microbatch_size=4) == 4
+
+
+def test_what_suits_the_devices_goes_by_their_platform():
+    sizes = {
+        p: train.task_of(tiny_config(batch_size=32, excerpt_seconds=0.8), platform=p)
+        for p in ("cpu", "tpu")
+    }
+    assert {name: task.microbatch_size for name, task in sizes.items()} == {"cpu": 1, "tpu": 16}
 
 
 def test_training_loads_no_tensorflow_and_no_evaluation():

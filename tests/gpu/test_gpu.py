@@ -17,7 +17,7 @@ from jax import lax
 
 from cerberus_jax.architecture import metadata_of
 from cerberus_jax.checkpoint import CheckpointWriter, restore_state
-from cerberus_jax.lstm import BACKENDS, backends, bidirectional_lstm, persistent
+from cerberus_jax.lstm import BACKENDS, EXPERIMENTAL, backends, bidirectional_lstm, persistent
 from cerberus_jax.parallel import jit_init, make_mesh, make_step, put_batch, replicated
 from cerberus_jax.products import PRECISIONS
 from cerberus_jax.steps import init_state, train_step
@@ -127,9 +127,9 @@ def _backends_of_devices():
     for device in STEPS_BATCH_HIDDEN:
         for backend in BACKENDS:
             for precision in PRECISIONS:
-                if backend not in ("auto", "persistent"):
+                if backend not in ("auto", EXPERIMENTAL):
                     yield device, backend, precision
-    yield "gpu", "persistent", "bfloat16"
+    yield "gpu", EXPERIMENTAL, "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def _backends_of_devices():
 def test_a_backend_of_the_recurrence_agrees_with_float64(device, backend, precision):
     steps, batch, hidden = STEPS_BATCH_HIDDEN[device.platform]
     sizes = {"batch": batch, "hidden": hidden, "precision": precision}
-    if backend == "persistent" and (reason := persistent.supported(**sizes, device=device)):
+    if backend == EXPERIMENTAL and (reason := persistent.supported(**sizes, device=device)):
         pytest.skip(f"the kernel {reason}")
     assert backends.choose(backend, **sizes) == backend
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cerberus_jax.lstm import BACKENDS, backends, bidirectional_lstm, persistent
+from cerberus_jax.lstm import BACKENDS, EXPERIMENTAL, backends, bidirectional_lstm, persistent
 
 T, B, D, H = 5, 3, 7, 4
 SIZES = {"batch": 8, "hidden": 300, "precision": "bfloat16"}
@@ -32,7 +32,6 @@ def _values_and_gradients(arguments, **settings):
 @pytest.fixture
 def hopper(monkeypatch):
     """A machine on which the kernel could run."""
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(persistent, "supported", lambda **_: None)
 
 
@@ -65,29 +64,28 @@ def test_every_name_leads_to_a_path():
         assert backends.backend(backends.choose(name, **SIZES))
 
 
-def test_auto_goes_by_the_backend(monkeypatch, hopper):
-    assert backends.choose("auto", **SIZES) == "batched_scan"
-    monkeypatch.setattr(persistent, "PROVEN", True)
-    assert backends.choose("auto", **SIZES) == "persistent"
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert backends.choose("auto", **SIZES) == "scan"
+def test_only_its_name_chooses_the_experimental_kernel(hopper):
+    chosen = {name: backends.choose(name, **SIZES) for name in BACKENDS}
+    assert [name for name, backend in chosen.items() if backend == EXPERIMENTAL] == [EXPERIMENTAL]
 
 
-def test_persistent_runs_where_it_can(hopper):
-    assert backends.choose("persistent", **SIZES) == "persistent"
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_auto_is_the_plain_scan_on_a_cpu(precision):
+    run = functools.partial(_values_and_gradients, _arguments(), precision=precision)
+    for found, expected in zip(run(recurrence="auto"), run(recurrence="scan"), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
-def test_persistent_falls_back_and_says_why_once(caplog):
+def test_the_experimental_kernel_falls_back_and_says_why_once(caplog):
     backends._say_once.cache_clear()
     arguments = _arguments()
     with caplog.at_level(logging.WARNING, logger=backends.__name__):
-        found = bidirectional_lstm(*arguments, recurrence="persistent")
-        bidirectional_lstm(*arguments, recurrence="persistent")
-    np.testing.assert_array_equal(found, bidirectional_lstm(*arguments, recurrence="scan"))
+        found = bidirectional_lstm(*arguments, recurrence=EXPERIMENTAL)
+        bidirectional_lstm(*arguments, recurrence=EXPERIMENTAL)
+    np.testing.assert_array_equal(found, bidirectional_lstm(*arguments, recurrence="auto"))
     (message,) = [record.getMessage() for record in caplog.records]
-    assert message.startswith("recurrence: 'persistent' ") and message.endswith(
-        "'scan' runs instead"
-    )
+    assert message.startswith("recurrence: 'experimental_persistent' ")
+    assert message.endswith("'auto' runs instead")
 
 
 @pytest.mark.skipif(
@@ -98,10 +96,10 @@ def test_the_layer_around_the_kernel(monkeypatch):
     monkeypatch.setattr(backends, "backend", functools.partial(backends.backend, interpret=True))
     monkeypatch.setattr(persistent, "supported", lambda **_: None)
     arguments = _arguments(batch=2)
-    found = _values_and_gradients(arguments, recurrence="persistent")
+    found = _values_and_gradients(arguments, recurrence=EXPERIMENTAL)
     expected = _values_and_gradients(arguments, recurrence="scan")
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(
-        bidirectional_lstm(*arguments, recurrence="persistent"), expected[0], atol=1e-5
+        bidirectional_lstm(*arguments, recurrence=EXPERIMENTAL), expected[0], atol=1e-5
     )

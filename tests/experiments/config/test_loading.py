@@ -303,6 +303,10 @@ def test_a_run_of_the_first_version_still_loads(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(old))
     assert configs.load_run_config(tmp_path) == config
     check_resume(config, tmp_path)
+    old["model"]["recurrence"] = "persistent"
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    loaded = configs.load_run_config(tmp_path)
+    assert loaded.model.recurrence == "experimental_persistent"
     old["version"] = 99
     (tmp_path / "config.json").write_text(json.dumps(old))
     with pytest.raises(ValueError, match="version 1 or 2 expected, got 99"):
