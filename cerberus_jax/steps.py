@@ -33,12 +33,14 @@ class Task:
         optimizer: how it is trained.
         loss_options: by head the `LOSS_FIELDS` that differ from its defaults.
         microbatch_size: examples whose losses are computed together; a divisor of a device's batch.
+        zero_weights: loss weights may be zero (see `joint_loss.head_losses`).
     """
 
     model: Cerberus
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     microbatch_size: int = 1
+    zero_weights: bool = False
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -60,7 +62,7 @@ def init_state(task: Task, key: Array, batch: dict) -> TrainState:
     affine input begins with the mean and scale of `batch`, the first batch (as in
     Kingma and Dhariwal, 2018: data-dependent initialisation); all else depends on the key alone.
     """
-    magnitude = _targets(task, batch)["mixture_magnitude"]
+    magnitude = batch_targets(task, batch)["mixture_magnitude"]
     model = task.model.clone(mesh=None)
     params = model.init(key, magnitude[:1], train=False)["params"]
     params = jax.tree.map(lambda p: p.astype(magnitude.dtype), params)
@@ -92,7 +94,26 @@ def train_step(
         task: model, losses and optimiser.
         mean_across_devices: for pmap, the mean over its axis; gradients are clipped after it.
     """
-    targets = _targets(task, batch)
+    return step_on_targets(
+        state,
+        batch_targets(task, batch),
+        key,
+        loss_weights,
+        task=task,
+        mean_across_devices=mean_across_devices,
+    )
+
+
+def step_on_targets(
+    state: TrainState,
+    targets: dict[str, Array],
+    key: Array,
+    loss_weights: dict[str, Array],
+    *,
+    task: Task,
+    mean_across_devices=lambda tree: tree,
+) -> tuple[TrainState, dict[str, Array]]:
+    """`train_step` on what `batch_targets` made of the batch."""
     dropout_key = jax.random.fold_in(key, state.step)
 
     def mean_loss(params):
@@ -121,7 +142,7 @@ def eval_step(
     params: dict, batch: dict, loss_weights: dict[str, Array], *, task: Task
 ) -> dict[str, Float[Array, " b"]]:
     """'loss' and the loss of every head, per example: no dropout, every frame looked at."""
-    targets = _targets(task, batch)
+    targets = batch_targets(task, batch)
     features = task.model.apply(
         {"params": params}, targets["mixture_magnitude"], train=False, method="features"
     )
@@ -185,7 +206,7 @@ def mask_kind(model: Cerberus) -> MaskKind:
     return model.head_objects()[head_giving("masks", model.heads)].mask_kind
 
 
-def _targets(task, batch):
+def batch_targets(task: Task, batch: dict) -> dict[str, Array]:
     """The targets of a batch, by microbatches: their spectra at once would not fit a cache."""
     heads, slots = task.heads.values(), task.model.transcribed_slots
 
@@ -222,4 +243,5 @@ def _head_losses(task, params, features, targets, loss_weights, first_frame, *, 
         precision=task.model.precision,
         mesh=task.model.mesh,
         first_frame=first_frame,
+        zero_weights=task.zero_weights,
     )
