@@ -116,7 +116,7 @@ class Loop:
         self.in_flight.append((step, self.stepper.update(batch, self._active(step))))
         self._finish_steps(but=STEPS_AHEAD)
         if self.since_step is None:  # the pace is that of the steps after the first
-            jax.block_until_ready(self.stepper.metrics(self.in_flight[-1][1]))
+            jax.block_until_ready(list(self.stepper.metrics(self.in_flight[-1][1]).values()))
             self._count_from(step, time.monotonic())
             self.began = (self.since, step)
 

@@ -1,7 +1,6 @@
 """Who holds the states of the runs of a loop and updates them: of one run by itself, or of points
 of a sweep, in turn or stacked in one program."""
 
-import copy
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -15,7 +14,7 @@ from cerberus_jax.heads import HEADS
 from cerberus_jax.steps import Task, init_state
 from cerberus_jax.train_state import Plateau, TrainState
 from experiments.training.one_run import Run
-from experiments.training.task import task_of
+from experiments.training.task import config_of_all, task_of
 
 
 class Stepper:
@@ -95,7 +94,7 @@ class InTurn(Stepper):
 
     def __init__(self, runs: Sequence[Run], *, at_a_time: int = 1):
         super().__init__(runs)
-        self._task = task_of_all(runs, num_devices=self.mesh.size)
+        self._task = _task_of_all(runs, num_devices=self.mesh.size)
         self._settings = {
             run: jax.device_put(setting, parallel.replicated(self.mesh))
             for run, setting in zip(runs, settings_of(runs), strict=True)
@@ -153,7 +152,7 @@ class Stacked(Stepper):
     def __init__(self, runs: Sequence[Run]):
         super().__init__(runs)
         self._lanes = self.runs + self.runs[-1:] * (-len(runs) % self.mesh.size)
-        self._task = task_of_all(runs, num_devices=1)
+        self._task = _task_of_all(runs, num_devices=1)
         settings = dict(zip(runs, settings_of(runs, self._task.model.heads), strict=True))
         self._settings = self._stack([settings[run] for run in self._lanes])
 
@@ -206,6 +205,11 @@ class Stacked(Stepper):
         after = jax.device_put(after, parallel.sharded(self.mesh))
         self._states = self._states.replace(plateau=after)
 
+    def num_bytes(self) -> int:
+        """Of a device, for its points: their states, what is common, and what a step needs."""
+        memory = self._program.memory_analysis()
+        return memory.argument_size_in_bytes + memory.temp_size_in_bytes
+
     def _active(self, runs):
         active = np.array([run in runs for run in self._lanes])
         return jax.device_put(active, parallel.sharded(self.mesh))
@@ -213,15 +217,6 @@ class Stacked(Stepper):
     def _stack(self, trees):
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
         return jax.device_put(stacked, parallel.sharded(self.mesh))
-
-
-def task_of_all(runs: Sequence[Run], *, num_devices: int) -> Task:
-    """The task of the first run, with the heads of all of them."""
-    config = copy.deepcopy(runs[0].config)
-    with config.unlocked():
-        for name in HEADS:
-            config.loss[name] = max(run.config.loss[name] for run in runs)
-    return task_of(config, num_devices=num_devices)
 
 
 def settings_of(runs: Sequence[Run], heads: Sequence[str] | None = None) -> list[together.Setting]:
@@ -241,3 +236,7 @@ def settings_of(runs: Sequence[Run], heads: Sequence[str] | None = None) -> list
         )
         for number, run in enumerate(runs)
     ]
+
+
+def _task_of_all(runs, *, num_devices) -> Task:
+    return task_of(config_of_all([run.config for run in runs]), num_devices=num_devices)
