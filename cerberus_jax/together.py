@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool
 
 from cerberus_jax.heads import HEADS
 from cerberus_jax.parallel import replicated, sharded
-from cerberus_jax.per_device import REPLICATED
+from cerberus_jax.per_device import REPLICATED, per_device
 from cerberus_jax.per_device import sharded as examples
 from cerberus_jax.steps import Task, batch_targets, step_on_targets
 from cerberus_jax.train_state import TrainState
@@ -72,24 +72,21 @@ def stacked_step(
         kept = jax.tree.map(lambda new, old: jnp.where(is_active, new, old), after, state)
         return kept.replace(step=after.step), metrics
 
-    per_point = _per_point(step=None, other=0)
+    per_point = jax.tree.map(lambda _: 0, states).replace(step=None)
     return jax.vmap(one, (per_point, 0, 0), (per_point, 0))(states, settings, active)
 
 
 def jit_stacked_step(task: Task, mesh: Mesh):
     """`stacked_step` with the points divided over the devices of the mesh; states are donated."""
     task = replace(task.on_mesh(None), zero_weights=True)
-    step = functools.partial(stacked_step, task=task)
-    if mesh.size > 1:
-        points, states = examples(), _per_point(step=REPLICATED, other=examples())
-        step = jax.shard_map(
-            step,
-            mesh=mesh,
-            in_specs=(states, REPLICATED, points, points),
-            out_specs=(states, points),
-            check_vma=False,
-        )
-    return jax.jit(step, donate_argnums=0)
+    step, points = functools.partial(stacked_step, task=task), examples()
+
+    def on_devices(states, batch, settings, active):
+        of_states = jax.tree.map(lambda _: points, states).replace(step=REPLICATED)
+        specs = (of_states, REPLICATED, points, points), (of_states, points)
+        return per_device(step, mesh, *specs)(states, batch, settings, active)
+
+    return jax.jit(step if mesh.size == 1 else on_devices, donate_argnums=0)
 
 
 def jit_targets(task: Task, mesh: Mesh):
@@ -131,8 +128,3 @@ def _by_module(change, state, *others):
         return change(node, *rest) if isinstance(node, dict) else ([node, *rest][-1])
 
     return jax.tree.map(changed, state, *others, is_leaf=lambda node: isinstance(node, dict))
-
-
-def _per_point(*, step, other) -> TrainState:
-    """A state that says of its arrays where the points are."""
-    return TrainState(step, other, other, other, other, other)

@@ -23,6 +23,7 @@ from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages
 from experiments.sweeps import together
 from experiments.sweeps.diverged import why_apart
+from experiments.sweeps.page import PAGE_FILE, page_html
 from experiments.sweeps.points import SWEEPS, Point, load_points
 from experiments.sweeps.results import Outcome
 from experiments.sweeps.table import TABLE_FILE, write_tables
@@ -118,6 +119,7 @@ def run_points(
                 write_tables([outcomes[name] for name in order if outcomes[name]], workdir)
     found = [outcomes[name] for name in order if outcomes[name]]
     write_tables(found, workdir)
+    _write(workdir / PAGE_FILE, page_html(found, workdir))
     return found
 
 

@@ -1,7 +1,7 @@
 """Run by test_steppers.py, on two devices: the seven points of the ablation, trained alone, in turn
 and stacked; prints by how much they differ after 50 steps.
 
-JAX_ENABLE_X64=1 python -m tests.together_checks [float64|float32]
+JAX_ENABLE_X64=1 python -m tests.together_checks float64|float32 NUMBER,NUMBER
 """
 
 import json
@@ -20,6 +20,7 @@ from tests.tiny_training import tiny_config
 
 WEIGHTS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0.2, 0, 0.8), (0, 0.2, 0.8))
 WEIGHTS = (*WEIGHTS, (0.1, 0.1, 0.8))
+ALL = range(len(WEIGHTS))
 STEPS = 50
 
 
@@ -33,9 +34,9 @@ def points():
         yield tiny_config(loss__deep_clustering_stride=3, **fields)
 
 
-def runs_on(num_devices):
-    mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    return [Run(config, mesh, Path("none"), first=0, validation=()) for config in points()]
+def runs_on(num_devices, numbers=ALL):
+    mesh, configs = parallel.make_mesh(jax.devices()[:num_devices]), list(points())
+    return [Run(configs[k], mesh, Path(), first=0, validation=()) for k in numbers]
 
 
 def batch(step, dtype):
@@ -57,25 +58,33 @@ def trained(stepper, dtype):
 
 
 def difference(one, other):
+    """The largest between arrays; infinite where one is not finite."""
     leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    return max(float(np.max(np.abs(np.subtract(a, b)))) for a, b in leaves)
+    return float(np.nan_to_num(max(np.max(np.abs(np.subtract(a, b))) for a, b in leaves), nan=1e9))
 
 
-def main(dtype="float64"):
+def main(dtype, in_turn):
+    """The points whose numbers `in_turn` lists train in turn, all of them stacked."""
+    numbers = list(map(int, in_turn.split(",")))
     alone = [trained(Alone([run]), dtype) for run in runs_on(1)]
-    found = {
-        "in turn": trained(InTurn(runs_on(1), at_a_time=2), dtype),
-        "stacked": trained(Stacked(runs_on(2)), dtype),
+    ways = {
+        "in turn": (numbers, trained(InTurn(runs_on(1, numbers), at_a_time=2), dtype)),
+        "stacked": (ALL, trained(Stacked(runs_on(2)), dtype)),
     }
-    report = {}
-    for name, (states, metrics) in found.items():
-        for number, ((state,), (values,)) in enumerate(alone):
-            assert values[0].keys() == metrics[number][0].keys()
-            report[f"{name} {number}"] = {
-                "state": difference(state, states[number]),
-                "metrics": difference(values, metrics[number]),
-                "type": str(jax.tree.leaves(state.params)[0].dtype),
-            }
+    report = []
+    for way, (of_points, (states, metrics)) in ways.items():
+        for number, state, values in zip(of_points, states, metrics, strict=True):
+            (true,), (true_values,) = alone[number]
+            report.append(
+                {
+                    "way": way,
+                    "params": difference(true.params, state.params),
+                    "moments": difference(true.opt_state, state.opt_state),
+                    "metrics": difference(true_values, values),
+                    "names": sorted(values[0]) == sorted(true_values[0]),
+                    "type": str(jax.tree.leaves(state.params)[0].dtype),
+                }
+            )
     print(json.dumps(report))
 
 

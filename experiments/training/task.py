@@ -70,14 +70,6 @@ def untuned_metadata(config: ConfigDict, model: Cerberus) -> dict:
     return metadata_of(model, dict.fromkeys(model.transcribed_instruments, decoding))
 
 
-def num_parameters(config: ConfigDict) -> int:
-    """How many numbers the network of a config learns."""
-    model = model_of(config)
-    magnitude = jax.ShapeDtypeStruct((1, 2, model.grid.num_bins), "float32")
-    params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), magnitude)
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
-
-
 def config_of_all(configs: Sequence[ConfigDict]) -> ConfigDict:
     """The first config with the heads of all of them."""
     config = copy.deepcopy(configs[0])
