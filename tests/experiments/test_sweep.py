@@ -1,15 +1,23 @@
 """Sweeps: the seven points of the paper, skipping and continuing, the table."""
 
+import functools
+import itertools
 import json
 
+import jax
+import numpy as np
 import pytest
 
+from cerberus_jax import checkpoint
 from cerberus_jax.checkpoint import saved_steps
 from experiments import sweep
-from experiments.config.loading import load_config, save_config
+from experiments.config.loading import build_config, flatten, load_config, save_config
+from experiments.sweeps import together
 from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import load_points
+from experiments.training.metric_log import MetricLog
 from tests.full_disk import room_for
+from tests.tiny_run import prepare_data, tiny_config
 
 SWEEP, SET = "loss_weights", "sets/set1.py"
 MEAN = {"si_sdr": 1.25, "si_sir": 2.0, "si_sar": 3.0} | {
@@ -44,6 +52,11 @@ class Recorder:
     def evaluate(self, folder):
         self.evaluated.append(folder.name)
         return {"mean": MEAN, "split": "test", "step": saved_steps(folder)["best"]}
+
+    def evaluate_or_stop(self, folder):
+        if folder.name == self.stop_at:
+            raise KeyboardInterrupt
+        return _scored(folder)
 
     def run(self, points, workdir):
         return sweep.run_points(
@@ -181,3 +194,41 @@ def test_bad_requests_are_one_line(tmp_path, monkeypatch, capsys, arguments, mes
     assert message in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def _scored(folder):
+    """Results that tell every parameter of the checkpoint, in place of an evaluation of seconds."""
+    params = jax.tree.leaves(checkpoint.restore_model(folder)[1])
+    mean = MEAN | {"si_sdr": sum(float(np.abs(leaf).sum()) for leaf in params)}
+    return {"mean": mean, "split": "test", "step": saved_steps(folder)["best"]}
+
+
+def test_a_sweep_that_was_stopped_twice_ends_with_the_same_table(tmp_path, monkeypatch):
+    """Once while it trains, once between two evaluations; a network trained on real batches."""
+    rhythm = {f"train.{name}": 2 for name in ("log_every", "eval_every", "checkpoint_every")}
+    fields = {"loss.deep_clustering": 0, "model.hidden": 4, "train.num_steps": 6} | rhythm
+    config = tiny_config(prepare_data(tmp_path / "data"), **fields)
+    points = [(f"seed_{seed}", build_config(flatten(config) | {"seed": seed})) for seed in (0, 1)]
+
+    def run(workdir):
+        train = functools.partial(together.train_group, way="auto")
+        sweep.run_points(points, tmp_path / workdir, train=train, evaluate=scored)
+        return [(tmp_path / workdir / f"sweep.{kind}").read_text() for kind in ("md", "csv")]
+
+    scored = _scored
+    through = run("through")
+    write, lines = MetricLog.write, itertools.count(1)
+
+    def stopped_writing(*args):
+        if next(lines) == 4:
+            raise KeyboardInterrupt
+        write(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MetricLog, "write", stopped_writing)
+        run("stopped")
+    scored = Recorder(stop_at="seed_1").evaluate_or_stop
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped")
+    scored = _scored
+    assert run("stopped") == through
