@@ -107,7 +107,9 @@ def run_points(
             left = {workdir / name: own for name, own in chunk if not outcomes[name]}
             if not left:
                 continue
-            print(f"Points {', '.join(f'{order.index(f.name) + 1} {f.name}' for f in left)}")
+            print(
+                f"Train    {len(left)} of {len(points)} points: {', '.join(f.name for f in left)}"
+            )
             for folder in left:
                 (folder / RESULTS_FILE).unlink(missing_ok=True)
             train(left)

@@ -69,9 +69,12 @@ def resampled_means(
         songs: the song of each item.
 
     Returns:
-        a mean for every draw and metric; NaN where nothing has the score.
+        a mean for every draw and metric; NaN where nothing has the score, and everywhere where
+        there are fewer than two songs.
     """
     names, song = np.unique(np.asarray(songs, str), return_inverse=True)
+    if len(names) < 2:
+        return np.full((1, values.shape[-1]), np.nan)
     draws = [
         np.random.default_rng([SEED, size]).multinomial(
             size, np.full(size, 1 / size), size=NUM_RESAMPLES

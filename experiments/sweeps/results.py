@@ -80,8 +80,7 @@ class Row:
     @cached_property
     def interval(self) -> dict[str, list[float] | None]:
         """By metric, [low, high]."""
-        seeds = self.seeds
-        return _intervals(self._resamples(seeds), self.mean)
+        return _intervals(self._resamples(self.seeds), self.mean)
 
     def minus(self, other: "Row") -> tuple[dict[str, float], dict[str, list[float] | None]] | None:
         """Differences of the means by metric, and their intervals, over the seeds that both have;

@@ -9,12 +9,12 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from cerberus_jax.heads import HEADS
+from cerberus_jax.heads import HEADS, transcribes
 from cerberus_jax.parallel import make_mesh
 from cerberus_jax.together import OPTIMIZER_ARRAYS
 from data_pipeline.io.processes import num_processors
 from experiments import train
-from experiments.config.loading import flatten, save_config
+from experiments.config.loading import flatten, heads_of, save_config
 from experiments.config.resume import keep_fingerprints
 from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import Point
@@ -87,6 +87,8 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
     if config.parallel != "jit":
         raise ValueError(f"config: parallel must be 'jit' in a sweep, got {config.parallel!r}")
     num_steps, validation = config.train.num_steps, data.validation_batches(config)
+    if any(transcribes(heads_of(own)) for own in points.values()):
+        data.tuning_planner(config)  # finds out now, not after hours, what tuning cannot have
     for workdir, own in points.items():
         workdir.mkdir(parents=True, exist_ok=True)
         keep_fingerprints(data.data_root(own), workdir)

@@ -93,7 +93,7 @@ class Loop:
                 self.update(batch, step)
                 progress.update()
                 self.after_step(step, progress)
-                if not self._active(step + 1) and all(run.ended for run in self.runs):
+                if all(run.ended for run in self.runs):
                     return
                 if self._stops(stop, step):
                     self._finish_steps()  # never over a checkpoint that is sound

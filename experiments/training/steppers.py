@@ -113,10 +113,15 @@ class InTurn(Stepper):
                 state = run.begun(together.part_of(fresh(run.init_key, batch), run.heads))
             self._keep(run, state)
         targets = self._targets(batch)
-        for run in {run.heads: run for run in self.runs}.values():
+
+        def compiled(run):
             step = together.jit_point_step(run.task, self.mesh)
-            args = (self.state(run), targets, self._settings[run])
-            self._programs[run.heads] = parallel.compile_step(step, *args)
+            return parallel.compile_step(step, self.state(run), targets, self._settings[run])
+
+        of_heads = {run.heads: run for run in self.runs}
+        self._programs = dict(
+            zip(of_heads, self._pool.map(compiled, of_heads.values()), strict=True)
+        )
 
     def update(self, batch, runs):
         targets = self._targets(batch)
@@ -155,6 +160,7 @@ class Stacked(Stepper):
         self._task = _task_of_all(runs, num_devices=1)
         settings = dict(zip(runs, settings_of(runs, self._task.model.heads), strict=True))
         self._settings = self._stack([settings[run] for run in self._lanes])
+        self._masks = {}
 
     def put(self, batch):
         """Every device has points of its own and needs the whole batch."""
@@ -211,8 +217,11 @@ class Stacked(Stepper):
         return memory.argument_size_in_bytes + memory.temp_size_in_bytes
 
     def _active(self, runs):
-        active = np.array([run in runs for run in self._lanes])
-        return jax.device_put(active, parallel.sharded(self.mesh))
+        """Which lanes are updated, on the devices; seldom others than a step before."""
+        active = tuple(run in runs for run in self._lanes)
+        if active not in self._masks:
+            self._masks[active] = jax.device_put(np.array(active), parallel.sharded(self.mesh))
+        return self._masks[active]
 
     def _stack(self, trees):
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -72,6 +72,10 @@ def test_resampled_means_are_those_of_drawn_runs_and_songs():
         np.testing.assert_allclose(means[k], expected, atol=1e-12)
 
 
+def test_one_song_has_no_interval():
+    assert np.isnan(resampled_means(np.ones((2, 6, 2, 3)), ["a"] * 6)).all()
+
+
 def test_points_that_differ_in_their_seed_are_one_row():
     rows = rows_of([*_pair("mask_inference"), *_pair("cerberus")])
     assert [(row.name, row.seeds) for row in rows] == [
