@@ -7,7 +7,6 @@ runs in seven. What a step takes of each is that of the log, validation and chec
 and end are the rest of the time of the processes. Nothing is evaluated.
 """
 
-import os
 import resource
 import statistics
 import sys
@@ -34,6 +33,7 @@ COLUMNS = {
     "start and end, s": ("other_seconds", ".1f"),
     "in all, s": ("seconds", ".1f"),
     "times as fast in all": ("speedup_in_all", ".2f"),
+    "CPU s": ("cpu_seconds", ".1f"),
     "peak MB": ("peak_mb", ".0f"),
 }
 
@@ -73,6 +73,7 @@ def measure(flags: CommandFlags, overrides: Overrides) -> None:
                 {
                     "step_ms": 1e3 * sum(own["step_seconds"] for own in done),
                     "seconds": sum(own["seconds"] for own in done),
+                    "cpu_seconds": sum(own["cpu_seconds"] for own in done),
                     "peak_mb": max(own["peak_mb"] for own in done),
                 }
             )
@@ -103,7 +104,8 @@ def _process(names, fields, way, compiled) -> dict:
 
 
 def trained(names: list[str], fields: dict, way: str, folder: str) -> Iterator[dict]:
-    """Trains the points, one of them as a run by itself; `step_seconds` of all and `peak_mb`."""
+    """Trains the points, one of them as a run by itself; `step_seconds` of all,
+    `cpu_seconds` of the process and `peak_mb`."""
     from experiments import train
     from experiments.sweeps.together import train_group
     from experiments.training import data
@@ -111,7 +113,6 @@ def trained(names: list[str], fields: dict, way: str, folder: str) -> Iterator[d
 
     points = dict(load_points(SWEEP, SET, list(fields.items())))
     folders = {Path(folder) / name: points[name] for name in names}
-    os.chdir(folder)
     if len(folders) > 1:
         train_group(folders, way=way)
     else:
@@ -123,8 +124,9 @@ def trained(names: list[str], fields: dict, way: str, folder: str) -> Iterator[d
             validation_batches=data.validation_batches(config),
         )
     seconds = [read_metrics(own)[-1]["time"]["seconds_per_step"] for own in folders]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    yield {"step_seconds": sum(seconds), "peak_mb": peak}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    used = {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1e3}
+    yield {"step_seconds": sum(seconds)} | used
 
 
 if __name__ == "__main__":
