@@ -93,7 +93,9 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         keep_fingerprints(data.data_root(own), workdir)
         save_config(own, workdir)
-    at_a_time = num_processors() if jax.default_backend() == "cpu" else 1
+    # Programs over several devices wait for one another inside, so no two may run at a time.
+    is_alone = jax.default_backend() == "cpu" and jax.device_count() == 1
+    at_a_time = num_processors() if is_alone else 1
     train.train_together(
         points,
         lambda first: data.batches(config, "train", first_step=first, num_steps=num_steps - first),
