@@ -25,7 +25,10 @@ def _together(workdir, given=None, *, stepper=IN_TURN, names=tuple(POINTS), **ch
     """Trains, or goes on; returns the names of those set apart."""
     apart = []
     train.train_together(
-        {workdir / k: tiny_config(train__num_steps=STEPS, **POINTS[k], **changes) for k in names},
+        {
+            workdir / k: tiny_config(**{"train__num_steps": STEPS} | POINTS[k] | changes)
+            for k in names
+        },
         given or batches,
         stepper=stepper,
         set_apart=lambda run, error: apart.append((run.workdir.name, str(error))),
@@ -57,6 +60,15 @@ def test_a_directory_is_that_of_a_single_run(through, tmp_path, name):
     _assert_close(tmp_path, through / name)
     assert checkpoint.saved_steps(tmp_path) == checkpoint.saved_steps(through / name)
     run_training(through / name, train__num_steps=STEPS, **POINTS[name])  # finished: nothing to do
+
+
+def test_points_begin_with_another_network_as_a_run_does(through, tmp_path):
+    begin = {"train__init_from": str(through / "cerberus"), "train__num_steps": 1}
+    run_training(tmp_path / "alone", **POINTS["rolls"], **begin)
+    _together(tmp_path, names=("rolls",), **begin)
+    _assert_close(tmp_path / "alone", tmp_path / "rolls")
+    losses = [read_metrics(run / "rolls")[0]["loss"] for run in (tmp_path, through)]
+    assert losses[0] < 0.99 * losses[1]
 
 
 def _broken(after):
