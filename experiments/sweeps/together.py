@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
+from cerberus_jax.checkpoint import saved_steps
 from cerberus_jax.heads import HEADS, transcribes
 from cerberus_jax.parallel import make_mesh
 from cerberus_jax.together import OPTIMIZER_ARRAYS
@@ -20,6 +21,7 @@ from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import Point
 from experiments.training import data
 from experiments.training.one_run import Run
+from experiments.training.sessions import keep_session
 from experiments.training.steppers import InTurn, Stacked
 from experiments.training.task import config_of_all, num_parameters
 
@@ -93,6 +95,8 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         keep_fingerprints(data.data_root(own), workdir)
         save_config(own, workdir)
+        if (first := saved_steps(workdir).get("last", 0)) < num_steps:
+            keep_session(workdir, first_step=first)
     # Programs over several devices wait for one another inside, so no two may run at a time.
     is_alone = jax.default_backend() == "cpu" and jax.device_count() == 1
     at_a_time = num_processors() if is_alone else 1
