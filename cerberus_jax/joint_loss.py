@@ -35,6 +35,7 @@ class _Settings:
     microbatch_size: int
     precision: str
     mesh: Mesh | None
+    zero_weights: bool
 
 
 def head_losses(
@@ -48,6 +49,7 @@ def head_losses(
     precision: str = "float32",
     mesh: Mesh | None = None,
     first_frame: Array | int = 0,
+    zero_weights: bool = False,
 ) -> tuple[Float[Array, " b"], dict[str, Float[Array, " b"]]]:
     """Weighted sum of the losses of the heads in `head_params`, per example.
 
@@ -62,6 +64,8 @@ def head_losses(
         precision: of the products of linear heads.
         mesh: devices over which the examples are sharded, None for one device.
         first_frame: which frame a strided loss begins with (taken modulo the number of frames).
+        zero_weights: some weights may be zero, as where several weightings train together: nothing
+            of such a loss then reaches the gradient, not even where it is not finite.
 
     Raises:
         ValueError: if an array has another shape, or a head has no weight.
@@ -88,7 +92,7 @@ def head_losses(
             f"{', '.join(loss_weights) or 'nothing'}"
         )
     weights = {name: loss_weights[name] for name in heads}
-    settings = _Settings(tuple(heads.items()), microbatch_size, precision, mesh)
+    settings = _Settings(tuple(heads.items()), microbatch_size, precision, mesh, zero_weights)
     total, losses = _head_losses(settings, features, head_params, weights, targets, first_frame)
     return total, jax.tree.map(lax.stop_gradient, losses)
 
@@ -177,6 +181,11 @@ def _with_gradients(settings):
             feature_grads = jax.tree.map(jnp.zeros_like, excerpts)
             for name, head in settings.heads:
                 head_grad, frame_grads = vjps[name](raw_grads[name])
+                if settings.zero_weights:  # at the end: zero times infinity would not be zero
+                    head_grad, frame_grads = jax.tree.map(
+                        lambda g, weight=weights[name]: jnp.where(weight > 0, g, 0),
+                        (head_grad, frame_grads),
+                    )
                 grads[head.submodule] = jax.tree.map(jnp.add, grads[head.submodule], head_grad)
                 (read_grads,) = reading[name](frame_grads)
                 feature_grads = jax.tree.map(jnp.add, feature_grads, read_grads)

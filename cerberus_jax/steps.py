@@ -36,6 +36,7 @@ class Task:
         microbatch_size: examples whose losses are computed together, on each device.
         accumulation_steps: parts in which a step takes its batch, one after another; the update is
             that of the mean of their gradients. Of k parts, part j has the examples j, j + k, ...
+        zero_weights: loss weights may be zero (see `joint_loss.head_losses`).
     """
 
     model: Cerberus
@@ -43,6 +44,7 @@ class Task:
     loss_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     microbatch_size: int = 1
     accumulation_steps: int = 1
+    zero_weights: bool = False
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -64,7 +66,7 @@ def init_state(task: Task, key: Array, batch: dict) -> TrainState:
     affine input begins with the mean and scale of `batch`, the first batch (as in
     Kingma and Dhariwal, 2018: data-dependent initialisation); all else depends on the key alone.
     """
-    magnitude = _targets(task, batch)["mixture_magnitude"]
+    magnitude = batch_targets(task, batch)["mixture_magnitude"]
     model = task.model.clone(mesh=None)
     params = model.init(key, magnitude[:1], train=False)["params"]
     params = jax.tree.map(lambda p: p.astype(magnitude.dtype), params)
@@ -99,9 +101,27 @@ def train_step(
     Raises:
         ValueError: if the batch cannot be taken in `task.accumulation_steps` equal parts.
     """
-    dropout_key = jax.random.fold_in(key, state.step)
+    gradients = functools.partial(_gradients_of_batch, task, state, loss_weights)
+    return _step(gradients, state, batch, key, task, mean_across_devices)
+
+
+def step_on_targets(
+    state: TrainState,
+    targets: dict[str, Array],
+    key: Array,
+    loss_weights: dict[str, Array],
+    *,
+    task: Task,
+) -> tuple[TrainState, dict[str, Array]]:
+    """`train_step` on what `batch_targets` made of the batch."""
     gradients = functools.partial(_gradients, task, state, loss_weights)
-    accumulated = _mean_of_parts(gradients, batch, dropout_key, task.accumulation_steps)
+    return _step(gradients, state, targets, key, task)
+
+
+def _step(gradients, state, examples, key, task, mean_across_devices=lambda tree: tree):
+    """One update by gradients(part of the examples, dropout key)."""
+    dropout_key = jax.random.fold_in(key, state.step)
+    accumulated = _mean_of_parts(gradients, examples, dropout_key, task.accumulation_steps)
     grads, loss, losses = mean_across_devices(accumulated)
     after, rate = state.apply_gradients(grads, task.optimizer)
     norm = optax.tree.norm(grads)
@@ -112,9 +132,12 @@ def train_step(
     return after, metrics | {"skipped_updates": after.skipped}
 
 
-def _gradients(task, state, loss_weights, batch, dropout_key):
-    """Gradients of the mean loss of a batch, that loss, and the mean loss of every head."""
-    targets = _targets(task, batch)
+def _gradients_of_batch(task, state, loss_weights, batch, dropout_key):
+    return _gradients(task, state, loss_weights, batch_targets(task, batch), dropout_key)
+
+
+def _gradients(task, state, loss_weights, targets, dropout_key):
+    """Gradients of the mean loss of examples, that loss, and the mean loss of every head."""
 
     def mean_loss(params):
         features = task.model.apply(
@@ -158,7 +181,7 @@ def eval_step(
     params: dict, batch: dict, loss_weights: dict[str, Array], *, task: Task
 ) -> dict[str, Float[Array, " b"]]:
     """'loss' and the loss of every head, per example: no dropout, every frame looked at."""
-    targets = _targets(task, batch)
+    targets = batch_targets(task, batch)
     features = task.model.apply(
         {"params": params}, targets["mixture_magnitude"], train=False, method="features"
     )
@@ -222,7 +245,7 @@ def mask_kind(model: Cerberus) -> MaskKind:
     return model.head_objects()[head_giving("masks", model.heads)].mask_kind
 
 
-def _targets(task, batch):
+def batch_targets(task: Task, batch: dict) -> dict[str, Array]:
     """The targets of a batch, by microbatches: their spectra at once would not fit a cache."""
     heads, slots = task.heads.values(), task.model.transcribed_slots
 
@@ -259,4 +282,5 @@ def _head_losses(task, params, features, targets, loss_weights, first_frame, *, 
         precision=task.model.precision,
         mesh=task.model.mesh,
         first_frame=first_frame,
+        zero_weights=task.zero_weights,
     )

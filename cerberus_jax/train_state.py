@@ -14,6 +14,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 SCHEDULES = ("plateau", "cosine")
+Number = float | Float[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class OptimizerConfig:
     """Adam behind clipping to a global norm.
 
     Args:
-        learning_rate, b1, b2, eps: Adam's.
+        learning_rate, b1, b2, eps: Adam's; inside a compiled function they, and the largest norm,
+            may be arrays.
         gradient_clip_norm: largest global norm of a gradient.
         schedule: 'plateau' multiplies the rate by `plateau_factor` after more than
             `plateau_patience` validations in a row without improvement; 'cosine' decays it to
@@ -32,11 +34,11 @@ class OptimizerConfig:
         skip_nonfinite: leave out updates with a non-finite loss or gradient, and count them.
     """
 
-    learning_rate: float = 1e-3
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    gradient_clip_norm: float = 5.0
+    learning_rate: Number = 1e-3
+    b1: Number = 0.9
+    b2: Number = 0.999
+    eps: Number = 1e-8
+    gradient_clip_norm: Number = 5.0
     average_decay: float = 0.0
     schedule: str = "plateau"
     warmup_steps: int = 0

@@ -119,7 +119,7 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     else:
         _train(config, workdir, first_step=first_step, say=say)
     if jax.process_count() == 1:
-        _tune(workdir)
+        tune_thresholds(workdir)
     else:
         say("Note thresholds are not tuned; for that, start this command again in one process")
 
@@ -159,7 +159,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     say(f"Trained  to step {summary['step']}: {', '.join(losses)}")
 
 
-def _tune(workdir: Path) -> None:
+def tune_thresholds(workdir: Path) -> None:
     """Choose the note thresholds of the finished checkpoints, once."""
     from cerberus_jax import checkpoint
     from experiments.training.tuning import tune_run

@@ -1,7 +1,7 @@
 """Training: batches in, checkpoints and metrics out, without TensorFlow and without audio files."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -10,12 +10,15 @@ from ml_collections import ConfigDict
 from cerberus_jax import parallel
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import check_same
+from experiments.config.loading import heads_of
 from experiments.runtime.deterministic import compute_deterministically
 from experiments.training.loop import Loop, next_batch, start_step
+from experiments.training.one_run import Run
 from experiments.training.prefetch import Prefetch
+from experiments.training.steppers import Alone, Stepper
 from experiments.training.task import model_of, task_of
 
-__all__ = ["model_of", "start_step", "task_of", "train"]
+__all__ = ["model_of", "start_step", "task_of", "train", "train_together"]
 
 # Batches read and put on the devices before a step takes them.
 BATCHES_AHEAD = 2
@@ -56,14 +59,71 @@ def train(
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.batch_size, mesh.size, config.train.accumulation_steps)
     check_precision(config.model.precision)
-    loop = Loop(config, mesh, Path(workdir), list(validation_batches), excerpts_of)
-    first, last = start_step(workdir), config.train.num_steps
+    first = start_step(workdir)
     check_same("workdir: its last step", first, hint="all need the same directory, e.g. by NFS")
-    if first >= last:
+    if first >= config.train.num_steps:
         return {"step": first}
+    run = Run(
+        config,
+        mesh,
+        Path(workdir),
+        first=first,
+        validation=list(validation_batches),
+        excerpts_of=excerpts_of,
+    )
+    loop = Loop([run], Alone([run]))
+    _train(loop, batches, show=progress and jax.process_index() == 0)
+    return {"step": config.train.num_steps, **run.logged}
+
+
+def train_together(
+    configs: Mapping[Path, ConfigDict],
+    batches: Callable[[int], Iterable[dict]],
+    *,
+    stepper: Callable[[Sequence[Run]], Stepper],
+    set_apart: Callable[[Run, ValueError], None],
+    validation_batches: Iterable[dict] = (),
+    excerpts_of: Callable[[int], Sequence[str]] | None = None,
+    progress: bool = True,
+) -> None:
+    """Trains several runs on the same batches; each leaves in its directory what it would alone.
+
+    Args:
+        configs: of each run, by its directory; they differ in nothing but what `together.Setting`
+            holds. Each goes on from its last checkpoint, and one that is trained is left alone.
+        batches: the batches from a step on.
+        stepper: of the runs that are to be trained.
+        set_apart: called with a run that ends because its values are not finite, and why.
+        validation_batches, excerpts_of, progress: as for `train`.
+
+    Raises:
+        ValueError: as `train`, but for values that are not finite.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step of all is saved.
+    """
+    if any(config.train.deterministic for config in configs.values()):
+        compute_deterministically()
+    mesh, runs, validation = parallel.make_mesh(), [], list(validation_batches)
+    for workdir, config in configs.items():
+        parallel.check_batch_size(config.batch_size, mesh.size, config.train.accumulation_steps)
+        check_precision(config.model.precision)
+        first = start_step(workdir)
+        if first >= config.train.num_steps:
+            continue
+        heads = heads_of(config)
+        eval_fn = next((run.eval_fn for run in runs if run.heads == heads), None)
+        files = {"first": first, "validation": validation, "excerpts_of": excerpts_of}
+        runs.append(Run(config, mesh, workdir, eval_fn=eval_fn, **files))
+    if runs:
+        loop = Loop(runs, stepper(runs), set_apart=set_apart)
+        _train(loop, batches(min(run.first for run in runs)), show=progress)
+
+
+def _train(loop: Loop, batches: Iterable[dict], *, show: bool) -> None:
+    first = min(run.first for run in loop.runs)
+    last = loop.config.train.num_steps
     batches = itertools.islice(batches, last - first)  # none is read that no step takes
     batch = next_batch(batches, first)
-    with Prefetch(batches, loop.put, ahead=BATCHES_AHEAD) as loop.following:
-        state, batch = loop.start(batch)  # drops the batch on the host
-        loop.run(state, batch, first, show=progress and jax.process_index() == 0)
-    return {"step": config.train.num_steps, **loop.logged}
+    with Prefetch(batches, loop.stepper.put, ahead=BATCHES_AHEAD) as loop.following:
+        batch = loop.stepper.put(batch)  # drops the one on the host
+        loop.stepper.start(batch)
+        loop.run(batch, show=show)

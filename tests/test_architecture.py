@@ -62,7 +62,6 @@ TESTED_BY_COMMANDS = (
     "experiments/benchmarks/",  # each prints a table, by hand: BENCHMARKS.md
     "experiments/sets/",
     "experiments/songs/progress.py",
-    "experiments/sweeps/",
 )
 
 

@@ -142,17 +142,27 @@ def test_the_report_is_one_page(trained):
     assert "piano" in page and "<svg" in page
 
 
-def test_a_sweep_over_two_weightings(cache, tmp_path, capsys):
-    """One head each, so that every head is left out once; the paper's seven are a file away."""
+def test_a_sweep_over_two_weightings_and_two_seeds(cache, tmp_path, capsys):
+    """One head each, so that every head is left out once; the second start finds all done."""
     points = [
         ("masks", {"loss.deep_clustering": 0.0, "loss.transcription": 0.0}),
         ("rolls", {"loss.deep_clustering": 0.0, "loss.mask_inference": 0.0}),
     ]
     file = tmp_path / "two.py"
-    file.write_text(f"def get_sweep():\n    return {points!r}\n")
-    arguments = ["--config=sets/set1.py", f"--sweep={file}", f"--workdir={tmp_path / 'out'}"]
-    assert sweep.main([*arguments, *SMALL, "--config.train.num_steps=2"]) == 0
-    table = (tmp_path / "out" / "sweep.md").read_text()
-    assert "masks" in table and "rolls" in table
-    again = json.loads((tmp_path / "out" / "masks" / "results.json").read_text())
+    file.write_text(f"def points():\n    yield from {points!r}\n")
+    out = tmp_path / "out"
+    arguments = ["--config=sets/set1.py", f"--sweep={file}:points*seeds=2", f"--workdir={out}"]
+    arguments += [*SMALL, "--config.train.num_steps=2"]
+    assert sweep.main(arguments) == 0
+    table = (out / "sweep.md").read_text()
+    assert "| masks | 2 |" in table and "| rolls | 2 |" in table
+    again = json.loads((out / "masks__seed_1" / "results.json").read_text())
     assert again["mean"]["onset_f1"] is None and again["mean"]["si_sdr"] is not None
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/*") if path.is_file()}
+    assert sweep.main(arguments) == 0
+    assert (out / "sweep.md").read_text() == table
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    run_again = [f"--workdir={out / 'rolls__seed_0'}", *SMALL, "--config=sets/set1.py"]
+    run_again += [f"--config.{field}={value}" for field, value in points[1][1].items()]
+    assert run.main([*run_again, "--config.train.num_steps=2"]) == 0
+    assert "Nothing to train" in capsys.readouterr().out

@@ -60,7 +60,7 @@ def last_state(workdir, **changes):
     return jax.tree.map(np.asarray, checkpoint.restore_state(workdir, like, same))
 
 
-def assert_same_run(one, other):
+def assert_same_run(one, other, **changes):
     assert without_time(read_metrics(one)) == without_time(read_metrics(other))
-    jax.tree.map(np.testing.assert_array_equal, last_state(one), last_state(other))
+    jax.tree.map(np.testing.assert_array_equal, *(last_state(d, **changes) for d in (one, other)))
     assert checkpoint.saved_steps(one) == checkpoint.saved_steps(other)

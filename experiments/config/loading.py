@@ -184,13 +184,13 @@ def save_config(config: ConfigDict, workdir: str | Path) -> None:
 
 
 def known_files(folder: str) -> list[str]:
-    """The files of `experiments/<folder>` that `--config` or `--sweep` accept."""
+    """The files of `experiments/<folder>` that `--config` accepts."""
     files = sorted((EXPERIMENTS / folder).glob("*.py"))
     return [f"{folder}/{file.name}" for file in files if file.stem not in ("__init__", "base")]
 
 
 def find_file(path: str | Path, *, folder: str) -> Path:
-    """The set or sweep file `path`, relative to the working directory or to `experiments/`."""
+    """The set file `path`, relative to the working directory or to `experiments/`."""
     for candidate in (Path(path), EXPERIMENTS / path):
         if candidate.is_file():
             return candidate

@@ -57,6 +57,48 @@ def mean_intervals(
     )
 
 
+def resampled_means(
+    values: Float[np.ndarray, "k i s m"], songs: Sequence[str]
+) -> Float[np.ndarray, "r m"]:
+    """Means over instruments of k runs on the same items, of which runs are drawn and then songs,
+    each with all its items. Draws depend on the numbers of runs and songs alone, so that those of
+    two networks on the same items are pairs.
+
+    Args:
+        values: scores of the items, by run, instrument and metric; NaN where there is none.
+        songs: the song of each item.
+
+    Returns:
+        a mean for every draw and metric; NaN where nothing has the score, and everywhere where
+        there are fewer than two songs.
+    """
+    names, song = np.unique(np.asarray(songs, str), return_inverse=True)
+    if len(names) < 2:
+        return np.full((1, values.shape[-1]), np.nan)
+    draws = [
+        np.random.default_rng([SEED, size]).multinomial(
+            size, np.full(size, 1 / size), size=NUM_RESAMPLES
+        )
+        for size in (len(values), len(names))
+    ]
+    known = np.isfinite(values)
+    sums, counts = 0.0, 0.0
+    for run in range(len(values)):
+        of_songs = draws[0][:, run, None] * draws[1]
+        for k in range(len(names)):
+            rows = song == k
+            weight = of_songs[:, k, None, None]
+            sums = sums + weight * np.where(known[run], values[run], 0.0)[rows].sum(0)
+            counts = counts + weight * known[run][rows].sum(0)
+    means = _divide(sums, counts)
+    return _divide(np.where(counts > 0, means, 0.0).sum(1), (counts > 0).sum(1))
+
+
+def interval_95(means: Float[np.ndarray, "r m"]) -> Float[np.ndarray, "2 m"]:
+    """Lower and upper end of what `resampled_means` gives, or of differences of such."""
+    return _percentiles(means)
+
+
 def _divide(sums, counts):
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 

@@ -16,8 +16,7 @@ from data_pipeline.io.files import whole_file
 RESULTS_FILE = "results.json"
 TEST_SPLIT = "test"
 
-# Title, metrics, digits: P/R/F1 stand together.
-_COLUMNS = (
+COLUMNS = (
     ("SI-SDR", ("si_sdr",), 1),
     ("SI-SIR", ("si_sir",), 1),
     ("SI-SAR", ("si_sar",), 1),
@@ -31,6 +30,7 @@ _COLUMNS = (
     ),
     ("improved", ("si_sdr_improvement",), 1),
 )
+"""Title, metrics, digits: P/R/F1 stand together."""
 
 _TITLES = {
     "mixture": "mixture, unprocessed",
@@ -123,10 +123,10 @@ def results_table(results: Mapping) -> str:
         results: what results.json holds.
     """
     blocks = _blocks(results)
-    header = ("", [title for title, _, _ in _COLUMNS])
+    header = ("", [title for title, _, _ in COLUMNS])
     rows = [header, *(row for _, own in blocks for row in own)]
     name_width = max(len(name) for name, _ in rows)
-    widths = [max(len(cells[k]) for _, cells in rows) for k in range(len(_COLUMNS))]
+    widths = [max(len(cells[k]) for _, cells in rows) for k in range(len(COLUMNS))]
 
     def line(row: Row) -> str:
         cells = [cell.rjust(width) for cell, width in zip(row[1], widths, strict=True)]
@@ -143,8 +143,8 @@ def results_markdown(results: Mapping) -> str:
     lines = []
     for title, rows in _blocks(results):
         lines += [f"**{title}**", ""]
-        lines.append(f"| instrument | {' | '.join(title for title, _, _ in _COLUMNS)} |")
-        lines.append("|---|" + "---|" * len(_COLUMNS))
+        lines.append(f"| instrument | {' | '.join(title for title, _, _ in COLUMNS)} |")
+        lines.append("|---|" + "---|" * len(COLUMNS))
         lines += [f"| {name.strip()} | {' | '.join(cells)} |" for name, cells in rows]
         lines.append("")
     return "\n".join(lines + _notes(results)).strip() + "\n"
@@ -180,19 +180,20 @@ def _rows(block: Mapping, instruments: Sequence[str]) -> list[Row]:
     intervals = block.get("interval_95") if "items" in block else None
     rows = []
     for name, own in scores:
-        rows.append((f"  {name}", [_cell(own, *column[1:]) for column in _COLUMNS]))
+        rows.append((f"  {name}", [cell(own, *column[1:]) for column in COLUMNS]))
         if intervals:
             ends = intervals["per_instrument"].get(name, intervals["mean"])
-            rows.append(("    95 %", [_interval(ends, *column[1:]) for column in _COLUMNS]))
+            rows.append(("    95 %", [interval_cell(ends, *column[1:]) for column in COLUMNS]))
     return rows
 
 
-def _cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
+def cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
+    """The values of a column."""
     values = [scores[metric] for metric in metrics]
     return "" if None in values else "/".join(_number(value, digits) for value in values)
 
 
-def _interval(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
+def interval_cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
     """Of the last metric: the F1 of a group."""
     ends = scores[metrics[-1]]
     return "" if ends is None else f"{_number(ends[0], digits)}..{_number(ends[1], digits)}"

@@ -1,1 +1,1 @@
-"""Sweeps: lists of named config overrides that are run one after another."""
+"""Sweeps: which points they have, which of those train together, and what comes out."""

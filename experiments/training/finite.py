@@ -20,6 +20,10 @@ _WATCHED = ("loss", "gradient_norm")  # the loss of a head that is not finite ma
 _MAX_SHOWN = 3  # excerpts in a message
 
 
+class NotFinite(ValueError):
+    """Values of a run that are not finite, which end it; says where and what helps."""
+
+
 class FiniteWatch:
     """Looks at the values of every step.
 
@@ -43,7 +47,7 @@ class FiniteWatch:
         """Look at the metrics of a step, which should be computed: it is waited for otherwise.
 
         Raises:
-            ValueError: if they are not finite, and as many updates as allowed were left out before;
+            NotFinite: if they are not finite, and as many updates as allowed were left out before;
                 names the step, what is not finite and the excerpts.
         """
         if all(math.isfinite(float(metrics[name])) for name in _WATCHED):
@@ -64,7 +68,7 @@ class FiniteWatch:
                 content = {"step": step, "not_finite": not_finite(values), "excerpts": excerpts}
                 part.write_text(json.dumps(content, indent=1) + "\n")
         listed = f" (all of them: {self._file})" if len(excerpts) > _MAX_SHOWN else ""
-        raise ValueError(
+        raise NotFinite(
             f"training: {bad} not finite at step {step}{_shown(excerpts)}{listed}; the checkpoints "
             f"in {self._file.parent} are from before. --config.train.skip_nonfinite="
             f"{2 * self._max_skipped or 10} goes on and leaves out up to so many updates; or "
@@ -73,9 +77,9 @@ class FiniteWatch:
 
 
 def check_validation(values: Mapping[str, float], step: int) -> None:
-    """Raise a ValueError if the loss of a validation is not finite; names the step and the loss."""
+    """Raise NotFinite if the loss of a validation is not finite; names the step and the loss."""
     if bad := not_finite(values):
-        raise ValueError(
+        raise NotFinite(
             f"validation: {', '.join(bad)} not finite at step {step}, although training was; "
             "try a smaller --config.optimizer.learning_rate in another --workdir"
         )

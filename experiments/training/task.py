@@ -1,5 +1,7 @@
 """From a config to the network and to what is trained."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import jax
@@ -76,3 +78,12 @@ def untuned_metadata(config: ConfigDict, model: Cerberus) -> dict:
     """What a checkpoint says of itself before note thresholds are tuned."""
     decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
     return metadata_of(model, dict.fromkeys(model.transcribed_instruments, decoding))
+
+
+def config_of_all(configs: Sequence[ConfigDict]) -> ConfigDict:
+    """The first config with the heads of all of them."""
+    config = copy.deepcopy(configs[0])
+    with config.unlocked():
+        for name in HEADS:
+            config.loss[name] = max(own.loss[name] for own in configs)
+    return config

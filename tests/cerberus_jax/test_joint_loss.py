@@ -153,6 +153,35 @@ def test_a_zero_weight_leaves_its_head_without_gradient():
     assert not any(leaf.any() for leaf in jax.tree.leaves(grad(params)["mask_head"]))
 
 
+@pytest.mark.parametrize("bad", ["mask_target", "roll"])
+def test_a_loss_of_weight_zero_that_is_not_finite_does_not_reach_the_gradient(bad):
+    """Where several weightings train together: neither by its own head nor by the trunk."""
+    features, params, targets = _inputs()
+    name = {"mask_target": "mask_inference", "roll": "transcription"}[bad]
+    targets = targets | {bad: jnp.full(targets[bad].shape, jnp.nan)}
+    points = {k: jnp.asarray([v, 0.0 if k == name else v]) for k, v in WEIGHTS.items()}
+
+    def joint(weights, features, params):
+        return head_losses(
+            features, params, targets, weights, microbatch_size=2, zero_weights=True
+        )[0].mean()
+
+    over_points = jax.vmap(jax.value_and_grad(joint, (1, 2)), (0, None, None))
+    (loss, grads) = jax.jit(over_points)(points, features, params)
+    assert np.isnan(loss[0]) and np.isfinite(loss[1])
+    assert all(np.isfinite(leaf[1]).all() for leaf in jax.tree.leaves(grads))
+    assert not any(leaf[1].any() for leaf in jax.tree.leaves(grads[1][HEADS[name].submodule]))
+    without = {k: v for k, v in params.items() if k != HEADS[name].submodule}
+    alone = jax.jit(
+        jax.grad(
+            lambda f: head_losses(f, without, targets, _arrays(WEIGHTS), microbatch_size=2)[
+                0
+            ].mean()
+        )
+    )(features)
+    np.testing.assert_allclose(grads[0][1], alone, rtol=1e-12, atol=1e-15)
+
+
 def test_absent_heads_have_no_part():
     features, params, targets = _inputs()
     only = {"mask_head": params["mask_head"]}

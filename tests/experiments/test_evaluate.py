@@ -12,13 +12,14 @@ from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.heads import HEADS
 from data_pipeline.planning.excerpt_list import ExcerptList
 from experiments import evaluate as module
-from experiments import sweep
 from experiments.config.loading import load_run_config, save_config
 from experiments.evaluate import evaluate, main
 from experiments.evaluation import systems
 from experiments.evaluation.excerpt_files import export_excerpts
 from experiments.evaluation.result_table import UNTUNED
 from experiments.evaluation.scoring import METRICS
+from experiments.sweeps.points import load_points
+from experiments.sweeps.results import Outcome, Row
 from experiments.training import data
 from tests.full_disk import room_for
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
@@ -111,7 +112,7 @@ def test_intervals_hold_the_means(results):
     assert results["interval_95"]["per_instrument"]["drums"]["onset_offset_f1"] is None
 
 
-POINTS = dict(sweep.load_points("sweeps/loss_weights.py", "sets/set1.py"))
+POINTS = dict(load_points("loss_weights", "sets/set1.py"))
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -126,8 +127,9 @@ def test_all_seven_combinations_of_heads(root, tmp_path, point):
     for scores in (results["mean"], oracle):
         assert (scores["si_sdr"] is not None) == separates
         assert (scores["onset_f1"] is not None) == (config.loss.transcription > 0)
-    row = sweep.table_row(point, config, results)
-    assert (row["si_sdr"] is not None) == separates
+    row = Row(point, config, (Outcome(point, config, results),))
+    assert (row.mean["si_sdr"] is not None) == separates
+    assert (row.mean["onset_f1"] is not None) == (config.loss.transcription > 0)
     assert (results["decoding"] is not None) == (config.loss.transcription > 0)
     table = (tmp_path / "results_validation.md").read_text()
     assert ("oracle assignment" in table) == clusters

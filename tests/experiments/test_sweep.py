@@ -1,15 +1,25 @@
 """Sweeps: the seven points of the paper, skipping and continuing, the table."""
 
+import functools
+import itertools
 import json
 
+import jax
+import numpy as np
 import pytest
 
+from cerberus_jax import checkpoint
 from cerberus_jax.checkpoint import saved_steps
 from experiments import sweep
-from experiments.config.loading import heads_of, load_config, save_config
+from experiments.config.loading import build_config, flatten, load_config, save_config
+from experiments.sweeps import together
+from experiments.sweeps.diverged import set_apart
+from experiments.sweeps.points import load_points
+from experiments.training.metric_log import MetricLog
 from tests.full_disk import room_for
+from tests.tiny_run import prepare_data, tiny_config
 
-SWEEP, SET = "sweeps/loss_weights.py", "sets/set1.py"
+SWEEP, SET = "loss_weights", "sets/set1.py"
 MEAN = {"si_sdr": 1.25, "si_sir": 2.0, "si_sar": 3.0} | {
     f"{kind}_{part}": 0.5
     for kind in ("frame", "onset", "onset_offset")
@@ -20,74 +30,90 @@ MEAN = {"si_sdr": 1.25, "si_sir": 2.0, "si_sar": 3.0} | {
 class Recorder:
     """Stands for training and evaluation."""
 
-    def __init__(self, *, stop_at=""):
+    def __init__(self, *, stop_at="", diverges="", at_once=len):
         self.trained, self.evaluated, self.stop_at = [], [], stop_at
+        self.diverges, self.at_once = diverges, at_once
 
-    def train(self, config, folder):
-        self.trained.append(folder.name)
-        save_config(config, folder)
-        if folder.name == self.stop_at:
-            raise KeyboardInterrupt
-        for kind in ("last", "best"):
-            (folder / "checkpoints" / kind / str(config.train.num_steps)).mkdir(
-                parents=True, exist_ok=True
-            )
+    def train(self, configs):
+        for folder, config in configs.items():
+            self.trained.append(folder.name)
+            save_config(config, folder)
+        for folder, config in configs.items():
+            if folder.name == self.stop_at:
+                raise KeyboardInterrupt
+            if folder.name == self.diverges:
+                set_apart(folder, config, ValueError("loss not finite at step 3"))
+                continue
+            for kind in ("last", "best"):
+                (folder / "checkpoints" / kind / str(config.train.num_steps)).mkdir(
+                    parents=True, exist_ok=True
+                )
 
     def evaluate(self, folder):
         self.evaluated.append(folder.name)
         return {"mean": MEAN, "split": "test", "step": saved_steps(folder)["best"]}
 
+    def evaluate_or_stop(self, folder):
+        if folder.name == self.stop_at:
+            raise KeyboardInterrupt
+        return _scored(folder)
+
     def run(self, points, workdir):
-        return sweep.run_points(points, workdir, train=self.train, evaluate=self.evaluate)
+        return sweep.run_points(
+            points, workdir, train=self.train, evaluate=self.evaluate, at_once=self.at_once
+        )
 
 
-def test_the_seven_points_have_the_heads_of_the_paper():
-    points = sweep.load_points(SWEEP, SET)
-    short = {"deep_clustering": "D", "mask_inference": "M", "transcription": "T"}
-    heads = ["".join(short[head] for head in heads_of(config)) for _, config in points]
-    assert heads == ["D", "M", "T", "DM", "DT", "MT", "DMT"]
-    for _, config in points:
-        assert sum(config.loss[name] for name in short) == pytest.approx(1)
-
-
-def test_overrides_reach_every_point():
-    points = sweep.load_points(SWEEP, SET, [("train.num_steps", "7")])
-    assert {config.train.num_steps for _, config in points} == {7}
-
-
-def test_all_points_run_once_and_the_table_is_written(tmp_path):
-    points = sweep.load_points(SWEEP, SET)
+def test_all_points_train_together_once_and_the_table_is_written(tmp_path):
+    points = load_points(SWEEP, SET)
     first = Recorder()
-    rows = first.run(points, tmp_path)
-    assert first.trained == first.evaluated == [name for name, _ in points]
-    assert json.loads((tmp_path / "sweep.json").read_text()) == rows
-    assert (tmp_path / "sweep.md").read_text() == sweep.table(rows)
+    found = first.run(points, tmp_path)
+    names = [name for name, _ in points]
+    assert first.trained == first.evaluated == [own.name for own in found] == names
+    table = (tmp_path / "sweep.md").read_text()
+    assert "| cerberus | 1 | 0.1 | 0.1 | 0.8 | 1.2 |" in table
+    assert (tmp_path / "sweep.csv").read_text().count("\n") == 1 + 2 * len(points)
     again = Recorder()
-    assert again.run(points, tmp_path) == rows
-    assert again.trained == []
+    again.run(points, tmp_path)
+    assert again.trained == [] and (tmp_path / "sweep.md").read_text() == table
 
 
-def test_a_stopped_sweep_goes_on_with_the_stopped_point(tmp_path):
-    points = sweep.load_points(SWEEP, SET)
+def test_a_stopped_sweep_goes_on_with_the_part_that_was_stopped(tmp_path):
+    points = load_points(SWEEP, SET)
+    in_threes = {"at_once": lambda group: 3}
     with pytest.raises(KeyboardInterrupt):
-        Recorder(stop_at="transcription").run(points, tmp_path)
-    assert len(json.loads((tmp_path / "sweep.json").read_text())) == 2
-    rest = Recorder()
-    rows = rest.run(points, tmp_path)
-    assert rest.trained == [name for name, _ in points[2:]]
-    assert len(rows) == 7
+        Recorder(stop_at="chimera", **in_threes).run(points, tmp_path)
+    rest = Recorder(**in_threes)
+    assert len(rest.run(points, tmp_path)) == 7
+    assert rest.trained == rest.evaluated == [name for name, _ in points[2:]]
+
+
+def test_a_point_that_diverges_is_reported_and_set_apart(tmp_path):
+    points = load_points(SWEEP, SET)
+    first = Recorder(diverges="chimera")
+    found = first.run(points, tmp_path)
+    assert [own.name for own in found if own.apart] == ["chimera"]
+    assert "chimera" not in first.evaluated and len(first.evaluated) == 6
+    table = (tmp_path / "sweep.md").read_text()
+    assert "chimera is set apart: loss not finite at step 3" in table
+    again = Recorder()
+    again.run(points, tmp_path)
+    assert again.trained == [] and (tmp_path / "sweep.md").read_text() == table
+    more = load_points(SWEEP, SET, [("train.skip_nonfinite", "9")])
+    again.run(more, tmp_path)
+    assert again.trained == ["chimera"]
 
 
 def test_more_steps_train_a_finished_point_further(tmp_path):
-    Recorder().run(sweep.load_points(SWEEP, SET)[:1], tmp_path)
+    Recorder().run(load_points(SWEEP, SET)[:1], tmp_path)
     longer = Recorder()
-    longer.run(sweep.load_points(SWEEP, SET, [("train.num_steps", "60000")])[:1], tmp_path)
+    longer.run(load_points(SWEEP, SET, [("train.num_steps", "60000")])[:1], tmp_path)
     assert longer.trained == longer.evaluated == ["deep_clustering"]
 
 
 def test_results_of_a_shorter_run_do_not_count_when_the_longer_one_is_stopped(tmp_path):
-    Recorder().run(sweep.load_points(SWEEP, SET)[:1], tmp_path)
-    longer = sweep.load_points(SWEEP, SET, [("train.num_steps", "60000")])[:1]
+    Recorder().run(load_points(SWEEP, SET)[:1], tmp_path)
+    longer = load_points(SWEEP, SET, [("train.num_steps", "60000")])[:1]
     with pytest.raises(KeyboardInterrupt):
         Recorder(stop_at="deep_clustering").run(longer, tmp_path)
     rest = Recorder()
@@ -96,7 +122,7 @@ def test_results_of_a_shorter_run_do_not_count_when_the_longer_one_is_stopped(tm
 
 
 def test_a_look_at_an_unfinished_point_does_not_finish_it(tmp_path):
-    points = sweep.load_points(SWEEP, SET)[:1]
+    points = load_points(SWEEP, SET)[:1]
     ((name, config),) = points
     recorder = Recorder()
     recorder.run(points, tmp_path)
@@ -110,7 +136,7 @@ def test_a_look_at_an_unfinished_point_does_not_finish_it(tmp_path):
 
 @pytest.mark.parametrize("change", [{"split": "validation"}, {"step": 5}])
 def test_scores_of_another_split_or_step_are_not_those_of_the_sweep(tmp_path, change):
-    points = sweep.load_points(SWEEP, SET)[:1]
+    points = load_points(SWEEP, SET)[:1]
     Recorder().run(points, tmp_path)
     file = tmp_path / points[0][0] / "results.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
@@ -118,7 +144,7 @@ def test_scores_of_another_split_or_step_are_not_those_of_the_sweep(tmp_path, ch
 
 
 def test_results_cut_short_are_made_again(tmp_path):
-    points = sweep.load_points(SWEEP, SET)[:1]
+    points = load_points(SWEEP, SET)[:1]
     Recorder().run(points, tmp_path)
     (tmp_path / "deep_clustering" / "results.json").write_text('{"mean"')
     again = Recorder()
@@ -127,17 +153,17 @@ def test_results_cut_short_are_made_again(tmp_path):
 
 
 def test_a_full_disk_leaves_the_earlier_table_whole(tmp_path):
-    points = sweep.load_points(SWEEP, SET)[:1]
+    points = load_points(SWEEP, SET)[:1]
     Recorder().run(points, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
-    with room_for(100), pytest.raises(OSError, match=r"File too large.*sweep\.json'$"):
+    with room_for(100), pytest.raises(OSError, match=r"File too large.*sweep\.md'$"):
         Recorder().run(points, tmp_path)
     after = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
     assert after == before
 
 
 def test_another_config_in_the_folder_is_refused_before_anything_runs(tmp_path):
-    points = sweep.load_points(SWEEP, SET)
+    points = load_points(SWEEP, SET)
     save_config(load_config("sets/set2.py"), tmp_path / "cerberus")
     recorder = Recorder()
     with pytest.raises(ValueError, match="written by another config"):
@@ -145,47 +171,16 @@ def test_another_config_in_the_folder_is_refused_before_anything_runs(tmp_path):
     assert recorder.trained == []
 
 
-def test_the_table_leaves_absent_heads_blank():
-    configs = dict(sweep.load_points(SWEEP, SET))
-    rows = [
-        sweep.table_row(name, configs[name], {"mean": MEAN})
-        for name in ("mask_inference", "transcription", "cerberus")
-    ]
-    lines = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in sweep.table(rows).splitlines()
-    ]
-    assert lines[2] == ["mask inference", "", "1", "", "1.2", "2.0", "3.0", "", "", ""]
-    assert lines[3] == ["transcription", "", "", "1", "", "", "", *["0.50/0.50/0.50"] * 3]
-    assert lines[4][1:4] == ["0.1", "0.1", "0.8"]
-    assert len({len(line) for line in lines}) == 1
-
-
-def test_a_head_that_is_there_but_not_scored_is_a_dash():
-    config = dict(sweep.load_points(SWEEP, SET))["deep_clustering"]
-    row = sweep.table_row("deep_clustering", config, {"mean": {"si_sdr": None}})
-    assert sweep.table([row]).count("–") == 3
-
-
-def test_clusters_assigned_by_the_reference_are_starred():
-    configs = dict(sweep.load_points(SWEEP, SET))
-    rows = [
-        sweep.table_row(name, configs[name], {"mean": MEAN, "assignment": assignment})
-        for name, assignment in (("deep_clustering", "oracle"), ("cerberus", "network"))
-    ]
-    assert rows[0]["assignment"] == "oracle"
-    text = sweep.table(rows)
-    assert "| deep clustering* | 1 " in text and "| cerberus  " in text
-    assert text.endswith(sweep.STARRED + "\n")
-    assert sweep.STARRED not in sweep.table(rows[1:])
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "--config is missing"),
-        (["--config=sets/set1.py"], "--sweep is missing"),
-        (["--config=sets/set1.py", "--sweep=sweeps/none.py", "--workdir=w"], "sweeps/loss_weights"),
+        (["--config=sets/set1.py", "--workdir=w"], "--sweep is missing"),
+        ([f"--config={SET}", "--sweep=none.py", "--workdir=w"], "loss_weights"),
+        ([f"--config={SET}", "--sweep=los_weights", "--workdir=w"], "loss_weights"),
+        ([f"--config={SET}", "--sweep=seeds=x", "--workdir=w"], "seeds=5"),
+        ([f"--config={SET}", "--sweep=seeds", "--grid=seed=1", "--workdir=w"], "two factors"),
+        ([f"--config={SET}", "--grid=seed=", "--workdir=w"], "FIELD=VALUE"),
         (
             [f"--config={SET}", f"--sweep={SWEEP}", "--workdir=w", "--config.loss.transcription=1"],
             "its points set loss.transcription",
@@ -201,7 +196,39 @@ def test_bad_requests_are_one_line(tmp_path, monkeypatch, capsys, arguments, mes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_points_with_one_name_are_refused(tmp_path):
-    (tmp_path / "own.py").write_text("def get_sweep():\n    return [('a', {}), ('a', {})]\n")
-    with pytest.raises(ValueError, match="expected points with a name each"):
-        sweep.load_points(tmp_path / "own.py", SET)
+def _scored(folder):
+    """Results that tell every parameter of the checkpoint, in place of an evaluation of seconds."""
+    params = jax.tree.leaves(checkpoint.restore_model(folder)[1])
+    mean = MEAN | {"si_sdr": sum(float(np.abs(leaf).sum()) for leaf in params)}
+    return {"mean": mean, "split": "test", "step": saved_steps(folder)["best"]}
+
+
+def test_a_sweep_that_was_stopped_twice_ends_with_the_same_table(tmp_path, monkeypatch):
+    """Once while it trains, once between two evaluations; a network trained on real batches."""
+    rhythm = {f"train.{name}": 2 for name in ("log_every", "eval_every", "checkpoint_every")}
+    fields = {"loss.deep_clustering": 0, "model.hidden": 4, "train.num_steps": 6} | rhythm
+    config = tiny_config(prepare_data(tmp_path / "data"), **fields)
+    points = [(f"seed_{seed}", build_config(flatten(config) | {"seed": seed})) for seed in (0, 1)]
+
+    def run(workdir):
+        train = functools.partial(together.train_group, way="auto")
+        sweep.run_points(points, tmp_path / workdir, train=train, evaluate=scored)
+        return [(tmp_path / workdir / f"sweep.{kind}").read_text() for kind in ("md", "csv")]
+
+    scored = _scored
+    through = run("through")
+    write, lines = MetricLog.write, itertools.count(1)
+
+    def stopped_writing(*args):
+        if next(lines) == 4:
+            raise KeyboardInterrupt
+        write(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MetricLog, "write", stopped_writing)
+        run("stopped")
+    scored = Recorder(stop_at="seed_1").evaluate_or_stop
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped")
+    scored = _scored
+    assert run("stopped") == through

@@ -13,7 +13,7 @@ import pytest
 
 from cerberus_jax import checkpoint
 from experiments import train
-from experiments.training import loop, prefetch
+from experiments.training import loop, one_run, prefetch
 from experiments.training.metric_log import MetricLog, read_metrics
 from tests import ROOT
 from tests.tiny_network import noise_batch
@@ -107,7 +107,7 @@ def test_the_pace_is_that_of_training_alone(tmp_path, monkeypatch):
 
     for owner, name, seconds in (
         (loop.Loop, "update", 1),
-        (loop.Loop, "_validate", 100),
+        (one_run.Run, "_validate", 100),
         (checkpoint.CheckpointWriter, "save", 1000),
     ):
         monkeypatch.setattr(owner, name, lasting(seconds, getattr(owner, name)))

@@ -159,7 +159,6 @@ def test_an_unknown_set_lists_the_known_ones():
         ("sets", "set4.py", "sets/set4.py"),
         ("sets", "sets/set4", "sets/set4.py"),
         ("sets", "experiments/sets/demo", "sets/demo.py"),
-        ("sweeps", "loss_weights", "sweeps/loss_weights.py"),
     ],
 )
 def test_a_file_named_in_short_is_recognised(folder, name, meant):

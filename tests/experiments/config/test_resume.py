@@ -114,7 +114,7 @@ def test_a_finished_run_learns_where_its_data_are(prepared, monkeypatch):
     root, workdir = prepared
     moved = _move(root)
     monkeypatch.setattr("experiments.train.start_step", lambda workdir: 10)
-    monkeypatch.setattr(run, "_tune", lambda workdir: None)
+    monkeypatch.setattr(run, "tune_thresholds", lambda workdir: None)
     run.train_run(tiny_config(moved, **{"train.num_steps": 10}), workdir)
     config = load_run_config(workdir)
     assert config.data.root == str(moved)

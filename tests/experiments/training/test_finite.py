@@ -51,7 +51,7 @@ def test_no_step_is_waited_for_to_see_whether_it_is_finite(tmp_path, monkeypatch
     monkeypatch.setattr(
         FiniteWatch, "look", lambda *args: looked.append((args[1], updates[-1])) or look(*args)
     )
-    monkeypatch.setattr(loop.Loop, "update", lambda *args: updates.append(args[3]) or update(*args))
+    monkeypatch.setattr(loop.Loop, "update", lambda *args: updates.append(args[2]) or update(*args))
     rarely = {f"train__{name}": 99 for name in ("log_every", "eval_every", "checkpoint_every")}
     run_training(tmp_path, train__num_steps=6, **rarely)
     assert looked == [(1, 3), (2, 4), (3, 5), (4, 6), (5, 6), (6, 6)]
