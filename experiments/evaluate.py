@@ -44,6 +44,7 @@ from experiments.evaluation.systems import (
     song_systems,
 )
 from experiments.evaluation.whole_songs import whole_songs
+from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.training import data
 from experiments.training.task import model_of
@@ -53,7 +54,8 @@ UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training ne
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return run_command(_evaluate, _flags(), argv=argv, on_interrupt="Stopped. Nothing written.")
+    options = {"argv": argv, "on_interrupt": "Stopped. Nothing written."}
+    return distributed.leaving(lambda: run_command(_evaluate, _flags(), **options))
 
 
 def evaluate(
@@ -272,6 +274,7 @@ def _flags() -> CommandFlags:
         "instrument, or transcription.mid, or both, as experiments.separate writes them. FLAC and\n"
         "a MIDI file per instrument do as well; what is missing is not scored.",
     )
+    distributed.add_flags(flags)
     return flags
 
 
@@ -284,6 +287,11 @@ def _evaluate(flags: CommandFlags) -> None:
         raise ValueError(f"--{' and --'.join(chosen)} do not go together; give one of them")
     if flags.songs and flags.excerpt_list:
         raise ValueError("--songs and --excerpt_list do not go together; give one of them")
+    distributed.arguments(flags)
+    if flags.distributed:
+        distributed.join(flags)
+        if not distributed.is_first():  # it waits for the first as the command ends
+            return
     keep_compiled()
     places = {"data_root": flags.data_root, "excerpts": flags.excerpt_list}
     where = {"split": flags.split, **places}

@@ -24,7 +24,8 @@ INTERRUPTED = "Stopped. The same command continues where it was."
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    return run_command(_run, _flags(), argv=argv, with_config=True, on_interrupt=INTERRUPTED)
+    options = {"argv": argv, "with_config": True, "on_interrupt": INTERRUPTED}
+    return distributed.leaving(lambda: run_command(_run, _flags(), **options))
 
 
 def _flags() -> CommandFlags:
@@ -60,21 +61,19 @@ def _run(flags: CommandFlags, overrides: Overrides) -> None:
             "--config is missing, e.g. --config=sets/set4.py; known: "
             + ", ".join(known_files("sets"))
         )
-    joined = distributed.arguments(flags)
+    distributed.arguments(flags)  # refused before anything else is done
     if flags.init_from:
         overrides = [*overrides, ("train.init_from", flags.init_from)]
     config = load_config(flags.config, overrides)
     workdir = Path(flags.workdir or Path("runs") / Path(flags.config).stem)
     check_resume(config, workdir)
-
-    import jax
-
     if flags.distributed:
-        distributed.join(joined)
+        distributed.join(flags)
+        distributed.check_same_config(config)
     keep_compiled()
-    with _directory(workdir):
+    with distributed.ending_together(), _directory(workdir):
         train_run(config, workdir)
-    if jax.process_index() == 0:
+    if distributed.is_first():
         print(
             "Next:\n"
             f"  python -m experiments.evaluate --workdir={workdir}\n"
@@ -111,17 +110,15 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     )
     check_precision(config.model.precision)
     first_step = train.start_step(workdir)
-    say = print if jax.process_index() == 0 else _silent
+    say = print if distributed.is_first() else _silent
     if first_step >= config.train.num_steps:
         say(f"Nothing to train: {workdir} is at step {first_step} already")
-        if jax.process_index() == 0:
+        if distributed.is_first():
             keep_root(config, workdir)
     else:
         _train(config, workdir, first_step=first_step, say=say)
-    if jax.process_count() == 1:
+    if distributed.is_first():  # the others wait for it as the command ends
         tune_thresholds(workdir)
-    else:
-        say("Note thresholds are not tuned; for that, start this command again in one process")
 
 
 def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable) -> None:
@@ -144,7 +141,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
         **process,
     )
     say(_header(config, workdir, first_step=first_step), flush=True)
-    if jax.process_index() == 0:
+    if distributed.is_first():
         keep_fingerprints(data.data_root(config), workdir)
         save_config(config, workdir)
         keep_session(workdir, first_step=first_step)

@@ -54,7 +54,6 @@ TESTED_BY_COMMANDS = (
     "cerberus_jax/lstm/layer.py",
     "cerberus_jax/lstm/persistent_kernels.py",
     "cerberus_jax/per_device.py",
-    "cerberus_jax/processes.py",
     "data_pipeline/corpora/track.py",
     "data_pipeline/excerpts.py",
     "data_pipeline/minislakh/",
