@@ -17,6 +17,7 @@ from experiments.config.resume import check_resume, keep_fingerprints, keep_root
 from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages
+from experiments.runtime.run_lock import run_lock
 
 _SHOWN = ("loss", "validation_loss")
 INTERRUPTED = "Stopped. The same command continues where it was."
@@ -95,7 +96,16 @@ def _directory(workdir: Path):
 
 
 def train_run(config: ConfigDict, workdir: Path) -> None:
-    """Train, or go on training, the config in `workdir`, and tune its note thresholds."""
+    """Train, or go on training, the config in `workdir`, and tune its note thresholds.
+
+    Raises:
+        ValueError: if another run is in that directory, or the config does not fit the devices.
+    """
+    with run_lock(workdir):
+        _train_and_tune(config, workdir)
+
+
+def _train_and_tune(config: ConfigDict, workdir: Path) -> None:
     import jax
 
     from cerberus_jax import parallel
