@@ -9,7 +9,10 @@ import threading
 
 
 class GracefulStop:
-    """While entered, the first SIGINT or SIGTERM only sets `asked`; the second acts as ever."""
+    """While entered, the first SIGINT or SIGTERM only sets `asked`; the second acts as ever.
+
+    A signal that the process was told to ignore, as a script tells its background jobs, stays so.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,7 +22,8 @@ class GracefulStop:
 
     def __enter__(self) -> "GracefulStop":
         if threading.current_thread() is threading.main_thread():  # elsewhere Python forbids it
-            self._previous = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+            heard = [n for n in self.SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._ask) for number in heard}
         return self
 
     def _ask(self, *_) -> None:

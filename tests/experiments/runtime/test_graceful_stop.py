@@ -24,6 +24,19 @@ def test_the_second_ctrl_c_stops_at_once():
         signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with GracefulStop() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop.asked
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.asked
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_outside_the_main_thread_it_leaves_signals_alone():
     before = signal.getsignal(signal.SIGINT)
     seen = []

@@ -23,9 +23,9 @@ def test_a_second_run_is_refused_while_the_first_lives(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "locked\n"
-        with pytest.raises(ValueError, match=rf"in use by process {first.pid} on .*--workdir"):
-            with run_lock(tmp_path):
-                pass
+        message = rf"in use by process {first.pid} on .*--workdir"
+        with pytest.raises(ValueError, match=message), run_lock(tmp_path):
+            pass
         first.send_signal(signal.SIGKILL)
     with run_lock(tmp_path):
         assert f"process {os.getpid()} " in (tmp_path / LOCK_FILE).read_text()
