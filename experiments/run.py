@@ -17,6 +17,7 @@ from experiments.config.resume import check_resume, keep_fingerprints, keep_root
 from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages
+from experiments.runtime.out_of_memory import memory_advice
 from experiments.runtime.run_lock import run_lock
 
 _SHOWN = ("loss", "validation_loss")
@@ -99,9 +100,10 @@ def train_run(config: ConfigDict, workdir: Path) -> None:
     """Train, or go on training, the config in `workdir`, and tune its note thresholds.
 
     Raises:
-        ValueError: if another run is in that directory, or the config does not fit the devices.
+        ValueError: if another run is in that directory, the config does not fit the devices, or
+            memory does not suffice.
     """
-    with run_lock(workdir):
+    with run_lock(workdir), memory_advice():
         _train_and_tune(config, workdir)
 
 
