@@ -27,7 +27,7 @@ def test_the_settings_are_named(allocate):
 
 @pytest.mark.parametrize("kind", [RuntimeError, ValueError])
 def test_other_errors_stay(kind):
-    with pytest.raises(kind, match="^batch_size$"), memory_advice():
+    with pytest.raises(kind, match=r"^batch_size$"), memory_advice():
         raise kind("batch_size")
 
 

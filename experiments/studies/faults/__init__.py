@@ -1,0 +1,1 @@
+"""What faults cost a training run: `python -m experiments.studies.faults`."""
