@@ -20,7 +20,13 @@ import orbax.checkpoint as ocp
 
 from cerberus_jax.architecture import DECODING_FORM, decoding_from_json, model_from_json
 from cerberus_jax.checkpoint_folder import CheckpointFolder, set_aside, steps_in
-from cerberus_jax.checkpoint_integrity import CHECKSUMS, checksums_of, name_of, read_arrays
+from cerberus_jax.checkpoint_integrity import (
+    CHECKSUMS,
+    checksums_of,
+    name_of,
+    read_arrays,
+    stamp_of,
+)
 from cerberus_jax.json_files import read_json
 from cerberus_jax.model import Cerberus
 from cerberus_jax.outside import DAMAGE, reason_of
@@ -32,6 +38,7 @@ _ARRAYS = ("params", "training")
 _ITEMS = (*_ARRAYS, "metadata", CHECKSUMS)
 _METADATA = {"model": {}, "decoding?": {}}
 _DECODING_FILE = "decoding.json"
+_FOUND_WHOLE = set()  # the stamps of checkpoints that this process has read and compared
 
 
 class CheckpointWriter:
@@ -105,12 +112,18 @@ def locate(workdir: str | os.PathLike, step: str | int = "best") -> Path:
     raise FileNotFoundError(f"{workdir}: has no checkpoint {step!r}; there are: {have}")
 
 
-def newest_whole(workdir: str | os.PathLike) -> tuple[Path, dict] | None:
+def newest_whole(
+    workdir: str | os.PathLike, *, with_arrays: bool = True
+) -> tuple[Path, dict] | None:
     """The checkpoint that training goes on from: the newest whole one of `last`, or where none is,
     `best`, with its arrays by item and name; None where there is nothing to go on from.
 
     Damaged ones that are met are set aside, `best` too, whose place training would else think
-    taken.
+    taken. What this process has found whole it reads no second time for that alone.
+
+    Args:
+        workdir: the run's directory.
+        with_arrays: give the arrays; without them there may be none.
 
     Raises:
         ValueError: if there were checkpoints and all of them are damaged.
@@ -120,9 +133,12 @@ def newest_whole(workdir: str | os.PathLike) -> tuple[Path, dict] | None:
         for step in reversed(steps_in(_folder(workdir, kind))):
             path = _folder(workdir, kind) / str(step)
             try:
-                found[kind] = path, read_arrays(path, _ARRAYS)
+                stamp = stamp_of(path)
+                is_needed = stamp not in _FOUND_WHOLE or (with_arrays and not found)
+                found[kind] = path, read_arrays(path, _ARRAYS) if is_needed else {}
+                _FOUND_WHOLE.add(stamp)
                 break
-            except ValueError as error:
+            except (OSError, ValueError) as error:
                 set_aside(path, str(error))
                 damaged.append(f"{kind}/{step}")
     if damaged and not found:

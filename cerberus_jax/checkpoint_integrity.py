@@ -74,6 +74,13 @@ def read_arrays(path: Path, items: tuple[str, ...]) -> dict[str, dict[str, np.nd
     return arrays
 
 
+def stamp_of(path: Path) -> tuple:
+    """What tells, without reading it, that a checkpoint has not been written to: the names, sizes
+    and times of its files."""
+    files = [(str(file), file.stat()) for file in sorted(path.rglob("*"))]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+
+
 def _stored_checksums(path):
     found = _read_json(path / CHECKSUMS)
     arrays = found.get("arrays") if isinstance(found, dict) else None

@@ -65,7 +65,7 @@ def main(workdir, steps, coordinator, process, what=""):
         shutil.disk_usage = lambda _: Room(10, 9, 1)
     workdir = Path(workdir) / (str(number) if what == "apart" else "")
     if what == "apart" and is_last:
-        checkpoint.newest_whole = lambda workdir: (workdir / "1", {})
+        checkpoint.newest_whole = lambda workdir, **_: (workdir / "1", {})
     each = BATCH // count
     share = slice(number * each, (number + 1) * each)
 

@@ -42,7 +42,7 @@ def start_step(workdir: str | Path) -> int:
     """
     problem, found = None, None
     try:
-        found = checkpoint.newest_whole(workdir)
+        found = checkpoint.newest_whole(workdir, with_arrays=False)
     except (OSError, ValueError) as error:
         problem = error
     if any_process(problem is not None):

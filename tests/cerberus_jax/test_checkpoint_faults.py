@@ -141,6 +141,19 @@ def test_a_damaged_best_makes_room_for_the_next(run, states, caplog):
     jax.tree.map(np.testing.assert_array_equal, checkpoint.restore_model(run)[1], states[3].params)
 
 
+def test_a_start_reads_what_it_restores_twice_and_the_best_once(run, states, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        checkpoint, "read_arrays", lambda path, *_: read.append(path.name) or read_arrays(path, *_)
+    )
+    for _ in range(2):  # to know the step, before and after the data are there
+        assert checkpoint.newest_whole(run, with_arrays=False)[0].name == "5"
+    assert _restored(run, states) == 5
+    assert sorted(read) == ["3", "5", "5"]
+    _flip(run / "checkpoints/last/5/params/manifest.ocdbt")
+    assert checkpoint.newest_whole(run, with_arrays=False)[0].name == "4"
+
+
 def test_where_nothing_is_whole_the_run_says_so_once_and_begins_anew(run, states):
     for kind, steps in STEPS.items():
         for step in steps:

@@ -10,6 +10,7 @@ been, start included. Mounting file systems, for two of the faults, needs the ri
 
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,14 +33,14 @@ FAULTS = {
     "SIGTERM": signals(signal.SIGTERM),
     "Ctrl-C": signals(signal.SIGINT),
     "Ctrl-C twice": signals(signal.SIGINT, signal.SIGINT),
-    "Ctrl-C, told to ignore it; SIGTERM": ignored_interrupt,
+    "Ctrl-C where it is ignored": ignored_interrupt,
     "full disk": places.full_disk,
     "read-only disk": places.read_only,
     "two starts at once": places.two_starts,
     "edited config": places.edited_config,
     "damaged checkpoint": places.damaged_checkpoint,
     "damaged log": places.damaged_metrics,
-    "missing corpus, other corpus": places.changed_corpus,
+    "missing and other corpus": places.changed_corpus,
     "reader that fails": surroundings.dead_reader,
     "out of memory": surroundings.out_of_memory,
     "clock that jumps back": surroundings.clock,
@@ -83,8 +84,11 @@ def _faults(flags: CommandFlags) -> None:
                 found = kills(trial, rng, count=flags.kills, seconds=seconds)
             else:
                 found = FAULTS[name](trial, rng)
-            for row in _rows(name, found, undisturbed):
-                print(markdown_row(row), flush=True)
+            try:
+                rows = list(_rows(name, found, undisturbed))
+            except (ValueError, OSError, subprocess.SubprocessError) as error:
+                rows = [(name, "", "", "", f"failed: {error}")]  # the others are tried all the same
+            print("\n".join(map(markdown_row, rows)), flush=True)
 
 
 def _data(folder: Path) -> Path:
