@@ -184,3 +184,14 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys):
     assert error.startswith("error: ") and str(tmp_path / "file") in error
     assert error.count("\n") == 1
     assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_several_processes_the_first_alone_tunes(tmp_path, monkeypatch, is_first):
+    config, tuned = load_config("sets/set1.py"), []
+    monkeypatch.setattr(run.distributed, "is_first", lambda: is_first)
+    monkeypatch.setattr("experiments.train.start_step", lambda workdir: config.train.num_steps)
+    monkeypatch.setattr(run, "keep_root", lambda *_: None)
+    monkeypatch.setattr(run, "_tune", tuned.append)
+    run.train_run(config, tmp_path)
+    assert tuned == [tmp_path] * is_first

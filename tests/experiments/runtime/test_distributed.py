@@ -247,3 +247,16 @@ def test_texts_that_are_exchanged(monkeypatch):
 
     client.key_value_dir_get = gone
     assert processes.exchange("end", "0") is None
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_several_processes_the_first_alone_scores(tmp_path, monkeypatch, capsys, is_first):
+    scored = []
+    monkeypatch.setattr(distributed, "join", lambda flags: None)
+    monkeypatch.setattr(distributed, "is_first", lambda: is_first)
+    monkeypatch.setattr(evaluate, "keep_compiled", lambda: None)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: scored.append(True) or {})
+    monkeypatch.setattr(evaluate, "results_table", lambda results: "table")
+    assert evaluate.main([f"--workdir={tmp_path}", "--distributed"]) == 0
+    assert len(scored) == is_first
+    assert ("table" in capsys.readouterr().out) == is_first
