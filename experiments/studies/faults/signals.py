@@ -84,10 +84,10 @@ def signals(*numbers: int) -> Callable[[Trial, np.random.Generator], Iterator[In
     """Signals after a random step, a moment from each other; three times over one run."""
 
     def inject(trial: Trial, rng: np.random.Generator) -> Iterator[Injection]:
-        found = []
+        found, process = [], trial.start()
         for _ in range(_REPETITIONS):
-            at = int(rng.integers(trial.step + 1, trial.step + STEPS // (_REPETITIONS + 1)))
-            process = trial.start_and_reach(at)
+            most = trial.step + STEPS // (_REPETITIONS + 1)
+            trial.reach(process, int(rng.integers(trial.step + 1, most)))
             for number in numbers:
                 os.kill(process.pid, number)
                 time.sleep(_SECONDS_BETWEEN_SIGNALS)
@@ -97,9 +97,7 @@ def signals(*numbers: int) -> Callable[[Trial, np.random.Generator], Iterator[In
             began = time.monotonic()
             process = trial.start_and_reach(reached + 1)
             found.append((lost, time.monotonic() - began))
-            os.kill(process.pid, signal.SIGTERM)
-            process.wait()
-        trial.run()
+        process.wait()
         yield from (Injection(trial, lost, seconds) for lost, seconds in found)
 
     return inject

@@ -1,6 +1,5 @@
 """Faults inside the process of a run, and of its surroundings: reader, memory, clock, locale."""
 
-import resource
 import subprocess
 from collections.abc import Iterator
 
@@ -10,18 +9,34 @@ from experiments.studies.faults.injection import Injection, expect, expect_refus
 from experiments.studies.faults.trial import Trial
 
 # The batch of step 40 cannot be read.
-_DEAD_READER = (
-    "from data_pipeline.planning.planner import Planner as P; plan = P.batches; "
-    "broken = lambda: (_ for _ in ()).throw(OSError(5, 'Input/output error', 'stems.pcm')); "
-    "P.batches = lambda self, steps, **o: broken() if 40 in steps else plan(self, steps, **o)"
-)
-# Every call of the clock is up to six hours before the one before it.
-_CLOCK = (
-    "import itertools, time; now, calls = time.time, itertools.count(); "
-    "time.time = lambda: now() - 3600 * (next(calls) % 7)"
-)
-_MEMORY_BYTES = 12 << 30  # of address space, of which JAX and TensorFlow reserve most
-_TOO_LARGE = {"batch_size": 600, "excerpt_seconds": 10.0, "evaluation__excerpt_seconds": 10.0}
+_DEAD_READER = """
+from data_pipeline.planning.planner import Planner
+plan = Planner.batches
+def batches(self, steps, **options):
+    if 40 in steps:
+        raise OSError(5, "Input/output error", "stems.pcm")
+    return plan(self, steps, **options)
+Planner.batches = batches
+"""
+# Every call of the clock may be up to six hours before the one before it.
+_CLOCK = """
+import itertools, time
+now, calls = time.time, itertools.count()
+time.time = lambda: now() - 3600 * (next(calls) % 7)
+"""
+# Once all is there but the step, the process may have little more.
+_LITTLE_MEMORY = """
+import resource
+from experiments.training.loop import Loop
+run_steps = Loop.run
+def run_limited(self, *args, **options):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    limit = pages * resource.getpagesize() + 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    run_steps(self, *args, **options)
+Loop.run = run_limited
+"""
+_TOO_LARGE = {"batch_size": 1000, "excerpt_seconds": 4.0, "evaluation__excerpt_seconds": 4.0}
 _LOCALES = ("de_DE", "tr_TR")  # where a comma stands before decimals; where I is not a large i
 
 
@@ -34,10 +49,7 @@ def dead_reader(trial: Trial, rng: np.random.Generator) -> Iterator[Injection]:
 
 def out_of_memory(trial: Trial, rng: np.random.Generator) -> Iterator[Injection]:
     """A limit on the address space, and batches that are too large for it; then smaller ones."""
-    limit = (_MEMORY_BYTES, _MEMORY_BYTES)
-    process = trial.start(
-        before=lambda: resource.setrlimit(resource.RLIMIT_AS, limit), **_TOO_LARGE
-    )
+    process = trial.start(patch=_LITTLE_MEMORY, **_TOO_LARGE)
     expect_refusal(trial, process, "loss.microbatch_size")
     trial.remove()
     yield Injection(trial, seconds=trial.recover(beyond=0))

@@ -33,7 +33,10 @@ _FIELDS = {
     "train.checkpoint_every": CHECKPOINT_EVERY,
 }
 _MAX_SECONDS = 900.0
-_PATCHED = "import sys; from experiments import run; {patch}; sys.exit(run.main(sys.argv[1:]))"
+_PATCHED = """import sys
+from experiments import run
+{patch}
+sys.exit(run.main(sys.argv[1:]))"""
 
 
 class Trial:
@@ -140,10 +143,18 @@ class Trial:
             ValueError: if it ends before.
         """
         process = self.start(**how)
+        self.reach(process, step)
+        return process
+
+    def reach(self, process: subprocess.Popen, step: int) -> None:
+        """Wait until a process has logged a step.
+
+        Raises:
+            ValueError: if it ends before.
+        """
         self.wait_for(lambda: self.step >= step or process.poll() is not None)
         if process.poll() is not None:
             raise ValueError(f"{self.workdir}: ended before step {step}: {self.message()}")
-        return process
 
     def kill(self, process: subprocess.Popen) -> None:
         """End it and all that it has started."""

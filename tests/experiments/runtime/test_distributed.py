@@ -1,6 +1,6 @@
 """A run in several genuine processes: what one process would do, and no hanging.
 
-`python -m tests.equal_processes` compares more of them, over more steps.
+`python -m tests.several_processes` compares more of them, over more steps.
 """
 
 import os
