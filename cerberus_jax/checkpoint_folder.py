@@ -108,7 +108,7 @@ class CheckpointFolder:
         """Wait for what is being saved; then the oldest are no longer needed."""
         try:
             self._writer.wait_until_finished()
-        except (ValueError, RuntimeError) as error:  # what its storage raises
+        except (ValueError, RuntimeError, TimeoutError) as error:  # what its storage raises
             reason = " ".join(str(error).split())[:120]
             raise OSError(
                 errno.EIO, f"No checkpoint was saved ({reason})", str(self.path)

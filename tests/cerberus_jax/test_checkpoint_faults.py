@@ -247,3 +247,20 @@ def test_a_folder_that_cannot_be_written_to_is_one_error_at_once(
     with pytest.raises(OSError, match=r"last"), checkpoint.CheckpointWriter(run) as writer:
         writer.save("last", states[5].replace(step=np.int32(6)), METADATA)
     assert checkpoint.saved_steps(run)["last"] == 5
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, RuntimeError, ValueError])
+def test_what_fails_in_the_background_names_the_folder(tmp_path, monkeypatch, kind):
+    """As where the clock jumps ahead by hours, which Orbax takes for the time that saving took."""
+    folder = CheckpointFolder(tmp_path / "last", ("params",), keep=1)
+
+    errors = [kind("timed out after\n-18000 seconds")]
+
+    def fail():
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(folder._writer, "wait_until_finished", fail)
+    with pytest.raises(OSError, match=r"No checkpoint was saved \(timed out after -18000") as error:
+        folder.close()
+    assert error.value.filename == str(tmp_path / "last")
