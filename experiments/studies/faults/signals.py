@@ -92,7 +92,8 @@ def signals(*numbers: int) -> Callable[[Trial, np.random.Generator], Iterator[In
                 os.kill(process.pid, number)
                 time.sleep(_SECONDS_BETWEEN_SIGNALS)
             process.wait()
-            expect(trial, process.returncode in (130, -numbers[-1]), trial.message())
+            code = process.returncode
+            expect(trial, code in (130, -numbers[-1]), f"exit code {code}: {trial.message()}")
             reached, lost = trial.step, trial.step - trial.saved
             began = time.monotonic()
             process = trial.start_and_reach(reached + 1)
