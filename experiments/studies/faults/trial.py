@@ -83,7 +83,7 @@ class Trial:
                 env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {}),
                 stdout=subprocess.DEVNULL,
                 stderr=said,
-                preexec_fn=before,
+                preexec_fn=before or _hear_interrupts,
                 start_new_session=True,
             )
 
@@ -186,6 +186,11 @@ class Trial:
     def remove(self) -> None:
         """Remove the run's directory."""
         shutil.rmtree(self.workdir, ignore_errors=True)
+
+
+def _hear_interrupts() -> None:
+    """As in a terminal; a script that starts this study in the background has its jobs deaf."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _differing_arrays(left: Path, right: Path) -> list[str]:
