@@ -8,7 +8,8 @@ from cerberus_jax.outside import reason_of
 
 _XLA = re.compile(r"RESOURCE_EXHAUSTED|out of memory", re.IGNORECASE)
 _SMALLER = (
-    "--config.loss.microbatch_size=1, a smaller --config.batch_size or --config.excerpt_seconds, "
+    "a larger --config.train.accumulation_steps, --config.loss.microbatch_size=1, a smaller "
+    "--config.batch_size or --config.excerpt_seconds, "
     "or --config.model.precision=bfloat16"
 )
 

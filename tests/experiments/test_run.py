@@ -192,6 +192,6 @@ def test_of_several_processes_the_first_alone_tunes(tmp_path, monkeypatch, is_fi
     monkeypatch.setattr(run.distributed, "is_first", lambda: is_first)
     monkeypatch.setattr("experiments.train.start_step", lambda workdir: config.train.num_steps)
     monkeypatch.setattr(run, "keep_root", lambda *_: None)
-    monkeypatch.setattr(run, "_tune", tuned.append)
+    monkeypatch.setattr(run, "tune_thresholds", tuned.append)
     run.train_run(config, tmp_path)
     assert tuned == [tmp_path] * is_first
