@@ -22,6 +22,8 @@ COMMANDS = sorted(
 )
 # The only flags of free text that are neither files nor folders.
 TEXTS = {
+    "sweep",
+    "grid",
     "threshold",
     "onset_threshold",
     "step",

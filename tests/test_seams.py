@@ -15,7 +15,7 @@ from cerberus_jax.heads.base import linear, strided
 from cerberus_jax.inference import Predictor
 from cerberus_jax.joint_loss import head_losses
 from cerberus_jax.masks import MASK_KINDS
-from cerberus_jax.steps import _targets
+from cerberus_jax.steps import batch_targets
 from cerberus_jax.trunks import TRUNKS
 from data_pipeline.corpora.registry import CORPORA
 from data_pipeline.instruments import INSTRUMENTS
@@ -139,7 +139,7 @@ def test_the_joint_loss_equals_the_composition(run):
                 if jnp.issubdtype(a.dtype, jnp.inexact)
                 else a
             ),
-            _targets(task, batch),
+            batch_targets(task, batch),
         )
         magnitude = targets["mixture_magnitude"]
         params = task.model.init(jax.random.key(0), magnitude, train=False)["params"]

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -112,10 +113,11 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
 
 def _stacked_bytes(config) -> int:
     """What one point takes of a device: its state, and what the compiled step needs beside it."""
-    run = Run(config, make_mesh(), Path(), first=0, validation=())
-    stepper = Stacked([run])
-    stepper.start(stepper.put(next(data.batches(config, "train", num_steps=1))))
-    return stepper.num_bytes()
+    with tempfile.TemporaryDirectory() as nothing_saved:
+        run = Run(config, make_mesh(), Path(nothing_saved), first=0, validation=())
+        stepper = Stacked([run])
+        stepper.start(stepper.put(next(data.batches(config, "train", num_steps=1))))
+        return stepper.num_bytes()
 
 
 def _memory_bytes() -> int:

@@ -74,7 +74,7 @@ class Run:
     def restored(self, fresh, batch) -> TrainState | None:
         """The state of its last checkpoint, in the form of what `fresh(key, batch)` gives, on all
         devices; None where it has none."""
-        if not self.first:
+        if not checkpoint.saved_steps(self.workdir):
             return None
         like = jax.eval_shape(fresh, self.init_key, batch)
         return checkpoint.restore_state(self.workdir, like, parallel.replicated(self.mesh))

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from experiments.separate import separate
-from experiments.songs import files as module
+from experiments.songs import folders as module
 from experiments.songs.find import find_songs
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from experiments.songs.options import SongOptions
