@@ -25,6 +25,8 @@ _FORM = {
     "unlabelled?": {str: int},
     "sample_rate_hz?": int,
     "doubts?": [[str, str, str]],
+    "uuids?": [[str, str, str]],
+    "levels?": [[str, str, str]],
 }
 
 
@@ -85,7 +87,7 @@ class Report:
         """The report for people."""
         splits = list(self.num_tracks)
         names = sorted({name for row in self.minutes.values() for name in row})
-        width = max(len("tracks"), *map(len, names))
+        width = max(map(len, ["tracks", *names]))
         rows = [("", splits), ("tracks", [str(self.num_tracks[split]) for split in splits])]
         for name in names:
             hours = [self.minutes[split].get(name, 0.0) / 60 for split in splits]
