@@ -82,7 +82,9 @@ def _work(name: str, folder: Path, corpus: Path, findings: Path, seconds: int) -
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", help=f"of {', '.join(TARGETS)} (default: all)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of the processor for each target")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="of the processor for each target"
+    )
     parser.add_argument("--out", type=Path, default=Path("fuzzing"))
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.targets) - set(TARGETS)):
