@@ -26,7 +26,10 @@ def network_path(name: str = DEFAULT) -> Path:
         return FOLDER / f"{name}{ENDING}"
     if name.endswith(ENDING):
         return Path(name).expanduser()
-    raise ValueError(
-        f"pretrained: one of {', '.join(names())}, or a file that ends in {ENDING}, expected, "
-        f"got {name!r}"
-    )
+    raise ValueError(f"pretrained: {choices()} expected, got {name!r}")
+
+
+def choices() -> str:
+    """What may be given, for messages: the networks of the package, if any, and files."""
+    of_package = f"one of {', '.join(names())}, or " if names() else ""
+    return f"{of_package}a file that ends in {ENDING}"

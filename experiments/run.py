@@ -49,9 +49,8 @@ def _flags() -> CommandFlags:
     flags.path(
         "init_from",
         "",
-        "Begin with the parameters of another network where they fit: the directory of a run, a "
-        "file of experiments.export, or a network of the package. Short for "
-        "--config.train.init_from.",
+        "Begin with the parameters of another network where they fit: the directory of a run, or a "
+        "file of experiments.export. Short for --config.train.init_from.",
     )
     distributed.add_flags(flags)
     return flags

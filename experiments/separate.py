@@ -166,8 +166,7 @@ def _flags() -> CommandFlags:
     flags.path(
         "pretrained",
         "",
-        f"In place of --workdir: a network of the package ({', '.join(pretrained.names())}; the "
-        "first by default), or a file of experiments.export.",
+        f"In place of --workdir: {pretrained.choices()}, made by experiments.export.",
     )
     flags.path("out", OUT, "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")
@@ -227,6 +226,11 @@ def _flags() -> CommandFlags:
 def _separate(flags: CommandFlags) -> None:
     if not flags.out:
         raise ValueError(f"--out is missing, e.g. --out={OUT} SONG.wav")
+    if not (flags.workdir or flags.pretrained or pretrained.names()):
+        raise ValueError(
+            "--workdir is missing, e.g. --workdir=runs/demo SONG.wav; in its place --pretrained "
+            f"takes {pretrained.choices()}"
+        )
     if flags.workdir and flags.pretrained:
         raise ValueError("--workdir and --pretrained: one network expected, got both")
     if not flags.arguments:

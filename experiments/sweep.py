@@ -5,6 +5,7 @@ own, which holds what a single run would have left there; so the same command sk
 finished and continues what was stopped. The table is rewritten after each point.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from experiments.config.resume import check_resume
 from experiments.evaluation.result_table import RESULTS_FILE, TEST_SPLIT
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.huge_pages import restart_with_huge_pages
+from experiments.runtime.out_of_memory import memory_advice
+from experiments.runtime.run_lock import run_lock
 from experiments.sweeps import together
 from experiments.sweeps.diverged import why_apart
 from experiments.sweeps.page import PAGE_FILE, page_html
@@ -168,7 +171,10 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
     from experiments.run import tune_thresholds
 
     def train(configs):
-        together.train_group(configs, way=flags.way)
+        with contextlib.ExitStack() as held:
+            for folder in configs:
+                held.enter_context(run_lock(folder))
+            together.train_group(configs, way=flags.way)
         for folder, config in configs.items():
             if not why_apart(folder, config):
                 tune_thresholds(folder)
@@ -177,13 +183,14 @@ def _sweep(flags: CommandFlags, overrides: Overrides) -> None:
         budget = int(1e9 * flags.memory_gb)
         return flags.at_once or together.at_once(group, way=flags.way, budget_bytes=budget)
 
-    run_points(
-        points,
-        flags.workdir,
-        train=train,
-        evaluate=lambda folder: evaluate(folder, step="best", split=TEST_SPLIT),
-        at_once=at_once,
-    )
+    with run_lock(flags.workdir), memory_advice():
+        run_points(
+            points,
+            flags.workdir,
+            train=train,
+            evaluate=lambda folder: evaluate(folder, step="best", split=TEST_SPLIT),
+            at_once=at_once,
+        )
     print((Path(flags.workdir) / TABLE_FILE).read_text(), end="")
 
 

@@ -7,8 +7,6 @@ and tries out which of several programs is faster, unless a flag forbids it.
 
 import os
 
-from jax._src.xla_bridge import backends_are_initialized  # JAX has no public name for it
-
 FLAG = "--xla_gpu_deterministic_ops=true"
 _VARIABLE = "XLA_FLAGS"
 
@@ -19,6 +17,8 @@ def compute_deterministically() -> None:
     Raises:
         ValueError: if JAX has started its devices already, without the flag.
     """
+    from jax._src.xla_bridge import backends_are_initialized  # JAX has no public name for it
+
     flags = os.environ.get(_VARIABLE, "")
     if FLAG in flags.split():
         return

@@ -96,9 +96,8 @@ def _network_of(source: str) -> tuple[Cerberus, dict]:
         return model, params
     if source not in pretrained.names() and not source.endswith(pretrained.ENDING):
         raise ValueError(
-            f"train.init_from={source}: a run's directory, a file that ends in "
-            f"{pretrained.ENDING}, or one of {', '.join(pretrained.names())} expected; there is no "
-            "such directory"
+            f"train.init_from={source}: a run's directory, or {pretrained.choices()}, expected; "
+            "there is no such directory"
         )
     model, params, _ = load_network(pretrained.network_path(source))
     return model, params

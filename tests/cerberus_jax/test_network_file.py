@@ -124,7 +124,7 @@ def test_damaged_files_are_refused_by_name(content, tmp_path_factory, data):
 def test_names_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.safetensors: no such file"):
         Predictor.pretrained(str(tmp_path / "none.safetensors"))
-    with pytest.raises(ValueError, match=r"pretrained: one of .*expected, got 'nobody'"):
+    with pytest.raises(ValueError, match=r"pretrained: .*\.safetensors expected, got 'nobody'"):
         Predictor.pretrained("nobody")
 
 

@@ -68,6 +68,13 @@ def test_a_bad_request_is_one_line(folder, tmp_path, monkeypatch, capsys, argume
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_must_be_named_where_the_package_has_none(capsys, monkeypatch):
+    monkeypatch.setattr("cerberus_jax.pretrained.names", lambda: ())
+    assert separate.main(["song.wav"]) == 1
+    error = capsys.readouterr().err
+    assert "--workdir is missing" in error and "takes a file that ends in .safetensors" in error
+
+
 def test_one_network_at_a_time(capsys):
     arguments = ["--workdir=a", "--pretrained=b.safetensors", "--out=c", "song.wav"]
     assert separate.main(arguments) == 1

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import os
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from cerberus_jax import checkpoint
 from cerberus_jax.checkpoint import saved_steps
 from experiments import sweep
 from experiments.config.loading import build_config, flatten, load_config, save_config
+from experiments.runtime.run_lock import run_lock
 from experiments.sweeps import together
 from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import load_points
@@ -232,3 +234,14 @@ def test_a_sweep_that_was_stopped_twice_ends_with_the_same_table(tmp_path, monke
         run("stopped")
     scored = _scored
     assert run("stopped") == through
+
+
+def test_two_sweeps_in_one_directory_are_refused_by_the_process_at_work(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sweep, "keep_compiled", lambda: None)
+    arguments = ["--config=sets/set1.py", "--sweep=loss_weights", f"--workdir={tmp_path}"]
+    with run_lock(tmp_path):
+        assert sweep.main(arguments) == 1
+    assert f"{tmp_path} is in use by process {os.getpid()}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
