@@ -139,7 +139,9 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     from experiments import train
     from experiments.training import data
     from experiments.training.sessions import keep_session
+    from experiments.training.warm_start import warm_start
 
+    begin = None if first_step else warm_start(config)  # refused before data are rendered
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
     if transcribes(heads_of(config)):
@@ -151,7 +153,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
         num_steps=config.train.num_steps - first_step,
         **process,
     )
-    say(_header(config, workdir, first_step=first_step), flush=True)
+    say(_header(config, workdir, begin, first_step=first_step), flush=True)
     if distributed.is_first():
         keep_fingerprints(data.data_root(config), workdir)
         save_config(config, workdir)
@@ -185,16 +187,14 @@ def _silent(*_, **__) -> None:
     """What all processes but the first print."""
 
 
-def _header(config: ConfigDict, workdir: Path, *, first_step: int) -> str:
+def _header(config: ConfigDict, workdir: Path, begin: object, *, first_step: int) -> str:
     import jax
 
     from experiments.training import data
     from experiments.training.task import num_parameters
-    from experiments.training.warm_start import warm_start
 
     devices, compiled = jax.devices(), jax.config.jax_compilation_cache_dir
     continued = f", continued after step {first_step}" if first_step else ""
-    begin = None if first_step else warm_start(config)
     lines = [
         f"Run      {workdir}{continued}, to step {config.train.num_steps}",
         f"Devices  {len(devices)} x {devices[0].device_kind} ({devices[0].platform})",

@@ -157,3 +157,10 @@ def test_the_flag_is_the_field(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "keep_compiled", lambda: None)
     assert run.main(["--config=sets/set4.py", f"--init_from={folder / 'run'}"]) == 0
     assert calls[0].train.init_from == str(folder / "run")
+
+
+def test_a_source_that_cannot_be_is_refused_before_data_are_looked_for(tmp_path, capsys):
+    arguments = ["--config=sets/set1.py", f"--workdir={tmp_path / 'run'}", "--init_from=nobody"]
+    assert run.main([*arguments, f"--config.data.root={tmp_path / 'no_data'}"]) == 1
+    assert "train.init_from=nobody" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -5,14 +5,13 @@ import os
 import jax
 import pytest
 
-from experiments.runtime import deterministic
 from experiments.runtime.deterministic import FLAG, compute_deterministically
 from experiments.train import train
 from tests.tiny_training import tiny_config
 
 
 def test_the_flag_is_added_to_those_that_are_there_once(monkeypatch):
-    monkeypatch.setattr(deterministic, "backends_are_initialized", lambda: False)
+    monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=here")
     for _ in range(2):
         compute_deterministically()
