@@ -9,6 +9,7 @@ import time
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jaxtyping import Float64
 from orbax.checkpoint import multihost
 
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -19,6 +20,14 @@ def any_process(here: bool) -> bool:
     if jax.process_count() == 1:
         return here
     return bool(np.any(multihost_utils.process_allgather(np.array(here))))
+
+
+def of_first_process(here: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """The numbers of the first process, bit by bit, in every process."""
+    if jax.process_count() == 1:
+        return here
+    words = multihost_utils.broadcast_one_to_all(here.view(np.uint32))
+    return np.asarray(words, np.uint32).view(np.float64)
 
 
 def check_same(name: str, here: int, *, hint: str) -> None:

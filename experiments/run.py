@@ -135,17 +135,16 @@ def _train_and_tune(config: ConfigDict, workdir: Path) -> None:
 def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable) -> None:
     import jax
 
-    from cerberus_jax.heads import transcribes
     from experiments import train
     from experiments.training import data
     from experiments.training.sessions import keep_session
+    from experiments.training.validation_scores import ValidationScores
     from experiments.training.warm_start import warm_start
 
     begin = None if first_step else warm_start(config)  # refused before data are rendered
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
-    if transcribes(heads_of(config)):
-        data.tuning_planner(config)  # finds out now, not after hours, what tuning cannot have
+    scored = ValidationScores.of([config])  # finds out now, not after hours, what is missing
     batches = data.batches(
         config,
         "train",
@@ -163,6 +162,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
         batches,
         workdir=workdir,
         validation_batches=validation,
+        scored=scored,
         excerpts_of=functools.partial(data.excerpt_names, config),
     )
     losses = [f"{name.replace('_', ' ')} {summary[name]:.4f}" for name in _SHOWN if name in summary]

@@ -8,6 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from cerberus_jax import parallel
+from cerberus_jax.inference import Predictor
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import check_same
 from experiments.config.loading import heads_of
@@ -30,6 +31,7 @@ def train(
     *,
     workdir: str | Path,
     validation_batches: Iterable[dict] = (),
+    scored: Callable[[Predictor], dict[str, float]] | None = None,
     excerpts_of: Callable[[int], Sequence[str]] | None = None,
     progress: bool = True,
 ) -> dict:
@@ -41,6 +43,8 @@ def train(
             `start_step(workdir)`; any iterable, also without TensorFlow.
         workdir: the run's directory.
         validation_batches: the fixed batches of every validation.
+        scored: scores the network at every validation, beside its losses; of several processes
+            the first calls it (validation_scores.py).
         excerpts_of: the names of the excerpts in batch k, counted from 0, for messages.
         progress: show a progress bar.
 
@@ -69,6 +73,7 @@ def train(
         Path(workdir),
         first=first,
         validation=list(validation_batches),
+        scored=scored,
         excerpts_of=excerpts_of,
     )
     loop = Loop([run], Alone([run]))
@@ -83,6 +88,7 @@ def train_together(
     stepper: Callable[[Sequence[Run]], Stepper],
     set_apart: Callable[[Run, ValueError], None],
     validation_batches: Iterable[dict] = (),
+    scored: Callable[[Predictor], dict[str, float]] | None = None,
     excerpts_of: Callable[[int], Sequence[str]] | None = None,
     progress: bool = True,
 ) -> None:
@@ -94,7 +100,7 @@ def train_together(
         batches: the batches from a step on.
         stepper: of the runs that are to be trained.
         set_apart: called with a run that ends because its values are not finite, and why.
-        validation_batches, excerpts_of, progress: as for `train`.
+        validation_batches, scored, excerpts_of, progress: as for `train`.
 
     Raises:
         ValueError: as `train`, but for values that are not finite.
@@ -111,8 +117,8 @@ def train_together(
             continue
         heads = heads_of(config)
         eval_fn = next((run.eval_fn for run in runs if run.heads == heads), None)
-        files = {"first": first, "validation": validation, "excerpts_of": excerpts_of}
-        runs.append(Run(config, mesh, workdir, eval_fn=eval_fn, **files))
+        known = {"first": first, "validation": validation, "scored": scored}
+        runs.append(Run(config, mesh, workdir, eval_fn=eval_fn, excerpts_of=excerpts_of, **known))
     if runs:
         loop = Loop(runs, stepper(runs), set_apart=set_apart)
         _train(loop, batches(min(run.first for run in runs)), show=progress)

@@ -87,6 +87,10 @@ _RULES: dict[str, Rule] = {
     "train.num_steps": _at_least(1),
     "train.log_every": _at_least(1),
     "train.eval_every": _at_least(1),
+    "train.scored_excerpts": _at_least(0),
+    "train.best_by": _one_of(
+        "validation_loss", "validation_si_sdr_improvement", "validation_onset_f1"
+    ),
     "train.checkpoint_every": _at_least(1),
     "train.accumulation_steps": _at_least(1),
     "train.deterministic": _between(0, 1),
@@ -189,6 +193,7 @@ def _check_heads(values: Mapping[str, object]) -> None:
             f"config: {', '.join(silent)} have no notes to find; with loss.transcription above 0 "
             "an instrument that is transcribed must be among the instruments"
         )
+    _check_best_by(values, present)
     for name in present:
         _check_features(name, values)
     onsets = head_giving("onsets", present)
@@ -204,6 +209,25 @@ def _check_heads(values: Mapping[str, object]) -> None:
             f"config: loss.mask_inference_target must be one of "
             f"{', '.join(MASK_KINDS[kind].targets)} for {kind} masks, got {target!r}"
         )
+
+
+def _check_best_by(values: Mapping[str, object], present: list[str]) -> None:
+    from cerberus_jax.heads import separates, transcribes
+
+    chosen = values["train.best_by"]
+    needed = {
+        "validation_si_sdr_improvement": (separates, "loss.mask_inference"),
+        "validation_onset_f1": (transcribes, "loss.transcription"),
+    }
+    if chosen not in needed:
+        return
+    has_head, weight = needed[chosen]
+    scored = "train.scored_excerpts"
+    for field, is_there in ((weight, has_head(present)), (scored, values[scored] > 0)):
+        if not is_there:
+            raise ValueError(
+                f"config: train.best_by={chosen!r} needs {field} above 0, got {values[field]}"
+            )
 
 
 def _check_features(name: str, values: Mapping[str, object]) -> None:

@@ -202,6 +202,12 @@ def _train() -> ConfigDict:
     train.num_steps = 50000  # steps: 100 epochs of 20,000 excerpts in batches of 40 (lab habit)
     train.log_every = 50  # steps between two lines of metrics.jsonl (ours)
     train.eval_every = 500  # steps between two validations: once per 20,000 excerpts (lab habit)
+    # validation excerpts, as long as those of evaluation, whose SI-SDR improvement and onset F1 are
+    # logged beside the losses; 0 = none (ours)
+    train.scored_excerpts = 16
+    # What the best checkpoint and the schedule 'plateau' go by: 'validation_loss', or the largest
+    # 'validation_si_sdr_improvement' or 'validation_onset_f1' (nussl 2019-10: the loss).
+    train.best_by = "validation_loss"
     train.checkpoint_every = 500  # steps between two checkpoints (ours)
     train.keep_checkpoints = 2  # of the last checkpoints that are kept, beside the best (ours)
     # Equal parts in which a step takes its batch, one after another, in less memory. The update is

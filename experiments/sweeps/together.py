@@ -11,12 +11,12 @@ import jax
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import saved_steps
-from cerberus_jax.heads import HEADS, transcribes
+from cerberus_jax.heads import HEADS
 from cerberus_jax.parallel import make_mesh
 from cerberus_jax.together import OPTIMIZER_ARRAYS
 from data_pipeline.io.processes import num_processors
 from experiments import train
-from experiments.config.loading import flatten, heads_of, save_config
+from experiments.config.loading import flatten, save_config
 from experiments.config.resume import keep_fingerprints
 from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import Point
@@ -25,6 +25,7 @@ from experiments.training.one_run import Run
 from experiments.training.sessions import keep_session
 from experiments.training.steppers import InTurn, Stacked
 from experiments.training.task import config_of_all, num_parameters
+from experiments.training.validation_scores import ValidationScores
 
 WAYS = ("auto", "turn", "stacked")
 CPU_SHARE, DEVICE_SHARE = 0.5, 0.9  # of all memory, for the points that train at once
@@ -90,8 +91,8 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
     if config.parallel != "jit":
         raise ValueError(f"config: parallel must be 'jit' in a sweep, got {config.parallel!r}")
     num_steps, validation = config.train.num_steps, data.validation_batches(config)
-    if any(transcribes(heads_of(own)) for own in points.values()):
-        data.tuning_planner(config)  # finds out now, not after hours, what tuning cannot have
+    # Finds out now, not after hours, what is missing.
+    scored = ValidationScores.of(list(points.values()))
     for workdir, own in points.items():
         workdir.mkdir(parents=True, exist_ok=True)
         keep_fingerprints(data.data_root(own), workdir)
@@ -107,6 +108,7 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
         stepper=Stacked if is_stacked(way) else partial(InTurn, at_a_time=at_a_time),
         set_apart=lambda run, error: set_apart(run.workdir, run.config, error),
         validation_batches=validation,
+        scored=scored,
         excerpts_of=partial(data.excerpt_names, config),
     )
 

@@ -139,8 +139,9 @@ def validation_batches(config: ConfigDict, **process: int) -> list[dict]:
 
 
 def tuning_planner(config: ConfigDict) -> Planner:
-    """The validation excerpts on which note thresholds are chosen when a run ends: as long as those
-    that evaluation scores, or where no song has any of that length, as those of training.
+    """The validation excerpts that are scored in training, and on which note thresholds are chosen
+    when a run ends: as long as those that evaluation scores, or where no song has any of that
+    length, as those of training.
 
     Raises:
         ValueError: if there are none of either length.
@@ -152,8 +153,8 @@ def tuning_planner(config: ConfigDict) -> Planner:
         if seconds <= config.excerpt_seconds:
             raise
         logging.warning(
-            "evaluation.excerpt_seconds=%g: %s. Note thresholds are tuned on excerpts of %g s; "
-            "evaluation needs a smaller value too if the test songs are as short",
+            "evaluation.excerpt_seconds=%g: %s. Validation scores and note thresholds are those of "
+            "excerpts of %g s; evaluation needs a smaller value too if the test songs are as short",
             seconds,
             error,
             config.excerpt_seconds,

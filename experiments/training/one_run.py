@@ -14,12 +14,18 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from cerberus_jax import checkpoint, parallel
+from cerberus_jax.architecture import decoding_from_json
+from cerberus_jax.inference import Predictor
+from cerberus_jax.processes import of_first_process
 from cerberus_jax.train_state import TrainState
 from experiments.config.loading import heads_of
 from experiments.training.finite import FiniteWatch, check_validation
 from experiments.training.metric_log import log_of_process
 from experiments.training.task import task_of, untuned_metadata
+from experiments.training.validation_scores import scores_of_heads
 from experiments.training.warm_start import warm_start
+
+VALIDATION_LOSS = "validation_loss"
 
 
 class Run:
@@ -31,6 +37,7 @@ class Run:
         workdir: its directory.
         first: the step it goes on from.
         validation: the fixed batches of every validation.
+        scored: scores the network at every validation; None: its losses alone are known.
         excerpts_of: the names of the excerpts in batch k, counted from 0; None: not known.
         eval_fn: what validates, compiled for another run with the same heads; None: a new one.
     """
@@ -43,6 +50,7 @@ class Run:
         *,
         first: int,
         validation: Sequence[dict],
+        scored: Callable[[Predictor], dict[str, float]] | None = None,
         excerpts_of: Callable[[int], Sequence[str]] | None = None,
         eval_fn: Callable | None = None,
     ):
@@ -50,7 +58,7 @@ class Run:
         self.task = task_of(config, num_devices=mesh.size, platform=parallel.platform_of(mesh))
         self.heads = heads_of(config)
         self.eval_fn = eval_fn or parallel.jit_eval(self.task, mesh)
-        self.validation = validation
+        self.validation, self.scored = validation, scored
         weights = {name: jnp.float32(config.loss[name]) for name in self.heads}
         self.weights = jax.device_put(weights, parallel.replicated(mesh))
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
@@ -112,15 +120,15 @@ class Run:
         is_best = False
         if self.validation and (step % train.eval_every == 0 or last):
             state = stepper.state(self)
-            validation = self._validate(state)
-            check_validation(validation, step)
-            is_best = validation["validation_loss"] < float(state.plateau.best)
+            validation = self._validate(state, step)
+            criterion = self._criterion(validation, step)
+            is_best = criterion < float(state.plateau.best)
             if step % train.eval_every:
                 only_here += list(validation)
             else:
                 # The schedule counts only the validations of its rhythm, so that a run that ended
                 # in between and goes on is the same run.
-                stepper.set_plateau(self, self._plateau(state, validation["validation_loss"]))
+                stepper.set_plateau(self, self._plateau(state, criterion))
             entry |= validation
         # The line first: a run that goes on drops the lines after its checkpoint, and could not
         # make one that is missing before it.
@@ -142,19 +150,51 @@ class Run:
         train = self.config.train
         return step % train.log_every == 0 or step % train.eval_every == 0
 
-    def _validate(self, state) -> dict:
-        """Means over all validation examples of all processes."""
+    def _validate(self, state, step) -> dict:
+        """Means over all validation examples of all processes, and the scores, which the first
+        process takes."""
         losses = [
             self.eval_fn(state.evaluated, parallel.put_batch(batch, self.mesh), self.weights)
             for batch in self.validation
         ]
-        return {
+        values = {
             f"validation_{name}": float(np.mean([np.mean(np.asarray(b[name])) for b in losses]))
             for name in losses[0]
         }
+        check_validation(values, step)
+        return values | {f"validation_{name}": score for name, score in self._scores(state).items()}
 
-    def _plateau(self, state, loss):
+    def _scores(self, state) -> dict[str, float]:
+        names = scores_of_heads(self.heads) if self.scored else ()
+        if not names:
+            return {}
+        found = {}
+        if jax.process_index() == 0:
+            params = jax.tree.map(lambda array: array.addressable_data(0), state.evaluated)
+            model = self.task.model
+            decoding = decoding_from_json(self.metadata["decoding"], model)
+            found = self.scored(Predictor(model, params, decoding))
+        values = of_first_process(np.array([found.get(name, np.nan) for name in names]))
+        return {
+            name: value
+            for name, value in zip(names, values.tolist(), strict=True)
+            if np.isfinite(value)
+        }
+
+    def _criterion(self, validation, step) -> float:
+        """What the best network has least of: a loss, or a score with its sign turned."""
+        name = self.config.train.best_by
+        if name not in validation:
+            raise ValueError(
+                f"train.best_by: {name} is not known at step {step}: no validation excerpt has "
+                "what it is taken of, or there is no scoring here; known: " + ", ".join(validation)
+            )
+        return validation[name] if name == VALIDATION_LOSS else -validation[name]
+
+    def _plateau(self, state, criterion):
         optimizer = self.config.optimizer
         factor = optimizer.plateau_factor if optimizer.schedule == "plateau" else 1.0
-        plateau = state.plateau.update(loss, factor=factor, patience=optimizer.plateau_patience)
+        plateau = state.plateau.update(
+            criterion, factor=factor, patience=optimizer.plateau_patience
+        )
         return jax.device_put(plateau, parallel.replicated(self.mesh))

@@ -8,21 +8,16 @@ network has them; the weights stay as they are.
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from cerberus_jax import checkpoint
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
-from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.planner import Planner
-from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.loading import heads_of, load_run_config
 from experiments.evaluation.scoring import Reference
 from experiments.training import data
 from experiments.training.decoding_search import DecodingTask, search
-
-BATCH_SIZE = 8
+from experiments.training.validation_scores import decoding_tasks_of, predicted
 
 
 def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
@@ -73,25 +68,8 @@ def decoding_tasks(
 
     Excerpts whose notes of an instrument are not known are left out of its task.
     """
-    excerpts = list(read_excerpts(planner, count))
-    rolls, onset_rolls = [], []
-    for start in range(0, count, BATCH_SIZE):
-        group = excerpts[start : start + BATCH_SIZE]
-        mixtures = [excerpt.sources.sum(0) for excerpt in group]
-        mixtures += mixtures[-1:] * (BATCH_SIZE - len(group))  # one compiled shape
-        found = predictor.predict_batch(np.stack(mixtures))[1]
-        rolls += list(found.frames[: len(group)])
-        onset_rolls += [] if found.onsets is None else list(found.onsets[: len(group)])
-    references = [Reference.of(excerpt, predictor.instruments).notes for excerpt in excerpts]
-    tasks = {}
-    for slot, name in enumerate(predictor.model.transcribed_instruments):
-        labelled = [k for k, notes in enumerate(references) if name in notes]
-        tasks[name] = DecodingTask(
-            [rolls[k][slot] for k in labelled],
-            [references[k][name] for k in labelled],
-            predictor.grid,
-            num_samples=planner.config.num_samples,
-            onset_rolls=[onset_rolls[k][slot] for k in labelled] if onset_rolls else None,
-            with_offsets=INSTRUMENTS[name].has_offsets,
-        )
-    return tasks
+    heard = [
+        ([Reference.of(excerpt, predictor.instruments).notes for excerpt in group], rolls)
+        for group, _, rolls in predicted(predictor, planner, count)
+    ]
+    return decoding_tasks_of(predictor, heard, num_samples=planner.config.num_samples)

@@ -10,7 +10,7 @@ from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments import run
-from experiments.training import data, tuning
+from experiments.training import data, tuning, validation_scores
 from experiments.training.decoding_search import CANDIDATES
 from experiments.training.tuning import tune_run
 from tests.tiny_run import INSTRUMENTS, RATE, prepare_data, tiny_config, write_run
@@ -38,7 +38,7 @@ def test_shorter_songs_are_tuned_on_excerpts_of_the_length_of_training(root, tmp
     config = tiny_config(root, **{"evaluation.excerpt_seconds": 10.0})
     assert data.tuning_planner(config).config.num_samples == RATE
     assert "evaluation.excerpt_seconds=10" in caplog.text
-    assert "tuned on excerpts of 1 s" in caplog.text
+    assert "those of excerpts of 1 s" in caplog.text
     assert set(tune_run(write_run(tmp_path, config))) == {"best", "last"}
     caplog.clear()
     assert data.tuning_planner(tiny_config(root)).config.num_samples == 2 * RATE
@@ -98,7 +98,7 @@ def test_excerpts_without_labels_are_left_out(tuned_alone, monkeypatch):
     predictor, planner, count = tuned_alone
     excerpts = list(read_excerpts(planner, count))
     excerpts[1] = dataclasses.replace(excerpts[1], labelled=(True, False))
-    monkeypatch.setattr(tuning, "read_excerpts", lambda *_: iter(excerpts))
+    monkeypatch.setattr(validation_scores, "read_excerpts", lambda *_: iter(excerpts))
     tasks = tuning.decoding_tasks(predictor, planner, count=count)
     assert {name: task.num_items for name, task in tasks.items()} == {
         "piano": count,
