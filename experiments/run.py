@@ -20,7 +20,12 @@ from experiments.runtime.huge_pages import restart_with_huge_pages
 from experiments.runtime.out_of_memory import memory_advice
 from experiments.runtime.run_lock import run_lock
 
-_SHOWN = ("loss", "validation_loss")
+_SHOWN = (
+    "loss",
+    "validation_loss",
+    "validation_si_sdr_improvement",
+    "validation_onset_f1",
+)
 INTERRUPTED = "Stopped. The same command continues where it was."
 
 
@@ -113,6 +118,7 @@ def _train_and_tune(config: ConfigDict, workdir: Path) -> None:
     from cerberus_jax.precision_check import check_precision
     from experiments import train
     from experiments.runtime.deterministic import compute_deterministically
+    from experiments.training.mirrors import check_mirrors
 
     if config.train.deterministic:
         compute_deterministically()
@@ -120,6 +126,7 @@ def _train_and_tune(config: ConfigDict, workdir: Path) -> None:
         config.batch_size, jax.device_count(), config.train.accumulation_steps
     )
     check_precision(config.model.precision)
+    check_mirrors(config)
     first_step = train.start_step(workdir)
     say = print if distributed.is_first() else _silent
     if first_step >= config.train.num_steps:

@@ -31,6 +31,8 @@ MAY_DIFFER = (
     "train.checkpoint_every",
     "train.keep_checkpoints",
     "train.skip_nonfinite",
+    "train.tensorboard",
+    "train.wandb",
     "train.accumulation_steps",
     "train.deterministic",
     "parallel",

@@ -91,6 +91,7 @@ _RULES: dict[str, Rule] = {
     "train.best_by": _one_of(
         "validation_loss", "validation_si_sdr_improvement", "validation_onset_f1"
     ),
+    "train.tensorboard": _between(0, 1),
     "train.checkpoint_every": _at_least(1),
     "train.accumulation_steps": _at_least(1),
     "train.deterministic": _between(0, 1),

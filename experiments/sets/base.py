@@ -208,6 +208,10 @@ def _train() -> ConfigDict:
     # What the best checkpoint and the schedule 'plateau' go by: 'validation_loss', or the largest
     # 'validation_si_sdr_improvement' or 'validation_onset_f1' (nussl 2019-10: the loss).
     train.best_by = "validation_loss"
+    # 1 = what is logged also goes into event files in the run's directory, for TensorBoard (ours)
+    train.tensorboard = 0
+    # The project of Weights & Biases that also gets what is logged; '' = none (ours).
+    train.wandb = ""
     train.checkpoint_every = 500  # steps between two checkpoints (ours)
     train.keep_checkpoints = 2  # of the last checkpoints that are kept, beside the best (ours)
     # Equal parts in which a step takes its batch, one after another, in less memory. The update is

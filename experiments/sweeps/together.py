@@ -21,6 +21,7 @@ from experiments.config.resume import keep_fingerprints
 from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import Point
 from experiments.training import data
+from experiments.training.mirrors import check_mirrors
 from experiments.training.one_run import Run
 from experiments.training.sessions import keep_session
 from experiments.training.steppers import InTurn, Stacked
@@ -90,6 +91,7 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
     config = next(iter(points.values()))
     if config.parallel != "jit":
         raise ValueError(f"config: parallel must be 'jit' in a sweep, got {config.parallel!r}")
+    check_mirrors(config)
     num_steps, validation = config.train.num_steps, data.validation_batches(config)
     # Finds out now, not after hours, what is missing.
     scored = ValidationScores.of(list(points.values()))

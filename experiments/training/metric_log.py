@@ -5,7 +5,6 @@ names as `off_schedule` (there only because a shorter run ended at that step), s
 leaves the same file as one that ran through, the field `time` apart.
 """
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -65,15 +64,6 @@ class MetricLog:
 
     def __exit__(self, *_) -> None:
         self.close()
-
-
-def log_of_process(workdir: str | Path, *, start_step: int):
-    """A context with the MetricLog of a run in its first process, with None in the others."""
-    import jax  # late, because reading a log needs none
-
-    if jax.process_index():
-        return contextlib.nullcontext()
-    return MetricLog(workdir, start_step=start_step)
 
 
 def read_metrics(workdir: str | Path) -> list[dict]:

@@ -20,7 +20,8 @@ from cerberus_jax.processes import of_first_process
 from cerberus_jax.train_state import TrainState
 from experiments.config.loading import heads_of
 from experiments.training.finite import FiniteWatch, check_validation
-from experiments.training.metric_log import log_of_process
+from experiments.training.metric_log import MetricLog
+from experiments.training.mirrors import mirrors_of
 from experiments.training.task import task_of, untuned_metadata
 from experiments.training.validation_scores import scores_of_heads
 from experiments.training.warm_start import warm_start
@@ -67,16 +68,19 @@ class Run:
             workdir, max_skipped=config.train.skip_nonfinite, excerpts_of=excerpts_of
         )
         self.logged, self.ended = {}, False  # ended: no step more, it is not finite
-        self._writer = self._log = None
+        self._writer, self._logs = None, []
 
     @contextlib.contextmanager
     def files(self):
-        """Its log and checkpoints, open."""
+        """Its log and what mirrors it, and its checkpoints, open."""
         keep = self.config.train.keep_checkpoints
-        with (
-            checkpoint.CheckpointWriter(self.workdir, keep=keep) as self._writer,
-            log_of_process(self.workdir, start_step=self.first) as self._log,
-        ):
+        with contextlib.ExitStack() as stack:
+            writer = checkpoint.CheckpointWriter(self.workdir, keep=keep)
+            self._writer = stack.enter_context(writer)
+            if jax.process_index() == 0:
+                log = stack.enter_context(MetricLog(self.workdir, start_step=self.first))
+                mirrors = mirrors_of(self.config, self.workdir, first=self.first)
+                self._logs = [log, *stack.enter_context(mirrors)]
             yield
 
     def restored(self, fresh, batch) -> TrainState | None:
@@ -134,8 +138,8 @@ class Run:
         # make one that is missing before it.
         if self.is_logged(step):
             extra = {"off_schedule": only_here} if only_here else {}
-            if self._log:
-                self._log.write(step, {**entry, **extra, "time": pace})
+            for log in self._logs:
+                log.write(step, {**entry, **extra, "time": pace})
             self.logged = entry
         if is_best:
             self.save("best", stepper)

@@ -41,7 +41,12 @@ def test_the_paper_sets_differ_in_instruments_only():
 
 def test_every_field_but_names_and_paths_has_a_rule():
     free = {"instruments", "data.root", "data.corpora", "evaluation.excerpts"}
-    free |= {"data.minislakh_soundfonts", "data.minislakh_midi_dir", "train.init_from"}
+    free |= {
+        "data.minislakh_soundfonts",
+        "data.minislakh_midi_dir",
+        "train.init_from",
+        "train.wandb",
+    }
     assert set(configs.flatten(base.get_config())) == set(_RULES) | set(registry_rules()) | free
 
 
