@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 COMPILED = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-# Compiling takes most of the time of small networks, and less with fewer optimisations. Not so where
-# there is a GPU, whose tests are of the programs as they are used.
+# Compiling takes most of the time of small networks, and less with fewer optimisations. Not so
+# where there is a GPU, whose tests are of the programs as they are used.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 

@@ -27,7 +27,7 @@ CONFIG_FILE = "config.json"
 VERSION = 2  # of config.json
 _EXPECTED = "a config as JSON"
 _LARGEST = 2**63 - 1
-_PATH_FIELDS = (
+PATH_FIELDS = (
     "data.root",
     "data.minislakh_midi_dir",
     "evaluation.excerpts",
@@ -85,7 +85,7 @@ def build_config(values: Mapping[str, object]) -> ConfigDict:
         group, _, name = field.rpartition(".")
         section = config[group] if group else config
         value = _convert(field, values[field], default)
-        section[name] = _local(field, value) if field in _PATH_FIELDS else value
+        section[name] = _local(field, value) if field in PATH_FIELDS else value
     check_values(flatten(config))
     return config.lock()
 

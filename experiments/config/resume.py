@@ -10,11 +10,12 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from cerberus_jax.json_files import read_json
-from cerberus_jax.outside import quoted
+from cerberus_jax.outside import MAX_CHARACTERS, quoted
 from data_pipeline.io.files import whole_file
 from data_pipeline.prepared.layout import REPORT, prepared_folder
 from experiments.config.loading import (
     CONFIG_FILE,
+    PATH_FIELDS,
     flatten,
     load_run_config,
     save_config,
@@ -22,6 +23,7 @@ from experiments.config.loading import (
 )
 
 DATA_FILE = "data.json"
+MAX_VALUE_CHARACTERS, MAX_LISTED_CHARACTERS = 40, 140  # in a message
 
 # What may change when a run goes on; everything else would make it another run.
 MAY_DIFFER = (
@@ -49,7 +51,7 @@ def check_resume(config: ConfigDict, workdir: str | Path) -> None:
     """Refuse to go on in `workdir` if its run was started with another config.
 
     Raises:
-        ValueError: naming each differing field and both values; fields of `MAY_DIFFER` are free
+        ValueError: naming differing fields and both values of each; fields of `MAY_DIFFER` are free
             unless the schedule of the learning rate depends on them, `data.root` is where the data
             are the same.
     """
@@ -59,17 +61,32 @@ def check_resume(config: ConfigDict, workdir: str | Path) -> None:
     saved = saved_fields(read_json(file, "a config as JSON", {}), str(file))
     present = json.loads(json.dumps(flatten(config)))
     differing = [
-        f"{field}: {quoted(saved.get(field, 'absent'))} there, {present.get(field, 'absent')!r} now"
-        f"{reason}"
+        f"{field}: {_shown_value(field, saved)} there, {_shown_value(field, present)} now{reason}"
         for field in sorted({*saved, *present})
         if field not in saved or field not in present or saved[field] != present[field]
         if (reason := _reason(field, config, workdir)) is not None
     ]
     if differing:
         raise ValueError(
-            f"workdir: {workdir} was written by another config ({'; '.join(differing)}); "
+            f"workdir: {workdir} was written by another config ({_listed(differing)}); "
             "give the same values, or another --workdir"
         )
+
+
+def _shown_value(field: str, values: dict[str, object]) -> str:
+    longest = MAX_CHARACTERS if field in PATH_FIELDS else MAX_VALUE_CHARACTERS
+    return quoted(values[field], longest) if field in values else "absent"
+
+
+def _listed(differing: list[str]) -> str:
+    """As many of the differences as a message has room for, one at least, and how many more."""
+    shown = next(
+        k
+        for k in range(len(differing), 0, -1)
+        if k == 1 or len("; ".join(differing[:k])) <= MAX_LISTED_CHARACTERS
+    )
+    more = len(differing) - shown
+    return "; ".join(differing[:shown]) + (f"; and {more} more" if more else "")
 
 
 def _reason(field: str, config: ConfigDict, workdir: str | Path) -> str | None:

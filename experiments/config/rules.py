@@ -5,7 +5,7 @@ apart unseen.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.outside import quoted
@@ -15,6 +15,7 @@ from data_pipeline.instruments import INSTRUMENTS
 _MAX_FRAMES = 2**15 - 1
 _LARGEST_SEED = 2**31 - 1
 _MAX_SECONDS = 10**6  # of an excerpt, beyond all memory
+_MAX_LENGTH = 32  # characters of a name in a message
 
 Rule = tuple[str, Callable[[object], bool]]
 
@@ -147,8 +148,7 @@ def _check_instruments(values: Mapping[str, object]) -> None:
     unknown = [name for name in instruments if name not in INSTRUMENTS]
     if not instruments or unknown:
         raise ValueError(
-            f"config: instruments must be some of {', '.join(INSTRUMENTS)}, "
-            f"got {', '.join(map(quoted, unknown[:5])) or 'none'}"
+            f"config: instruments must be some of {', '.join(INSTRUMENTS)}, got {_listed(unknown)}"
         )
     if len(set(instruments)) < len(instruments):
         raise ValueError(
@@ -157,8 +157,14 @@ def _check_instruments(values: Mapping[str, object]) -> None:
     if corpora and len(corpora) != len(instruments):
         raise ValueError(
             f"config: data.corpora must name one corpus per instrument ({len(instruments)}) or "
-            f"none, got {len(corpora)}: {', '.join(corpora)}"
+            f"none, got {len(corpora)}: {_listed(corpora)}"
         )
+
+
+def _listed(names: Sequence[object]) -> str:
+    """The first of some names for a message, and how many more there are."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return quoted(names[0], _MAX_LENGTH) + more if names else "none"
 
 
 def _check_minislakh(values: Mapping[str, object]) -> None:

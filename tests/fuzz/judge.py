@@ -31,7 +31,8 @@ def finding(reader: Reader, path: Path, *, named: str | None = None) -> Finding 
     try:
         reader(path)
     except REFUSALS as error:
-        complaint = _complaint(str(error), path.name if named is None else named)
+        message = str(error).replace(f"{path.parent}", "")  # as long as the caller has it
+        complaint = _complaint(message, path.name if named is None else named)
         return Finding(complaint, _place(error)) if complaint else None
     except Exception as error:
         return Finding(f"{type(error).__name__} escapes", _place(error))

@@ -105,6 +105,7 @@ def test_the_last_override_wins():
         ("loss.deep_clustering_stride", 402, "at most the 401 frames of an excerpt, got 402"),
         ("instruments", "piano,gitar", "instruments must be some of piano, .*got 'gitar'"),
         ("instruments", "", "instruments must be some of .* got none"),
+        ("instruments", "lute,lyre", "instruments must be some of .* got 'lute' and 1 more"),
         ("instruments", "piano,piano", "instruments must each be named once"),
         ("instruments", 3, "instruments must be names separated by commas, got 3"),
         ("data.minislakh_sounds", "broad", "must be one of 'narrow', 'wide', got 'broad'"),

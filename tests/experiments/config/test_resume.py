@@ -35,6 +35,15 @@ def test_reading_and_logging_may_differ_but_nothing_else(tmp_path):
     assert (tmp_path / "config.json").read_text() == before
 
 
+def test_of_many_differences_the_first_are_named(tmp_path):
+    fields = ("loss.deep_clustering", "loss.mask_inference", "model.hidden", "model.layers", "seed")
+    with pytest.raises(ValueError) as raised:
+        _check({}, {"batch_size": 9} | dict.fromkeys(fields, 7), tmp_path)
+    text = str(raised.value)
+    assert "batch_size: 40 there, 9 now; loss.deep_clustering: 0.1 there, 7.0 now; " in text
+    assert "now; and 3 more); give the same values" in text
+
+
 def test_a_directory_without_a_config_is_free(tmp_path):
     check_resume(load_config("sets/set1.py"), tmp_path / "new")
 
