@@ -31,18 +31,17 @@ def finding(reader: Reader, path: Path, *, named: str | None = None) -> Finding 
     try:
         reader(path)
     except REFUSALS as error:
-        message = str(error).replace(f"{path.parent}", "")  # as long as the caller has it
-        complaint = _complaint(message, path.name if named is None else named)
+        complaint = _complaint(str(error), path.parent, path.name if named is None else named)
         return Finding(complaint, _place(error)) if complaint else None
     except Exception as error:
         return Finding(f"{type(error).__name__} escapes", _place(error))
     return None
 
 
-def _complaint(message: str, named: str) -> str:
+def _complaint(message: str, folder: Path, named: str) -> str:
     if named not in message:
         return "a refusal that does not name the file"
-    if len(message) > MAX_CHARACTERS:
+    if len(message.replace(str(folder), "")) > MAX_CHARACTERS:
         return "a refusal of many characters"
     if not message.isprintable():
         return "a refusal that cannot be printed in one line"
