@@ -1,0 +1,139 @@
+"""Whole songs by networks and by what stands for basic-pitch, scored."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cerberus_jax.inference import Predictor
+from cerberus_jax.metrics import si_sdr
+from cerberus_jax.notes import Notes
+from data_pipeline.io.audio import read_mono_pcm16
+from data_pipeline.io.midi import Part, write_midi
+from experiments.studies import tracks
+from tests.tiny_run import tiny_config, write_run
+from tests.tiny_slakh import make_track
+
+STEMS = ("piano", "drums", "piano", "bass")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A tree with a song of all stems and one without drums, their notes, and a run."""
+    root = tmp_path_factory.mktemp("slakh")
+    notes = {
+        "Track00001": make_track(root / "raw/train/Track00001", STEMS, seconds=4),
+        "Track00002": make_track(root / "raw/test/Track00002", ("piano", "bass"), seconds=3),
+    }
+    write_run(root / "run", tiny_config(root))
+    return root, notes
+
+
+def fake_basic_pitch(folder, notes):
+    """A command that finds these notes in any sound."""
+    write_midi(folder / "notes.mid", [Part("piano", 0, False, notes)])
+    command = folder / "basic-pitch"
+    command.write_text(
+        f'#!/bin/sh\ntest "$1" = --save-midi && test -s "$3" || exit 1\n'
+        f'cp {folder}/notes.mid "$2/song_basic_pitch.mid"\n'
+    )
+    command.chmod(0o755)
+    return command
+
+
+def run(made, *more):
+    root, _ = made
+    return tracks.main([f"--root={root}/raw", f"--networks={root}/run", *map(str, more)])
+
+
+def test_scores_of_every_song(made, tmp_path, capsys):
+    root, notes = made
+    pitched = Notes.joined([notes["Track00001"][key] for key in ("S00", "S02")])
+    command = fake_basic_pitch(tmp_path, pitched)
+    assert run(made, f"--basic_pitch={command}", f"--out={tmp_path}/out.json") == 0
+    figures = json.loads((tmp_path / "out.json").read_text())
+    network, mixture = f"{root}/run", "basic-pitch, mixture"
+    assert list(figures) == [
+        network,
+        mixture,
+        f"basic-pitch, stems of {network}",
+        "basic-pitch, true stems",
+    ]
+    songs = {"Track00001": {"piano", "drums"}, "Track00002": {"piano"}}
+    assert {song: set(scores) - {"pooled"} for song, scores in figures[network].items()} == songs
+    # Both pianos are one instrument, whose notes the command finds in the song of both.
+    assert figures[mixture]["Track00001"]["pooled"]["onset_f1"] == pytest.approx(1)
+    assert figures[mixture]["Track00002"]["pooled"]["onset_f1"] < 1
+    assert set(figures["basic-pitch, true stems"]["Track00001"]) == {"piano"}
+    text = capsys.readouterr().out
+    assert "mean of all" in text and "all pitched notes pooled" in text
+
+    folder = root / "raw/train/Track00001/stems"
+    stems = [read_mono_pcm16(folder / f"S{k:02d}.flac", 16000) / 32768 for k in range(3)]
+    sources = np.stack([stems[0] + stems[2], stems[1]])
+    sources *= 0.5 / np.abs(sources.sum(0)).max()
+    found = Predictor.load(root / "run").predict(sources.sum(0), 16000).sources[:, 0]
+    mixtures = np.broadcast_to(sources.sum(0), sources.shape)
+    expected = si_sdr(found, sources) - si_sdr(mixtures, sources)
+    shown = figures[network]["Track00001"]
+    for name, value in zip(("piano", "drums"), expected, strict=True):
+        assert shown[name]["si_sdr_improvement"] == pytest.approx(float(value), abs=1e-3)
+
+
+def test_the_table_has_means_of_instruments_and_of_all():
+    def scores(value):
+        return dict.fromkeys(tracks.SHOWN, value)
+
+    text = tracks.table(
+        "ours",
+        {
+            "a": {"piano": scores(1.0), "bass": scores(4.0), "pooled": scores(0.5)},
+            "b": {"piano": scores(2.0) | {"si_sdr_improvement": None}, "pooled": scores(0.7)},
+        },
+    )
+    rows = {line[:26].strip(): line[26:].split() for line in text.splitlines()[2:]}
+    assert rows["piano"] == ["2", "1.00", "1.50", "1.50", "1.50"]
+    assert rows["mean of all"] == ["3", "2.50", "2.33", "2.33", "2.33"]
+    assert rows["all pitched notes pooled"] == ["2", *["0.60"] * 4]
+
+
+def test_a_file_of_a_network_will_do(made, tmp_path):
+    from experiments.export import export
+
+    root, _ = made
+    file = tmp_path / "network.safetensors"
+    export(root / "run", file)
+    assert tracks.load_network(str(file)).instruments == ("piano", "drums")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--networks=runs/none"], "--root is missing, e.g. --root="),
+        (["--root=."], "--networks is missing, e.g. --networks=runs/demo"),
+    ],
+)
+def test_what_is_missing_is_said(arguments, message, capsys):
+    assert tracks.main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_networks_with_other_instruments_are_refused(made, capsys):
+    root, _ = made
+    write_run(root / "other", tiny_config(root, instruments=("piano", "bass")))
+    both = f"--networks={root}/run,{root}/other"
+    assert tracks.main([f"--root={root}/raw", both]) == 1
+    assert "other has other instruments or another rate than" in capsys.readouterr().err
+
+
+def test_a_command_that_is_not_there(made, capsys):
+    assert run(made, "--basic_pitch=/none/basic-pitch") == 1
+    assert "pip install basic-pitch==0.4.0 into an environment" in capsys.readouterr().err
+
+
+def test_a_command_that_writes_nothing(made, tmp_path, capsys):
+    command = tmp_path / "basic-pitch"
+    command.write_text("#!/bin/sh\necho no model >&2\n")
+    command.chmod(0o755)
+    assert run(made, f"--basic_pitch={command}") == 1
+    assert "wrote no notes; it said: no model" in capsys.readouterr().err
