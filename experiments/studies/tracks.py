@@ -1,11 +1,12 @@
 """Whole songs by networks and by basic-pitch: what a musician gets of each.
 
-    python -m experiments.studies.tracks --root=SLAKH --networks=runs/demo,runs/cerberus_demo \
-        [--basic_pitch=COMMAND] [--out=FILE.json]
+    python -m experiments.studies.tracks --root=RAW --networks=runs/demo,runs/cerberus_demo \
+        [--corpus=slakh2100] [--basic_pitch=COMMAND] [--out=FILE.json]
 
-SLAKH is a raw tree of Slakh's shape: the sample data, Slakh itself, or what data_pipeline.minislakh
-renders. All its songs are scored, of whatever split. The stems of a class are summed, the mixture
-is their sum with its peak at .5; what has no sound or no notes in a song is not scored there.
+RAW is a corpus as `data_pipeline.prepare` takes it: the sample data, Slakh itself, what
+data_pipeline.minislakh renders (a tree of Slakh's shape). All its songs are scored, of whatever
+split. The stems of a class are summed, the mixture is their sum with its peak at .5; what has no
+sound or no notes in a song is not scored there, nor is the separation of what plays alone.
 
 basic-pitch finds notes and does not say who plays them. So it is compared by all pitched notes
 pooled, of the mixture; and by the notes that it finds in each stem, the first network's and the
@@ -30,6 +31,7 @@ from jaxtyping import Float
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
+from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
 from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.io.midi import read_notes
 from data_pipeline.io.pcm import PCM_SCALE
@@ -37,7 +39,12 @@ from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.evaluation.note_scores import score_notes
-from experiments.evaluation.scoring import Estimate, Reference, score_item
+from experiments.evaluation.scoring import (
+    SEPARATION_METRICS,
+    Estimate,
+    Reference,
+    score_item,
+)
 
 PEAK = 0.5
 SHOWN = ("si_sdr_improvement", "onset_f1", "frame_f1", "onset_offset_f1")
@@ -65,10 +72,11 @@ def main(argv: list[str] | None = None) -> int:
 def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m experiments.studies.tracks --root=DIR --networks=NETWORK[,NETWORK] "
-        "[--basic_pitch=COMMAND] [--out=FILE.json]",
+        "[--corpus=CORPUS] [--basic_pitch=COMMAND] [--out=FILE.json]",
         "Score networks on whole songs, and basic-pitch beside them.",
     )
-    flags.path("root", "", "A raw tree of Slakh's shape.")
+    flags.path("root", "", "The raw files of a corpus.")
+    flags.choice("corpus", DEFAULT_CORPUS, list(CORPORA), f"Which: {', '.join(CORPORA)}.")
     flags.string(
         "networks",
         "",
@@ -124,6 +132,8 @@ def score_network(predictor: Predictor, song: Song) -> tuple[dict[str, dict], np
         Estimate(stems, found.notes), song.reference, instruments=predictor.instruments, grid=grid
     )
     of_song = {name: scores[name] for name in song.playing}
+    if len(song.playing) == 1:
+        of_song[song.playing[0]] |= dict.fromkeys(SEPARATION_METRICS)
     of_song[POOLED] = score_notes(
         pooled(found.notes), pooled(song.reference.notes), grid=grid, num_samples=num_samples
     )
@@ -225,10 +235,9 @@ def _tracks(flags: CommandFlags) -> None:
     figures: dict[str, dict[str, dict]] = {}
     with tempfile.TemporaryDirectory() as folder:
         rate = first.grid.sample_rate_hz
-        prepare(
-            "slakh2100", flags.root, out=f"{folder}/prepared", sample_rate_hz=rate, progress=False
-        )
-        for song in songs_of(Catalogue.load(f"{folder}/prepared"), first.instruments):
+        out = f"{folder}/prepared"
+        prepare(flags.corpus, flags.root, out=out, sample_rate_hz=rate, progress=False)
+        for song in songs_of(Catalogue.load(out), first.instruments):
             stems = {}
             for name, predictor in networks.items():
                 scores, stems[name] = score_network(predictor, song)

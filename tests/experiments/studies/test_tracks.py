@@ -80,6 +80,13 @@ def test_scores_of_every_song(made, tmp_path, capsys):
         assert shown[name]["si_sdr_improvement"] == pytest.approx(float(value), abs=1e-3)
 
 
+def test_what_plays_alone_cannot_be_separated(made, tmp_path):
+    root, _ = made
+    assert run(made, f"--out={tmp_path}/out.json") == 0
+    alone = json.loads((tmp_path / "out.json").read_text())[f"{root}/run"]["Track00002"]["piano"]
+    assert alone["si_sdr_improvement"] is None and alone["onset_f1"] is not None
+
+
 def test_the_table_has_means_of_instruments_and_of_all():
     def scores(value):
         return dict.fromkeys(tracks.SHOWN, value)
