@@ -81,7 +81,8 @@ class Plot {
     }
     const steps = last > first ? rounds(first, last, false) : [first];
     for (const step of steps) {
-      this.svg.append(draws("text", { x: x(step), y: PLOT_HEIGHT - 8, "text-anchor": "middle" }, String(step)));
+      const anchor = x(step) > width - 2 * MARGIN.right ? "end" : "middle";  // inside of the picture
+      this.svg.append(draws("text", { x: x(step), y: PLOT_HEIGHT - 8, "text-anchor": anchor }, String(step)));
     }
     for (const { run, kind, points } of this.lines) {
       const path = points.map(([step, value], k) => `${k ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join("");

@@ -8,6 +8,7 @@ from experiments import pages
 _VALIDATION = "validation_"
 _MAX_POINTS = 1500  # of a curve; more would not be seen
 _DIGITS = 5
+_TITLES = {"si_sdr_improvement": "SI-SDR improvement, dB", "onset_f1": "onset F1"}
 
 Points = list[tuple[int, float]]
 
@@ -40,7 +41,7 @@ def overlaid_html(
         return "<p>No step logged.</p>"
     data = [
         {
-            "title": title.replace("_", " "),
+            "title": _TITLES.get(title, title.replace("_", " ")),
             "lines": [
                 {"run": runs.index(run), "kind": kind, "points": _thinned(points)}
                 for run, kind, points in lines
@@ -69,8 +70,8 @@ def curves(metrics: list[dict]) -> dict[str, dict[str, Points]]:
 
 
 def _rank(title: str) -> int:
-    """The losses come first."""
-    first = ("loss", *HEADS)
+    """The losses come first, then the scores."""
+    first = ("loss", *HEADS, *_TITLES)
     return first.index(title) if title in first else len(first)
 
 
