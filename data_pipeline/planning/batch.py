@@ -34,6 +34,7 @@ class PlanConfig:
         augment_equaliser_db: filter sources by curves whose values at the octaves are uniform in dB
             between - and + this (`cerberus_jax.equaliser`).
         silence_probability: how often a source is silent; one of each excerpt always sounds.
+        rest_probability: how often `rest` may sound at all.
 
     Raises:
         ValueError: on a value out of range.
@@ -54,6 +55,7 @@ class PlanConfig:
     augment_semitones: int = 0
     augment_equaliser_db: float | int = 0.0
     silence_probability: float | int = 0.0
+    rest_probability: float | int = 1.0
 
     def __post_init__(self):
         if not self.instruments or len(set(self.instruments)) != len(self.instruments):
@@ -77,6 +79,8 @@ class PlanConfig:
             raise ValueError(
                 f"silence_probability must lie in 0..1, got {self.silence_probability}"
             )
+        if not 0 <= self.rest_probability <= 1:
+            raise ValueError(f"rest_probability must lie in 0..1, got {self.rest_probability}")
         if not 0 <= self.augment_semitones <= MAX_SEMITONES:
             raise ValueError(
                 f"augment_semitones must lie in 0..{MAX_SEMITONES}, got {self.augment_semitones}"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cerberus_jax.equaliser import OCTAVES_HZ
+from data_pipeline.instruments import REST
 from data_pipeline.io.pcm import gain_of_db
 from data_pipeline.planning.activity import Activity, find_activity, usable_stems
 from data_pipeline.planning.augment import Augmenter
@@ -108,7 +109,7 @@ class Planner:
         else:
             notes = self._table.notes_of(stems, offsets, self._num_notes)
         labelled = t.stem_is_labelled[stems]
-        if config.silence_probability:
+        if config.silence_probability or config.rest_probability < 1:
             silent = self._silent(self._draws(steps, rows, b"silence", 1 + num_slots))
             gains, labelled = np.where(silent, np.float32(0), gains), labelled | silent
             notes = np.where(silent[..., None, None], np.int16(0), notes)
@@ -149,9 +150,14 @@ class Planner:
 
     def _silent(self, draws: np.ndarray) -> np.ndarray:
         """Which sources are silent [b s], from uniforms; the first column says who is not."""
-        silent = draws[:, 1:] < self.config.silence_probability
-        sounding = (draws[:, 0] * silent.shape[1]).astype(np.int64)
-        silent[np.arange(len(silent)), sounding] = False
+        config = self.config
+        is_rest = np.array([name == REST for name in config.instruments])
+        sounds = (1 - config.silence_probability) * np.where(is_rest, config.rest_probability, 1.0)
+        silent = draws[:, 1:] < 1 - sounds
+        others = np.flatnonzero(~is_rest) if config.rest_probability < 1 else np.arange(len(sounds))
+        if len(others):
+            sounding = others[(draws[:, 0] * len(others)).astype(np.int64)]
+            silent[np.arange(len(silent)), sounding] = False
         return silent
 
     def _coherent(self, draws: np.ndarray) -> np.ndarray:

@@ -59,6 +59,7 @@ _RULES: dict[str, Rule] = {
     "data.augment_semitones": _between(0, 12),
     "data.augment_equaliser_db": _between(0, 40),
     "data.silence_probability": _between(0, 1),
+    "data.rest_probability": _between(0, 1),
     "data.active_rms_db": _between(-120, 0),
     "data.num_threads": _at_least(1),
     "data.num_validation_excerpts": _at_least(1),

@@ -87,6 +87,7 @@ def planner(
         augment_semitones=data.augment_semitones if training else 0,
         augment_equaliser_db=data.augment_equaliser_db if training else 0.0,
         silence_probability=data.silence_probability if training else 0.0,
+        rest_probability=data.rest_probability if training else 1.0,
     )
     return Planner(_catalogue(data_root(config)), plan_config)
 

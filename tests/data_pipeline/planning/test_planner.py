@@ -221,6 +221,21 @@ def test_one_corpus_per_instrument(tmp_path, samples):
         Planner(catalogue, dataclasses.replace(config, coherent_probability=0.5))
 
 
+@pytest.mark.parametrize(("silence", "rest"), [(0.0, 0.3), (0.2, 0.3), (0.0, 0.0)])
+def test_the_rest_sounds_as_often_as_it_should(catalogue, silence, rest):
+    names = ("piano", "guitar", "rest")
+    config = plan_config(
+        instruments=names, batch_size=2000, silence_probability=silence, rest_probability=rest
+    )
+    sounds = Planner(catalogue, config).batch(3).gains != 0
+    assert sounds[:, :2].any(axis=1).all()
+    assert sounds[:, 2].mean() == pytest.approx((1 - silence) * rest, abs=0.03)
+    # One of the two, drawn for each excerpt, is never silent.
+    assert sounds[:, :2].mean() == pytest.approx(1 - silence / 2, abs=0.02)
+    with pytest.raises(ValueError, match=r"rest_probability must lie in 0\.\.1"):
+        plan_config(rest_probability=-1)
+
+
 def test_a_silent_source_has_neither_gain_nor_notes_and_nothing_unknown(catalogue):
     plain = Planner(catalogue, plan_config(batch_size=200)).batch(3)
     config = plan_config(batch_size=200, silence_probability=0.4)
