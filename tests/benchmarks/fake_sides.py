@@ -4,9 +4,6 @@ import os
 import time
 from pathlib import Path
 
-# For commands in processes of their own, whose speed is of no interest: half the time to compile.
-QUICK_COMPILER = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
-
 
 def steady(work, mode, *, seconds=0.001, log=""):
     """Sleeps; prints, which must not disturb the answers; writes each call into a file."""

@@ -11,7 +11,6 @@ from experiments.benchmarks import all as all_benchmarks
 from experiments.benchmarks import memory
 from experiments.benchmarks.result import Result
 from tests import ROOT
-from tests.benchmarks.fake_sides import QUICK_COMPILER
 from tests.benchmarks.test_command import MACHINE
 
 ABSENT = ("tensorflow", "tensorflow_datasets", "ml_collections", "mir_eval", "soxr", "soundfile")
@@ -31,7 +30,7 @@ sys.meta_path.insert(0, Absent())
 def test_the_set_runs_where_those_packages_are_absent(tmp_path):
     """Every benchmark of the set at a tiny size, from end to end."""
     (tmp_path / "sitecustomize.py").write_text(BLOCKER)
-    env = os.environ | QUICK_COMPILER | {"PYTHONPATH": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    env = os.environ | {"PYTHONPATH": str(tmp_path), "JAX_PLATFORMS": "cpu"}
     probe = subprocess.run([sys.executable, "-c", "import mir_eval"], env=env, capture_output=True)
     assert b"No module named 'mir_eval'" in probe.stderr
     out = tmp_path / "results"

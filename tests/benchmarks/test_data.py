@@ -8,7 +8,6 @@ import pytest
 from data_pipeline.corpora import slakh
 from experiments.benchmarks import input_pipeline, long_song, prepare, startup
 from experiments.benchmarks.child import ChildFailed
-from tests.benchmarks.fake_sides import QUICK_COMPILER
 from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 from tests.tiny_slakh import FIVE, make_tree
 
@@ -125,7 +124,7 @@ def test_a_command_that_fails(tmp_path):
         prepare.cpu_times(tmp_path / "no", tmp_path / "out", 2)
 
 
-def test_a_tiny_start_compiles_once_and_then_nothing(tmp_path, monkeypatch):
+def test_a_tiny_start_compiles_once_and_then_nothing(tmp_path):
     out, root = tmp_path / "figures.json", prepare_data(tmp_path / "data")
     tiny = {
         "data.root": root,
@@ -137,7 +136,6 @@ def test_a_tiny_start_compiles_once_and_then_nothing(tmp_path, monkeypatch):
         "model.hidden": 16,
     }
     fields = [f"--config.{name}={value}" for name, value in tiny.items()]
-    monkeypatch.setenv(*next(iter(QUICK_COMPILER.items())))
     assert startup.main(["--rounds=1", f"--out={out}", *fields]) == 0
     cold, warm = rows_of(out)
     assert (cold["start"], warm["start"]) == ("cold", "warm")

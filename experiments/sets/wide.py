@@ -1,0 +1,29 @@
+"""Music as it comes: the network of `sets/demo.py` on wide songs, with a stem for the rest.
+
+    python -m experiments.run --config=sets/wide.py
+
+MiniSlakh that is wide (docs/data.md), played by all soundfonts that are installed, with other
+instruments in half of its songs. Hours on a CPU; stopped, the same command goes on.
+"""
+
+from ml_collections import ConfigDict
+
+from experiments.sets import demo
+
+
+def get_config() -> ConfigDict:
+    """The network of `demo`, and data that are as unlike one another as can be."""
+    config = demo.get_config()
+    config.instruments = ("piano", "guitar", "bass", "drums", "strings", "rest")
+    config.data.minislakh_songs = 960
+    config.data.minislakh_sounds = "wide"
+    config.data.minislakh_soundfonts = "auto"
+    config.data.minislakh_rest = 0.5
+    # Instruments rest in genuine songs, and what is none of the five is often not there.
+    config.data.silence_probability = 0.1
+    config.data.rest_probability = 0.5
+    config.data.augment_equaliser_db = 8.0
+    config.loss.mask_inference_silence_db = 20.0
+    config.train.num_steps = 40000
+    config.train.eval_every = 2000
+    return config
