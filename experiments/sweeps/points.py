@@ -58,11 +58,26 @@ def instrument_sets() -> Iterator[Fields]:
         yield name, {"instruments": tuple(load_config(f"sets/{name}.py").instruments)}
 
 
+def ingredients() -> Iterator[Fields]:
+    """The network of `sets/demo.py`, and the same without one of its ingredients at a time."""
+    linear_masks = {"model.mask_inference.pitch_channels": 0}
+    yield "all", {}
+    yield "linear_masks", linear_masks
+    yield "blstm_and_linear_masks", {"model.trunk": "blstm", **linear_masks}
+    yield "l1", {"loss.mask_inference_kind": "l1", "loss.mask_inference": 0.6}
+    yield "no_onsets", {"loss.onsets": 0.0}
+    yield "no_average", {"optimizer.average_decay": 0.0}
+    yield "no_filter", {"data.augment_equaliser_db": 0.0}
+    yield "short_frames", {"audio.window": 1024}
+    yield "clustering", {"loss.deep_clustering": 0.1}
+
+
 SWEEPS: dict[str, Callable[..., Iterator[Fields]]] = {
     "loss_weights": loss_weights,
     "weight_grid": weight_grid,
     "seeds": seeds,
     "instrument_sets": instrument_sets,
+    "ingredients": ingredients,
 }
 _TAKE_A_NUMBER = ("weight_grid", "seeds")
 

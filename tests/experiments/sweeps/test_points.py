@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.config.loading import heads_of
+from experiments.config.loading import flatten, heads_of, load_config
 from experiments.sweeps.points import load_points
 
 SET = "sets/set1.py"
@@ -28,6 +28,28 @@ def test_a_grid_of_weights_covers_the_simplex():
         (a, b, 3 - a - b) for a in range(4) for b in range(4) if a + b <= 3
     )
     assert "dc0.3333_mi0_tr0.6667" in [name for name, _ in points]
+
+
+def test_each_ingredient_of_the_demo_is_left_out_once():
+    """Each point differs from the set in what its name says, and no two are the same."""
+    points = dict(load_points("ingredients", "sets/demo.py"))
+    whole = flatten(points.pop("all"))
+    assert whole == flatten(load_config("sets/demo.py"))
+    changed = {
+        name: {field for field, value in flatten(config).items() if value != whole[field]}
+        for name, config in points.items()
+    }
+    masks = "model.mask_inference.pitch_channels"
+    assert changed == {
+        "linear_masks": {masks},
+        "blstm_and_linear_masks": {masks, "model.trunk"},
+        "l1": {"loss.mask_inference_kind", "loss.mask_inference"},
+        "no_onsets": {"loss.onsets"},
+        "no_average": {"optimizer.average_decay"},
+        "no_filter": {"data.augment_equaliser_db"},
+        "short_frames": {"audio.window"},
+        "clustering": {"loss.deep_clustering"},
+    }
 
 
 def test_sets_have_two_to_five_instruments():
