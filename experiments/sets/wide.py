@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.instruments = ("piano", "guitar", "bass", "drums", "strings", "rest")
     config.data.minislakh_songs = 960
     config.data.minislakh_sounds = "wide"
-    config.data.minislakh_soundfonts = "auto"
+    config.data.minislakh_soundfonts = ("auto",)
     config.data.minislakh_rest = 0.5
     # Instruments rest in genuine songs, and what is none of the five is often not there.
     config.data.silence_probability = 0.1
