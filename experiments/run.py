@@ -172,8 +172,8 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
         scored=scored,
         excerpts_of=functools.partial(data.excerpt_names, config),
     )
-    losses = [f"{name.replace('_', ' ')} {summary[name]:.4f}" for name in _SHOWN if name in summary]
-    say(f"Trained  to step {summary['step']}: {', '.join(losses)}")
+    values = [f"{name.replace('_', ' ')} {summary[name]:.4f}" for name in _SHOWN if name in summary]
+    say(f"Trained  to step {summary['step']}: {', '.join(values)}")
 
 
 def tune_thresholds(workdir: Path) -> None:

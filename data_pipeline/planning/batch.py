@@ -34,7 +34,8 @@ class PlanConfig:
         augment_equaliser_db: filter sources by curves whose values at the octaves are uniform in dB
             between - and + this (`cerberus_jax.equaliser`).
         silence_probability: how often a source is silent; one of each excerpt always sounds.
-        rest_probability: how often `rest` may sound at all.
+        rest_probability: below 1, `rest` sounds less often than the others by this factor, and is
+            not the one that always sounds.
 
     Raises:
         ValueError: on a value out of range.

@@ -151,13 +151,15 @@ class Planner:
     def _silent(self, draws: np.ndarray) -> np.ndarray:
         """Which sources are silent [b s], from uniforms; the first column says who is not."""
         config = self.config
-        is_rest = np.array([name == REST for name in config.instruments])
-        sounds = (1 - config.silence_probability) * np.where(is_rest, config.rest_probability, 1.0)
-        silent = draws[:, 1:] < 1 - sounds
-        others = np.flatnonzero(~is_rest) if config.rest_probability < 1 else np.arange(len(sounds))
-        if len(others):
-            sounding = others[(draws[:, 0] * len(others)).astype(np.int64)]
-            silent[np.arange(len(silent)), sounding] = False
+        silence = np.full(draws.shape[1] - 1, float(config.silence_probability))
+        may_be_chosen = np.arange(len(silence))
+        if config.rest_probability < 1:
+            is_rest = np.array([name == REST for name in config.instruments])
+            silence[is_rest] = 1 - (1 - silence[is_rest]) * config.rest_probability
+            may_be_chosen = np.flatnonzero(~is_rest) if not is_rest.all() else may_be_chosen
+        silent = draws[:, 1:] < silence
+        sounding = may_be_chosen[(draws[:, 0] * len(may_be_chosen)).astype(np.int64)]
+        silent[np.arange(len(silent)), sounding] = False
         return silent
 
     def _coherent(self, draws: np.ndarray) -> np.ndarray:

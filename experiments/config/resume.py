@@ -80,13 +80,12 @@ def _shown_value(field: str, values: dict[str, object]) -> str:
 
 def _listed(differing: list[str]) -> str:
     """As many of the differences as a message has room for, one at least, and how many more."""
-    shown = next(
-        k
-        for k in range(len(differing), 0, -1)
-        if k == 1 or len("; ".join(differing[:k])) <= MAX_LISTED_CHARACTERS
-    )
-    more = len(differing) - shown
-    return "; ".join(differing[:shown]) + (f"; and {more} more" if more else "")
+    shown = differing[0]
+    for number, text in enumerate(differing[1:], start=1):
+        if len(shown) + len(text) > MAX_LISTED_CHARACTERS:
+            return f"{shown}; and {len(differing) - number} more"
+        shown += f"; {text}"
+    return shown
 
 
 def _reason(field: str, config: ConfigDict, workdir: str | Path) -> str | None:

@@ -68,7 +68,8 @@ def _data() -> ConfigDict:
     data.augment_equaliser_db = 0.0
     # probability that a training source is silent, 0 to 1; one always sounds (ours)
     data.silence_probability = 0.0
-    # probability that the slot `rest`, if there is one, sounds in a training excerpt, 0 to 1 (ours)
+    # by this factor, 0 to 1, the slot `rest`, if there is one, sounds less often in training than
+    # the others (ours)
     data.rest_probability = 1.0
     # dB re full scale; a source counts as active above this level (lab habit)
     data.active_rms_db = -30.0

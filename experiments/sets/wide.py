@@ -22,7 +22,6 @@ def get_config() -> ConfigDict:
     # Instruments rest in genuine songs, and what is none of the five is often not there.
     config.data.silence_probability = 0.1
     config.data.rest_probability = 0.5
-    config.data.augment_equaliser_db = 8.0
     # A file of half-precision numbers stays below 10 MB.
     config.model.hidden = 120
     config.loss.mask_inference_silence_db = 20.0

@@ -5,19 +5,16 @@
 
 RAW is a corpus as `data_pipeline.prepare` takes it: the sample data, Slakh itself, what
 data_pipeline.minislakh renders (a tree of Slakh's shape). All its songs are scored, of whatever
-split. The stems of a class are summed, the mixture is their sum with its peak at .5; what has no
-sound or no notes in a song is not scored there, nor is the separation of what plays alone.
+split. The stems of an instrument are summed, the mixture is their sum with its peak at .5. Stems of
+which the networks have no slot are left out. Separation is scored of what sounds beside others,
+notes of what sounds and has notes, all of which are known.
 
 basic-pitch finds notes and does not say who plays them. So it is compared by all pitched notes
 pooled, of the mixture; and by the notes that it finds in each stem, the first network's and the
-true ones. It needs other versions of packages than this project, and is called as a command:
-
-    python -m venv bp && bp/bin/pip install basic-pitch==0.4.0
-    --basic_pitch=bp/bin/basic-pitch
+true ones (basic_pitch.py says how to install it).
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,15 +22,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
-from data_pipeline.instruments import INSTRUMENTS
-from data_pipeline.io.midi import read_notes
+from data_pipeline.instruments import INSTRUMENTS, takes
+from data_pipeline.io.files import whole_file
 from data_pipeline.io.pcm import PCM_SCALE
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
@@ -43,8 +39,10 @@ from experiments.evaluation.scoring import (
     SEPARATION_METRICS,
     Estimate,
     Reference,
+    of_transcribed,
     score_item,
 )
+from experiments.studies.basic_pitch import basic_pitch_notes
 
 PEAK = 0.5
 SHOWN = ("si_sdr_improvement", "onset_f1", "frame_f1", "onset_offset_f1")
@@ -52,11 +50,11 @@ POOLED = "pooled"  # the notes of all pitched instruments of a song
 
 
 class Song(NamedTuple):
-    """A song, and the instruments that play in it."""
+    """A song, and the instruments that sound in it; notes are of those that have some."""
 
     name: str
     reference: Reference
-    playing: tuple[str, ...]
+    sounding: tuple[str, ...]
 
     @property
     def mixture(self) -> Float[np.ndarray, " n"]:
@@ -94,28 +92,24 @@ def load_network(name: str) -> Predictor:
 
 
 def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]:
-    """All songs of prepared data in which any of the instruments plays."""
+    """All songs of prepared data in which any of the instruments sounds."""
     t, samples = catalogue.tables, catalogue.pcm()
     for track, name in enumerate(t.track_ids):
         sources = np.zeros((len(instruments), int(t.track_num_samples[track])), np.float32)
-        notes = {}
+        notes, of_track = {}, np.flatnonzero(t.stem_tracks == track).tolist()
         for slot, instrument in enumerate(instruments):
-            stems = (t.stem_tracks == track) & (t.stem_instruments == instrument)
-            for stem in np.flatnonzero(stems).tolist():
-                start = int(t.stem_pcm_start[stem])
+            stems = [k for k in of_track if takes(instrument, t.stem_instruments[k], instruments)]
+            for start in t.stem_pcm_start[stems].tolist():
                 end = start + sources.shape[1]
                 sources[slot] += samples[t.track_corpora[track]][start:end] / PCM_SCALE
-            own = [catalogue.notes(stem) for stem in np.flatnonzero(stems).tolist()]
-            notes[instrument] = Notes.joined(own)
-        heard = np.abs(sources).max(1) > 0
-        playing = tuple(
-            name
-            for name, sounds in zip(instruments, heard, strict=True)
-            if sounds and len(notes[name])
-        )
-        if playing:
+            own = Notes.joined([catalogue.notes(stem) for stem in stems])
+            if np.any(sources[slot]) and len(own) and t.stem_is_labelled[stems].all():
+                notes[instrument] = own
+        sounding = np.abs(sources).max(1) > 0
+        if sounding.any():
             sources *= PEAK / np.abs(sources.sum(0)).max()
-            yield Song(str(name), Reference(sources, {n: notes[n] for n in playing}), playing)
+            names = tuple(np.array(instruments)[sounding].tolist())
+            yield Song(str(name), Reference(sources, of_transcribed(notes)), names)
 
 
 def pooled(notes: Mapping[str, Notes]) -> Notes:
@@ -123,49 +117,31 @@ def pooled(notes: Mapping[str, Notes]) -> Notes:
     return Notes.joined([own for name, own in notes.items() if not INSTRUMENTS[name].is_drum])
 
 
-def score_network(predictor: Predictor, song: Song) -> tuple[dict[str, dict], np.ndarray]:
-    """Scores of each instrument that plays, and of their notes pooled; and the stems [s n]."""
-    grid, num_samples = predictor.grid, song.mixture.size
+def score_network(
+    predictor: Predictor, song: Song
+) -> tuple[dict[str, dict], dict[str, Float[np.ndarray, " n"]]]:
+    """Scores of each instrument that sounds and of the pooled notes of those that have some; and
+    the stems, if the network gives any."""
+    grid, instruments = predictor.grid, predictor.instruments
     found = predictor.predict(song.mixture, grid.sample_rate_hz)
-    stems = found.sources[:, 0]
+    stems = None if found.sources is None else found.sources[:, 0]
     scores = score_item(
-        Estimate(stems, found.notes), song.reference, instruments=predictor.instruments, grid=grid
+        Estimate(stems, found.notes), song.reference, instruments=instruments, grid=grid
     )
-    of_song = {name: scores[name] for name in song.playing}
-    if len(song.playing) == 1:
-        of_song[song.playing[0]] |= dict.fromkeys(SEPARATION_METRICS)
-    of_song[POOLED] = score_notes(
-        pooled(found.notes), pooled(song.reference.notes), grid=grid, num_samples=num_samples
-    )
-    return of_song, stems
-
-
-def basic_pitch_notes(command: str | Path, waveform: Float[np.ndarray, " n"], rate: int) -> Notes:
-    """What basic-pitch finds in a waveform, by its defaults.
-
-    Raises:
-        ValueError: if it cannot be started or finds no file to write; says what it printed.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        soundfile.write(folder / "song.wav", waveform, rate, subtype="FLOAT")
-        call = [str(command), "--save-midi", str(folder), str(folder / "song.wav")]
-        try:
-            done = subprocess.run(call, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise ValueError(
-                f"--basic_pitch={command}: {error.strerror}; pip install basic-pitch==0.4.0 into "
-                "an environment of its own, and give its bin/basic-pitch"
-            ) from None
-        file = folder / "song_basic_pitch.mid"
-        if not file.exists():
-            said = " ".join((done.stderr or done.stdout).split())[-200:]
-            raise ValueError(f"--basic_pitch={command}: wrote no notes; it said: {said}")
-        return read_notes(file)
+    of_song = {name: scores[name] for name in song.sounding}
+    if len(song.sounding) == 1:
+        of_song[song.sounding[0]] |= dict.fromkeys(SEPARATION_METRICS)
+    if found.notes is not None:
+        notes = {name: found.notes[name] for name in song.reference.notes}
+        of_song |= _pooled_scores(pooled(notes), song, grid)
+    return of_song, {} if stems is None else dict(zip(instruments, stems, strict=True))
 
 
 def score_basic_pitch(
-    command: str | Path, song: Song, stems: Mapping[str, Mapping[str, np.ndarray]], grid: FrameGrid
+    command: str | Path,
+    song: Song,
+    stems: Mapping[str, Mapping[str, Float[np.ndarray, " n"]]],
+    grid: FrameGrid,
 ) -> dict[str, dict[str, dict]]:
     """Scores of basic-pitch on the mixture, pooled, and on stems of the pitched instruments.
 
@@ -176,18 +152,27 @@ def score_basic_pitch(
         grid: of frames.
     """
     rate, num_samples = grid.sample_rate_hz, song.mixture.size
-    common = {"grid": grid, "num_samples": num_samples}
-    of_mixture = basic_pitch_notes(command, song.mixture, rate)
-    found = {"mixture": {POOLED: score_notes(of_mixture, pooled(song.reference.notes), **common)}}
+    found = {"mixture": _pooled_scores(basic_pitch_notes(command, song.mixture, rate), song, grid)}
     for title, sources in stems.items():
         found[title] = {
             name: score_notes(
-                basic_pitch_notes(command, source, rate), song.reference.notes[name], **common
+                basic_pitch_notes(command, sources[name], rate),
+                notes,
+                grid=grid,
+                num_samples=num_samples,
             )
-            for name, source in sources.items()
-            if name in song.playing and not INSTRUMENTS[name].is_drum
+            for name, notes in song.reference.notes.items()
+            if name in sources and not INSTRUMENTS[name].is_drum
         }
     return found
+
+
+def _pooled_scores(notes: Notes, song: Song, grid: FrameGrid) -> dict[str, dict]:
+    """By POOLED; nothing where no pitched instrument has notes."""
+    reference = pooled(song.reference.notes)
+    if not len(reference):
+        return {}
+    return {POOLED: score_notes(notes, reference, grid=grid, num_samples=song.mixture.size)}
 
 
 def table(title: str, songs: Mapping[str, Mapping[str, dict]]) -> str:
@@ -222,41 +207,49 @@ def _tracks(flags: CommandFlags) -> None:
         if not flags[name].value:
             raise ValueError(f"--{name} is missing, e.g. --{name}={example}")
     networks = {name: load_network(name) for name in flags.networks.split(",")}
+    _check_alike(networks)
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        first, rate = next((p, p.grid.sample_rate_hz) for p in networks.values())
+        prepare(flags.corpus, flags.root, out=folder, sample_rate_hz=rate, progress=False)
+        for song in songs_of(Catalogue.load(folder), first.instruments):
+            for title, scores in _scores_of(song, networks, flags.basic_pitch):
+                figures.setdefault(title, {})[song.name] = scores
+    if not figures:
+        raise ValueError(
+            f"--root={flags.root}: songs with {', '.join(first.instruments)} expected, got none"
+        )
+    print("\n\n".join(table(name, songs) for name, songs in figures.items()))
+    if flags.out:
+        with whole_file(flags.out) as part:
+            part.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _check_alike(networks: Mapping[str, Predictor]) -> None:
     (first_name, first), *others = networks.items()
     for name, other in others:
-        if (other.instruments, other.grid.sample_rate_hz) != (
-            first.instruments,
-            first.grid.sample_rate_hz,
-        ):
+        has = [(p.instruments, p.grid.sample_rate_hz) for p in (first, other)]
+        if has[0] != has[1]:
             raise ValueError(
                 f"--networks: {name} has other instruments or another rate than {first_name}; "
                 "score them one by one"
             )
-    figures: dict[str, dict[str, dict]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        rate = first.grid.sample_rate_hz
-        out = f"{folder}/prepared"
-        prepare(flags.corpus, flags.root, out=out, sample_rate_hz=rate, progress=False)
-        for song in songs_of(Catalogue.load(out), first.instruments):
-            stems = {}
-            for name, predictor in networks.items():
-                scores, stems[name] = score_network(predictor, song)
-                figures.setdefault(name, {})[song.name] = scores
-            if not flags.basic_pitch:
-                continue
-            heard = {f"stems of {first_name}": stems[first_name]}
-            heard["true stems"] = song.reference.sources
-            named = {
-                title: dict(zip(first.instruments, sources, strict=True))
-                for title, sources in heard.items()
-            }
-            for title, scores in score_basic_pitch(
-                flags.basic_pitch, song, named, first.grid
-            ).items():
-                figures.setdefault(f"basic-pitch, {title}", {})[song.name] = scores
-    print("\n\n".join(table(name, songs) for name, songs in figures.items()))
-    if flags.out:
-        Path(flags.out).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _scores_of(
+    song: Song, networks: Mapping[str, Predictor], command: str
+) -> Iterator[tuple[str, dict[str, dict]]]:
+    """Titles and scores of a song."""
+    stems = {}
+    for name, predictor in networks.items():
+        scores, stems[name] = score_network(predictor, song)
+        yield name, scores
+    if command:
+        first, predictor = next(iter(networks.items()))
+        sources = dict(zip(predictor.instruments, song.reference.sources, strict=True))
+        heard = {f"stems of {first}": stems[first], "true stems": sources}
+        for title, scores in score_basic_pitch(command, song, heard, predictor.grid).items():
+            yield f"basic-pitch, {title}", scores
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def instrument_sets() -> Iterator[Fields]:
 
 
 def ingredients() -> Iterator[Fields]:
-    """The network of `sets/demo.py`, and the same without one of its ingredients at a time."""
+    """The network of `sets/demo.py`, and the same with one thing at a time as in Cerberus."""
     linear_masks = {"model.mask_inference.pitch_channels": 0}
     yield "all", {}
     yield "linear_masks", linear_masks

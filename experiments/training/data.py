@@ -154,8 +154,8 @@ def tuning_planner(config: ConfigDict) -> Planner:
         if seconds <= config.excerpt_seconds:
             raise
         logging.warning(
-            "evaluation.excerpt_seconds=%g: %s. Validation scores and note thresholds are those of "
-            "excerpts of %g s; evaluation needs a smaller value too if the test songs are as short",
+            "evaluation.excerpt_seconds=%g: %s. Note thresholds, and scores in training, are those "
+            "of excerpts of %g s; evaluation needs a smaller value too if test songs are as short",
             seconds,
             error,
             config.excerpt_seconds,

@@ -1,8 +1,8 @@
 """The lines of metrics.jsonl for others to show: TensorBoard, Weights & Biases.
 
-metrics.jsonl stays the run's own log. What goes on from a checkpoint before the last line tells
-TensorBoard to forget the lines after it; Weights & Biases ignores a step that it has, whose values
-are the same.
+metrics.jsonl stays the run's own log. TensorBoard gets all of it anew when the run goes on, and is
+told to forget what it had. Weights & Biases ignores a step that it has, whose values are the same;
+those that were there only because a shorter run ended at that step stay.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from typing import Protocol
 from ml_collections import ConfigDict
 
 from cerberus_jax.json_files import read_json
+from cerberus_jax.outside import reason_of
 from data_pipeline.io.files import whole_file
 from experiments.training.metric_log import read_metrics
 
@@ -39,25 +40,20 @@ def check_mirrors(config: ConfigDict) -> None:
     """Raises ValueError if the config asks for a mirror whose package is not installed."""
     for field, package in _PACKAGES.items():
         value = config.train[field.removeprefix("train.")]
-        if value and not importlib.util.find_spec(package):
+        found = importlib.util.find_spec(package) if value else None
+        if value and not (found and found.origin):  # a folder of that name has no origin
             raise ValueError(
                 f"config: {field}={value!r} needs the package {package}: pip install {package}"
             )
 
 
 @contextlib.contextmanager
-def mirrors_of(config: ConfigDict, workdir: Path, *, first: int) -> Iterator[list[Mirror]]:
-    """Those that the config asks for, open.
-
-    Args:
-        config: of the run.
-        workdir: its directory, in which the log ends at the step below.
-        first: the step that the run goes on from.
-    """
+def mirrors_of(config: ConfigDict, workdir: Path) -> Iterator[list[Mirror]]:
+    """Those that the config asks for, open, for a run whose log has no lines to be dropped."""
     with contextlib.ExitStack() as stack:
         mirrors = []
         if config.train.tensorboard:
-            mirrors.append(TensorBoard(workdir, first=first))
+            mirrors.append(TensorBoard(workdir))
             stack.callback(mirrors[-1].close)
         if config.train.wandb:
             mirrors.append(WeightsAndBiases(config, workdir))
@@ -68,22 +64,17 @@ def mirrors_of(config: ConfigDict, workdir: Path, *, first: int) -> Iterator[lis
 class TensorBoard:
     """Event files in the run's directory, one more each time that the run goes on."""
 
-    def __init__(self, workdir: Path, *, first: int):
+    def __init__(self, workdir: Path):
         from tensorboardX import SummaryWriter
 
-        folder = workdir / TENSORBOARD_FOLDER
-        # With a log from before the first of these files, it gets all of that.
-        since = first if folder.is_dir() else 0
-        self._writer = SummaryWriter(str(folder), purge_step=since or None)
+        self._writer = SummaryWriter(str(workdir / TENSORBOARD_FOLDER), purge_step=0)
         for entry in read_metrics(workdir):
-            if entry["step"] >= since:
-                self.write(entry["step"], entry)
+            self.write(entry["step"], entry)
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
-        """One line; it is on disk when this returns."""
+        """One line, which a thread writes within some seconds."""
         for name, value in scalars(values).items():
             self._writer.add_scalar(name, value, step)
-        self._writer.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -100,15 +91,22 @@ class WeightsAndBiases:
         if not file.exists():
             with whole_file(file) as part:
                 part.write_text(json.dumps({"id": uuid.uuid4().hex[:8]}) + "\n")
-        self._run = wandb.init(
-            project=config.train.wandb,
-            id=read_json(file, "the id of a run of Weights & Biases", {"id": str})["id"],
-            name=workdir.resolve().name,
-            config=config.to_dict(),
-            dir=str(workdir),
-            resume="allow",
-            reinit="create_new",
-        )
+        code = read_json(file, "the id of a run of Weights & Biases", {"id": str})["id"]
+        try:
+            self._run = wandb.init(
+                project=config.train.wandb,
+                id=code,
+                name=workdir.resolve().name,
+                config=config.to_dict(),
+                dir=str(workdir),
+                resume="allow",
+                reinit="create_new",
+            )
+        except wandb.errors.Error as error:
+            raise ValueError(
+                f"train.wandb={config.train.wandb!r}: {reason_of(error)}; `wandb login`, or "
+                "WANDB_MODE=offline for a log to be sent later"
+            ) from error
 
     def write(self, step: int, values: Mapping[str, object]) -> None:
         """One line."""

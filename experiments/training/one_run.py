@@ -60,6 +60,11 @@ class Run:
         self.heads = heads_of(config)
         self.eval_fn = eval_fn or parallel.jit_eval(self.task, mesh)
         self.validation, self.scored = validation, scored
+        if config.train.best_by != VALIDATION_LOSS and not (validation and scored):
+            raise ValueError(
+                f"train.best_by={config.train.best_by!r} needs validation batches and scores, got "
+                f"{len(validation)} batches and scored={scored!r}"
+            )
         weights = {name: jnp.float32(config.loss[name]) for name in self.heads}
         self.weights = jax.device_put(weights, parallel.replicated(mesh))
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
@@ -79,7 +84,7 @@ class Run:
             self._writer = stack.enter_context(writer)
             if jax.process_index() == 0:
                 log = stack.enter_context(MetricLog(self.workdir, start_step=self.first))
-                mirrors = mirrors_of(self.config, self.workdir, first=self.first)
+                mirrors = mirrors_of(self.config, self.workdir)
                 self._logs = [log, *stack.enter_context(mirrors)]
             yield
 
@@ -190,10 +195,13 @@ class Run:
         name = self.config.train.best_by
         if name not in validation:
             raise ValueError(
-                f"train.best_by: {name} is not known at step {step}: no validation excerpt has "
-                "what it is taken of, or there is no scoring here; known: " + ", ".join(validation)
+                f"train.best_by: {name} expected at step {step}, got "
+                f"{', '.join(validation)}: none of the {self.config.train.scored_excerpts} "
+                "validation excerpts has what it is taken of; in another --workdir more of them "
+                f"by --config.train.scored_excerpts, or --config.train.best_by={VALIDATION_LOSS}"
             )
-        return validation[name] if name == VALIDATION_LOSS else -validation[name]
+        # As exactly as the state remembers the best.
+        return float(np.float32(validation[name] * (1 if name == VALIDATION_LOSS else -1)))
 
     def _plateau(self, state, criterion):
         optimizer = self.config.optimizer

@@ -1,4 +1,4 @@
-"""What a network in training is worth: the scores of evaluation on a few validation excerpts.
+"""How well a network in training does: the scores of evaluation on a few validation excerpts.
 
 Losses of different heads, weights or kinds cannot be compared; decibels and found notes can.
 """

@@ -246,6 +246,12 @@ def test_a_silent_source_has_neither_gain_nor_notes_and_nothing_unknown(catalogu
     np.testing.assert_array_equal(planned.stems, plain.stems)
     np.testing.assert_array_equal(planned.gains[~silent], plain.gains[~silent])
     np.testing.assert_array_equal(planned.notes[~silent], plain.notes[~silent])
+    draws = np.random.default_rng(0).random((500, 4))
+    drawn = draws[:, 1:] < 0.4
+    drawn[np.arange(500), (draws[:, 0] * 3).astype(int)] = False
+    np.testing.assert_array_equal(Planner(catalogue, config)._silent(draws), drawn)
+    only_rest = plan_config(batch_size=50, instruments=("rest",), rest_probability=0.1)
+    assert (Planner(catalogue, only_rest).batch(0).gains != 0).all()
     always = plan_config(batch_size=200, silence_probability=1.0)
     assert ((Planner(catalogue, always).batch(3).gains != 0).sum(axis=1) == 1).all()
     with pytest.raises(ValueError, match=r"silence_probability must lie in 0\.\.1"):

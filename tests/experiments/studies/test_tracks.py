@@ -10,6 +10,8 @@ from cerberus_jax.metrics import si_sdr
 from cerberus_jax.notes import Notes
 from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.io.midi import Part, write_midi
+from data_pipeline.prepare import prepare
+from data_pipeline.prepared.catalogue import Catalogue
 from experiments.studies import tracks
 from tests.tiny_run import tiny_config, write_run
 from tests.tiny_slakh import make_track
@@ -85,6 +87,52 @@ def test_what_plays_alone_cannot_be_separated(made, tmp_path):
     assert run(made, f"--out={tmp_path}/out.json") == 0
     alone = json.loads((tmp_path / "out.json").read_text())[f"{root}/run"]["Track00002"]["piano"]
     assert alone["si_sdr_improvement"] is None and alone["onset_f1"] is not None
+
+
+def test_the_rest_is_what_has_no_slot(tmp_path):
+    make_track(tmp_path / "raw/train/Track00001", ("piano", "organ", "bass"), seconds=2)
+    prepare("slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False)
+    (song,) = tracks.songs_of(Catalogue.load(tmp_path / "out"), ("piano", "rest"))
+    assert song.sounding == ("piano", "rest") and set(song.reference.notes) == {"piano"}
+    folder = tmp_path / "raw/train/Track00001/stems"
+    stems = [read_mono_pcm16(folder / f"S{k:02d}.flac", 16000) / 32768 for k in range(3)]
+    expected = np.stack([stems[0], stems[1] + stems[2]])
+    expected *= 0.5 / np.abs(expected.sum(0)).max()
+    np.testing.assert_allclose(song.reference.sources, expected, atol=1e-6)
+
+
+def test_a_stem_with_unknown_notes_is_separated_and_no_more(made):
+    root, _ = made
+    prepare("slakh2100", root / "raw", out=root / "unlabelled", progress=False)
+    catalogue = Catalogue.load(root / "unlabelled")
+    t = catalogue.tables
+    t.stem_is_labelled[(t.stem_instruments == "piano").argmax()] = False
+    song = next(tracks.songs_of(catalogue, ("piano", "drums")))
+    assert song.sounding == ("piano", "drums") and set(song.reference.notes) == {"drums"}
+    scores, _ = tracks.score_network(tracks.load_network(f"{root}/run"), song)
+    assert set(scores) == {"piano", "drums"}
+    assert scores["piano"]["onset_f1"] is None
+    assert scores["piano"]["si_sdr_improvement"] is not None
+
+
+@pytest.mark.parametrize("head", ["mask_inference", "transcription"])
+def test_a_network_without_a_head_is_scored_by_the_other(made, head):
+    root, _ = made
+    config = tiny_config(root, **{f"loss.{head}": 0.0})
+    predictor = Predictor.load(write_run(root / f"without_{head}", config))
+    prepare("slakh2100", root / "raw", out=root / "prepared", progress=False)
+    song = next(tracks.songs_of(Catalogue.load(root / "prepared"), predictor.instruments))
+    scores, stems = tracks.score_network(predictor, song)
+    assert (scores["piano"]["si_sdr_improvement"] is None) == (head == "mask_inference")
+    assert (scores["piano"]["onset_f1"] is None) == (head == "transcription")
+    assert bool(stems) == (head == "transcription") == ("pooled" not in scores)
+
+
+def test_songs_without_any_of_the_instruments(made, tmp_path, capsys):
+    root, _ = made
+    make_track(tmp_path / "raw/train/Track00001", ("organ",), seconds=2)
+    assert tracks.main([f"--root={tmp_path}/raw", f"--networks={root}/run"]) == 1
+    assert "songs with piano, drums expected, got none" in capsys.readouterr().err
 
 
 def test_the_table_has_means_of_instruments_and_of_all():

@@ -64,6 +64,21 @@ def test_a_run_that_goes_on_voids_what_it_repeats(tmp_path):
     assert shown(tmp_path) == expected(tmp_path)
 
 
+def test_a_run_that_begins_again_voids_all(tmp_path):
+    """It fails at step 4, before the first checkpoint."""
+    with pytest.raises(ValueError, match="ended at step 3"):
+        run_training(tmp_path, itertools.islice(batches(), 3), train__num_steps=6, **ON)
+    run_training(tmp_path, train__num_steps=2, **ON)
+    assert shown(tmp_path) == expected(tmp_path)
+
+
+def test_what_was_logged_without_it_is_not_missing(tmp_path):
+    for steps, changes in ((2, ON), (4, {}), (6, ON)):
+        run_training(tmp_path, train__num_steps=steps, **changes)
+    assert shown(tmp_path) == expected(tmp_path)
+    assert {step for _, step in shown(tmp_path)} == {1, 2, 3, 4, 5, 6}
+
+
 def test_asked_for_later_it_gets_the_log_from_the_beginning(tmp_path):
     run_training(tmp_path, train__num_steps=5)
     assert not (tmp_path / "tensorboard").exists()
@@ -93,7 +108,8 @@ def wandb(monkeypatch):
 
     module = types.ModuleType("wandb")
     module.init, module.runs = init, runs
-    module.__spec__ = importlib.util.spec_from_loader("wandb", None)
+    module.errors = types.SimpleNamespace(Error=type("Error", (Exception,), {}))
+    module.__spec__ = importlib.util.spec_from_loader("wandb", None, origin="here")
     monkeypatch.setitem(sys.modules, "wandb", module)
     return module
 
@@ -108,6 +124,22 @@ def test_a_run_stays_one_run_of_weights_and_biases(tmp_path, wandb):
     logged = {entry["step"]: scalars(entry) for entry in read_metrics(tmp_path)}
     assert list(run.lines) == [1, 2, 3, 4]
     assert all(run.lines[step]["training/loss"] == logged[step]["training/loss"] for step in logged)
+
+
+def test_what_weights_and_biases_refuses_is_one_line(tmp_path, wandb):
+    def refuses(**_):
+        raise wandb.errors.Error("no API key\nconfigured")
+
+    wandb.init = refuses
+    with pytest.raises(ValueError, match=r"train\.wandb='a': no API key configured; `wandb login`"):
+        run_training(tmp_path, train__num_steps=1, train__wandb="a")
+
+
+def test_a_folder_of_that_name_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="pip install wandb"):
+        check_mirrors(load_config("sets/set1.py", {"train.wandb": "a"}))
 
 
 def test_two_runs_are_two(tmp_path, wandb):

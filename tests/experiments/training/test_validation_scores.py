@@ -14,6 +14,7 @@ from experiments.config.loading import load_config
 from experiments.evaluation.scoring import Estimate, Reference, score_item, summarise
 from experiments.training import data, validation_scores
 from experiments.training.metric_log import read_metrics
+from experiments.training.steppers import InTurn, Stacked
 from experiments.training.validation_scores import ValidationScores
 from tests import tiny_run
 from tests.tiny_network import noise_batch
@@ -162,8 +163,71 @@ def test_a_run_that_stopped_remembers_its_best_score(tmp_path):
 
 
 def test_a_score_that_nothing_has_ends_the_run(tmp_path):
-    with pytest.raises(ValueError, match=r"train\.best_by: validation_onset_f1 .* at step 3: no"):
+    with pytest.raises(
+        ValueError, match=r"best_by: validation_onset_f1 .* at step 3, .* none of the"
+    ):
         training(tmp_path, [{}], train__best_by="validation_onset_f1")
+
+
+def test_a_score_that_nobody_takes_is_refused_at_once(tmp_path):
+    config = tiny_config(train__num_steps=3, train__best_by="validation_onset_f1")
+    with pytest.raises(ValueError, match="needs validation batches and scores, got 1 batches"):
+        train.train(config, batches(), workdir=tmp_path, validation_batches=[noise_batch(4)])
+    with pytest.raises(ValueError, match="needs validation batches and scores, got 0 batches"):
+        train.train(config, batches(), workdir=tmp_path, scored=lambda _: {"onset_f1": 1.0})
+
+
+def test_of_equal_scores_the_first_stays_the_best(tmp_path):
+    """.7 is no number of the precision in which the state remembers it."""
+    values = [{"onset_f1": 0.7}] * 4
+    training(tmp_path, values, train__best_by="validation_onset_f1")
+    assert checkpoint.saved_steps(tmp_path)["best"] == 3
+
+
+def total(predictor):
+    """A score that tells networks apart."""
+    sums = [float(np.abs(array).sum()) for array in jax.tree.leaves(predictor.params)]
+    return {"onset_f1": 1 / sum(sums)}
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_the_network_that_is_scored_is_that_which_is_saved(tmp_path, parallel, decay):
+    config = tiny_config(train__num_steps=3, optimizer__average_decay=decay, parallel=parallel)
+    train.train(
+        config,
+        batches(),
+        workdir=tmp_path,
+        validation_batches=[noise_batch(4, seed=1000)],
+        scored=total,
+        progress=False,
+    )
+    expected = total(Predictor.load(tmp_path, step="last"))["onset_f1"]
+    logged = read_metrics(tmp_path)[-1]["validation_onset_f1"]
+    assert logged == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("stepper", [InTurn, Stacked])
+def test_so_it_is_for_each_point_of_a_sweep(tmp_path, stepper):
+    configs = {
+        tmp_path / str(seed): tiny_config(
+            train__num_steps=3, optimizer__average_decay=0.9, seed=seed, loss__onsets=0.5 * seed
+        )
+        for seed in range(2)
+    }
+    train.train_together(
+        configs,
+        batches,
+        stepper=stepper,
+        set_apart=lambda run, error: pytest.fail(str(error)),
+        validation_batches=[noise_batch(4, seed=1000)],
+        scored=total,
+        progress=False,
+    )
+    for workdir in configs:
+        expected = total(Predictor.load(workdir, step="last"))["onset_f1"]
+        logged = read_metrics(workdir)[-1]["validation_onset_f1"]
+        assert logged == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
