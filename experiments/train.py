@@ -8,7 +8,6 @@ import jax
 from ml_collections import ConfigDict
 
 from cerberus_jax import parallel
-from cerberus_jax.inference import Predictor
 from cerberus_jax.precision_check import check_precision
 from cerberus_jax.processes import check_same
 from experiments.config.loading import heads_of
@@ -31,7 +30,7 @@ def train(
     *,
     workdir: str | Path,
     validation_batches: Iterable[dict] = (),
-    scored: Callable[[Predictor], dict[str, float]] | None = None,
+    scored: Callable[..., dict[str, float]] | None = None,
     excerpts_of: Callable[[int], Sequence[str]] | None = None,
     progress: bool = True,
 ) -> dict:
@@ -43,8 +42,8 @@ def train(
             `start_step(workdir)`; any iterable, also without TensorFlow.
         workdir: the run's directory.
         validation_batches: the fixed batches of every validation.
-        scored: scores the network at every validation, beside its losses; of several processes
-            the first calls it (validation_scores.py).
+        scored: scores a network, its parameters and decoding at every validation, beside its
+            losses (validation_scores.py); of several processes the first calls it.
         excerpts_of: the names of the excerpts in batch k, counted from 0, for messages.
         progress: show a progress bar.
 
@@ -88,7 +87,7 @@ def train_together(
     stepper: Callable[[Sequence[Run]], Stepper],
     set_apart: Callable[[Run, ValueError], None],
     validation_batches: Iterable[dict] = (),
-    scored: Callable[[Predictor], dict[str, float]] | None = None,
+    scored: Callable[..., dict[str, float]] | None = None,
     excerpts_of: Callable[[int], Sequence[str]] | None = None,
     progress: bool = True,
 ) -> None:

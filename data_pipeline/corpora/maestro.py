@@ -23,6 +23,7 @@ from data_pipeline.io.audio_files import named_files
 
 MAX_NAME_BYTES = 200  # the name of a track, which becomes that of a file, is made of it
 COLUMNS = ("split", "audio_filename", "midi_filename")
+_MAX_SHOWN = 40  # characters of a value in a message
 _TABLES = ("maestro*.csv", "*/maestro*.csv", "*.csv")  # the first of these that is there
 
 
@@ -35,12 +36,19 @@ def scan(root: str | os.PathLike, *, sustain_pedal: bool = True) -> list[Track]:
 
     Raises:
         FileNotFoundError: if `root` is no folder, or there is no table.
-        ValueError: if there are several tables, or it lacks a column, a value or all rows.
+        ValueError: if there are several tables, it lacks a column, a value or all rows, or names a
+            recording twice.
     """
     table = _table_of(existing_root(root))
-    tracks = []
-    for row in _rows(table):
+    tracks, seen = [], set()
+    for number, row in enumerate(_rows(table), 1):
         name = Path(row["audio_filename"]).with_suffix("").as_posix().replace("/", "_")
+        if (row["split"], name) in seen:
+            raise ValueError(
+                f"{table}: row {number}: two tracks of one name and split, "
+                f"{quoted(name, _MAX_SHOWN)} and {quoted(row['split'], _MAX_SHOWN)}"
+            )
+        seen.add((row["split"], name))
         audio = table.parent / row["audio_filename"]
         own = [*filter(Path.is_file, [audio]), *named_files(audio.parent, audio.stem)]
         notes = first_file([table.parent / row["midi_filename"]])
@@ -95,7 +103,7 @@ def _rows(table: Path) -> list[dict[str, str]]:
     for number, row in enumerate(rows, 1):
         is_split = re.fullmatch(r"[\w-]+", row["split"] or "")
         if not is_split or not all(_names_a_file(row[name]) for name in COLUMNS[1:]):
-            values = ", ".join(f"{name}={quoted(row[name])}" for name in COLUMNS)
+            values = ", ".join(f"{name}={quoted(row[name], _MAX_SHOWN)}" for name in COLUMNS)
             raise ValueError(
                 f"{table}: row {number}: expected a split of one word and two files, got {values}"
             )

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from cerberus_jax import checkpoint, parallel
 from cerberus_jax.architecture import decoding_from_json
-from cerberus_jax.inference import Predictor
+from cerberus_jax.heads import separates, transcribes
 from cerberus_jax.processes import of_first_process
 from cerberus_jax.train_state import TrainState
 from experiments.config.loading import heads_of
@@ -23,10 +23,11 @@ from experiments.training.finite import FiniteWatch, check_validation
 from experiments.training.metric_log import MetricLog
 from experiments.training.mirrors import mirrors_of
 from experiments.training.task import task_of, untuned_metadata
-from experiments.training.validation_scores import scores_of_heads
 from experiments.training.warm_start import warm_start
 
 VALIDATION_LOSS = "validation_loss"
+# What may be scored of a network, and whether one with given heads has it.
+SCORES = {"si_sdr_improvement": separates, "onset_f1": transcribes}
 
 
 class Run:
@@ -38,7 +39,8 @@ class Run:
         workdir: its directory.
         first: the step it goes on from.
         validation: the fixed batches of every validation.
-        scored: scores the network at every validation; None: its losses alone are known.
+        scored: gives scores, of those in SCORES, of a network, its parameters and decoding at every
+            validation; None: its losses alone are known.
         excerpts_of: the names of the excerpts in batch k, counted from 0; None: not known.
         eval_fn: what validates, compiled for another run with the same heads; None: a new one.
     """
@@ -51,7 +53,7 @@ class Run:
         *,
         first: int,
         validation: Sequence[dict],
-        scored: Callable[[Predictor], dict[str, float]] | None = None,
+        scored: Callable[..., dict[str, float]] | None = None,
         excerpts_of: Callable[[int], Sequence[str]] | None = None,
         eval_fn: Callable | None = None,
     ):
@@ -174,15 +176,14 @@ class Run:
         return values | {f"validation_{name}": score for name, score in self._scores(state).items()}
 
     def _scores(self, state) -> dict[str, float]:
-        names = scores_of_heads(self.heads) if self.scored else ()
-        if not names:
+        names = [name for name, has_heads in SCORES.items() if has_heads(self.heads)]
+        if not (self.scored and names):
             return {}
         found = {}
         if jax.process_index() == 0:
             params = jax.tree.map(lambda array: array.addressable_data(0), state.evaluated)
             model = self.task.model
-            decoding = decoding_from_json(self.metadata["decoding"], model)
-            found = self.scored(Predictor(model, params, decoding))
+            found = self.scored(model, params, decoding_from_json(self.metadata["decoding"], model))
         values = of_first_process(np.array([found.get(name, np.nan) for name in names]))
         return {
             name: value

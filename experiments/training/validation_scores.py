@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from cerberus_jax.heads import separates, transcribes
+from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from cerberus_jax.metrics import si_sdr
+from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Rolls
 from data_pipeline.instruments import INSTRUMENTS
 from data_pipeline.planning.batch import Excerpt
@@ -21,9 +23,9 @@ from experiments.config.loading import heads_of
 from experiments.evaluation.scoring import Reference
 from experiments.training import data
 from experiments.training.decoding_search import DecodingTask
+from experiments.training.one_run import SCORES
 
 BATCH_SIZE = 8  # one shape for all that is predicted, here and in tuning: compiled once
-SI_SDR_IMPROVEMENT, ONSET_F1 = "si_sdr_improvement", "onset_f1"
 
 
 class ValidationScores:
@@ -45,18 +47,19 @@ class ValidationScores:
         Raises:
             ValueError: if the data have no excerpts that can be scored, or tuned on.
         """
-        if not any(scores_of_heads(heads_of(config)) for config in configs):
+        if not any(has(heads_of(config)) for has in SCORES.values() for config in configs):
             return None
         planner, count = data.tuning_planner(configs[0]), configs[0].train.scored_excerpts
         return cls(planner, count=count) if count else None
 
-    def __call__(self, predictor: Predictor) -> dict[str, float]:
-        """Means over instruments of the means over excerpts, as `experiments.evaluate` takes them,
-        notes decoded as the predictor says.
+    def __call__(
+        self, model: Cerberus, params: dict, decoding: dict[str, DecodingConfig]
+    ) -> dict[str, float]:
+        """Means over instruments of the means over excerpts, as `experiments.evaluate` takes them.
 
         Without what the network has no head for, or no excerpt has.
         """
-        improvements, heard = [], []
+        predictor, improvements, heard = Predictor(model, params, decoding), [], []
         for group, sources, rolls in predicted(predictor, self.planner, self.count):
             references = [Reference.of(excerpt, predictor.instruments) for excerpt in group]
             if sources is not None:
@@ -64,16 +67,12 @@ class ValidationScores:
             heard.append(([reference.notes for reference in references], rolls))
         scores = {}
         if improvements and (found := _mean_over_instruments(improvements)) is not None:
-            scores[SI_SDR_IMPROVEMENT] = found
-        if transcribes(predictor.model.heads):
+            scores["si_sdr_improvement"] = found
+        if transcribes(model.heads):
             tasks = decoding_tasks_of(predictor, heard, num_samples=self.planner.config.num_samples)
-            f1 = [
-                task.scores(predictor.decoding[name])[0]
-                for name, task in tasks.items()
-                if task.num_items
-            ]
+            f1 = [task.scores(decoding[name])[0] for name, task in tasks.items() if task.num_items]
             if f1:
-                scores[ONSET_F1] = float(np.mean(f1))
+                scores["onset_f1"] = float(np.mean(f1))
         return scores
 
     def _improvement(self, excerpt, sources, reference) -> Float[np.ndarray, " s"]:
@@ -81,12 +80,6 @@ class ValidationScores:
         if excerpt.id not in self._of_mixtures:
             self._of_mixtures[excerpt.id] = reference.mixture_si_sdr
         return np.asarray(si_sdr(sources, reference.sources)) - self._of_mixtures[excerpt.id]
-
-
-def scores_of_heads(heads: Sequence[str]) -> tuple[str, ...]:
-    """The scores that a network with these heads can have."""
-    has = {SI_SDR_IMPROVEMENT: separates(heads), ONSET_F1: transcribes(heads)}
-    return tuple(name for name, is_there in has.items() if is_there)
 
 
 def predicted(

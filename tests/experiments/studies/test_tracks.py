@@ -179,16 +179,3 @@ def test_networks_with_other_instruments_are_refused(made, capsys):
     both = f"--networks={root}/run,{root}/other"
     assert tracks.main([f"--root={root}/raw", both]) == 1
     assert "other has other instruments or another rate than" in capsys.readouterr().err
-
-
-def test_a_command_that_is_not_there(made, capsys):
-    assert run(made, "--basic_pitch=/none/basic-pitch") == 1
-    assert "pip install basic-pitch==0.4.0 into an environment" in capsys.readouterr().err
-
-
-def test_a_command_that_writes_nothing(made, tmp_path, capsys):
-    command = tmp_path / "basic-pitch"
-    command.write_text("#!/bin/sh\necho no model >&2\n")
-    command.chmod(0o755)
-    assert run(made, f"--basic_pitch={command}") == 1
-    assert "wrote no notes; it said: no model" in capsys.readouterr().err

@@ -33,11 +33,15 @@ def predictor_of(root, **fields):
     return config, Predictor.untrained(train.model_of(config), seed=3)
 
 
+def parts(predictor):
+    return predictor.model, predictor.params, predictor.decoding
+
+
 @pytest.mark.parametrize("count", [3, 9])
 def test_they_are_those_of_evaluation(root, count):
     """Nine excerpts are more than the network takes at once."""
     config, predictor = predictor_of(root, **{"train.scored_excerpts": count})
-    found = ValidationScores.of([config])(predictor)
+    found = ValidationScores.of([config])(*parts(predictor))
     items = []
     for excerpt in read_excerpts(data.tuning_planner(config), count):
         sources, rolls = predictor.predict_batch(excerpt.sources.sum(0)[None])
@@ -72,12 +76,14 @@ def test_an_instrument_that_is_silent_takes_no_part(root, monkeypatch):
     reference = np.stack([excerpt.sources[0] for excerpt in silent]).astype(float)
     expected = np.mean([_si_sdr(*pair) for pair in zip(sources[:, 0], reference, strict=True)])
     # The piano alone is its mixture, whose ratio is bounded by 100 dB.
-    assert scored(predictor)["si_sdr_improvement"] == pytest.approx(expected - 100, abs=1e-3)
+    assert scored(*parts(predictor))["si_sdr_improvement"] == pytest.approx(
+        expected - 100, abs=1e-3
+    )
     nothing = [
         dataclasses.replace(e, sources=0 * e.sources, notes=(e.notes[1],) * 2) for e in silent
     ]
     monkeypatch.setattr(validation_scores, "read_excerpts", lambda *_: iter(nothing))
-    assert ValidationScores(scored.planner, count=2)(predictor) == {}
+    assert ValidationScores(scored.planner, count=2)(*parts(predictor)) == {}
 
 
 def _si_sdr(estimate, reference):
@@ -96,7 +102,7 @@ def _si_sdr(estimate, reference):
 def test_a_network_has_those_of_its_heads(root, off, expected):
     config, predictor = predictor_of(root, **{off: 0})
     scored = ValidationScores.of([config])
-    assert set(scored(predictor) if scored else ()) == expected
+    assert set(scored(*parts(predictor)) if scored else ()) == expected
 
 
 def test_clustering_alone_has_none(root):
@@ -115,7 +121,7 @@ def test_a_run_logs_them_at_every_validation(root, tmp_path):
         Predictor.load(tmp_path, step="last"),
         decoding=Predictor.untrained(train.model_of(config)).decoding,
     )
-    for name, value in ValidationScores.of([config])(predictor).items():
+    for name, value in ValidationScores.of([config])(*parts(predictor)).items():
         assert entries[-1][f"validation_{name}"] == pytest.approx(value, abs=1e-9)
 
 
@@ -128,7 +134,7 @@ def training(workdir, values, *, steps=12, **changes):
         batches(train.start_step(workdir)),
         workdir=workdir,
         validation_batches=[noise_batch(4, seed=1000)],
-        scored=lambda _: next(scores),
+        scored=lambda *_: next(scores),
         progress=False,
     )
     return workdir
@@ -174,7 +180,7 @@ def test_a_score_that_nobody_takes_is_refused_at_once(tmp_path):
     with pytest.raises(ValueError, match="needs validation batches and scores, got 1 batches"):
         train.train(config, batches(), workdir=tmp_path, validation_batches=[noise_batch(4)])
     with pytest.raises(ValueError, match="needs validation batches and scores, got 0 batches"):
-        train.train(config, batches(), workdir=tmp_path, scored=lambda _: {"onset_f1": 1.0})
+        train.train(config, batches(), workdir=tmp_path, scored=lambda *_: {"onset_f1": 1.0})
 
 
 def test_of_equal_scores_the_first_stays_the_best(tmp_path):
@@ -184,9 +190,9 @@ def test_of_equal_scores_the_first_stays_the_best(tmp_path):
     assert checkpoint.saved_steps(tmp_path)["best"] == 3
 
 
-def total(predictor):
+def total(model, params, decoding):
     """A score that tells networks apart."""
-    sums = [float(np.abs(array).sum()) for array in jax.tree.leaves(predictor.params)]
+    sums = [float(np.abs(array).sum()) for array in jax.tree.leaves(params)]
     return {"onset_f1": 1 / sum(sums)}
 
 
@@ -202,7 +208,7 @@ def test_the_network_that_is_scored_is_that_which_is_saved(tmp_path, parallel, d
         scored=total,
         progress=False,
     )
-    expected = total(Predictor.load(tmp_path, step="last"))["onset_f1"]
+    expected = total(*parts(Predictor.load(tmp_path, step="last")))["onset_f1"]
     logged = read_metrics(tmp_path)[-1]["validation_onset_f1"]
     assert logged == pytest.approx(expected, rel=1e-12)
 
@@ -225,7 +231,7 @@ def test_so_it_is_for_each_point_of_a_sweep(tmp_path, stepper):
         progress=False,
     )
     for workdir in configs:
-        expected = total(Predictor.load(workdir, step="last"))["onset_f1"]
+        expected = total(*parts(Predictor.load(workdir, step="last")))["onset_f1"]
         logged = read_metrics(workdir)[-1]["validation_onset_f1"]
         assert logged == pytest.approx(expected, rel=1e-12)
 
