@@ -38,7 +38,11 @@ COMMANDS_OF_PROJECT = {
 }
 
 # Beside them, commands that measure and whose flags the documents name in passing.
-MEASURING = ("experiments.benchmarks.memory", "experiments.benchmarks.sweep")
+MEASURING = (
+    "experiments.benchmarks.memory",
+    "experiments.benchmarks.sweep",
+    "experiments.studies.tracks",
+)
 
 PARSE_ONLY = """
 import runpy, sys
