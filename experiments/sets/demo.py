@@ -5,8 +5,8 @@
 Data and excerpts are those of `sets/cerberus_demo.py`. The network is ours (docs/beyond.md): in the
 time in which that set does its 8000 steps it does 3000, and is ahead in every score.
 
-Our run (2026-11-29): on test songs a mean SI-SDR improvement of 8.9 dB, onset F1 .72, frame F1 .69;
-on programs never heard 2.5 dB, .52, .52.
+Our runs (2026-11-29), mean of three seeds: on test songs an SI-SDR improvement of 8.9 dB, onset F1
+.72, frame F1 .70; on programs never heard 2.7 dB, .53, .53.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     """The data and excerpts of `cerberus_demo`, and a network that makes more of them."""
     config = cerberus_demo.get_config()
     config.audio.window = 2048
-    # Costs .4 dB on the sounds of training and gains as much on all others (docs/beyond.md).
+    # Costs .4 dB on the sounds of training and gains as much on others (docs/beyond.md).
     config.data.augment_equaliser_db = 8.0
     config.model.trunk = "harmonic"
     config.model.mask_inference.pitch_channels = 16
