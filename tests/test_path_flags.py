@@ -20,8 +20,9 @@ COMMANDS = sorted(
     if re.search(r"(?<!def )run_command\(", path.read_text()) and path.parts[-2] != "config"
     if path.parts[-2] != "cli"
 )
-# The only flags of free text that are neither files nor folders.
+# The only flags of free text that are not one file or folder.
 TEXTS = {
+    "networks",
     "sweep",
     "grid",
     "threshold",

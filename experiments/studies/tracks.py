@@ -88,7 +88,8 @@ def _flags() -> CommandFlags:
 
 def load_network(name: str) -> Predictor:
     """The network of a run's directory, a file, or the package."""
-    return Predictor.load(name) if Path(name).is_dir() else Predictor.pretrained(name)
+    folder = Path(name).expanduser()
+    return Predictor.load(folder) if folder.is_dir() else Predictor.pretrained(name)
 
 
 def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]:
