@@ -53,7 +53,8 @@ def train(
     Raises:
         ValueError: if the batch cannot be divided over the devices, the backend lacks the
             precision, it is too late for `train.deterministic`, processes see different
-            checkpoints, the batches end early, or a loss or gradient is not finite.
+            checkpoints, the batches end early, a loss or gradient is not finite, or validation
+            does not give what `train.best_by` names.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once the present step is saved; of several
             processes any may get the signal, and all stop after the next logged step.
     """
@@ -124,6 +125,8 @@ def train_together(
 
 
 def _train(loop: Loop, batches: Iterable[dict], *, show: bool) -> None:
+    for run in loop.runs:
+        run.check_best_by()
     first = min(run.first for run in loop.runs)
     last = loop.config.train.num_steps
     batches = itertools.islice(batches, last - first)  # none is read that no step takes

@@ -53,11 +53,10 @@ def mirrors_of(config: ConfigDict, workdir: Path) -> Iterator[list[Mirror]]:
     with contextlib.ExitStack() as stack:
         mirrors = []
         if config.train.tensorboard:
-            mirrors.append(TensorBoard(workdir))
-            stack.callback(mirrors[-1].close)
+            mirrors.append(stack.enter_context(contextlib.closing(TensorBoard(workdir))))
         if config.train.wandb:
-            mirrors.append(WeightsAndBiases(config, workdir))
-            stack.callback(mirrors[-1].close)
+            wandb_run = WeightsAndBiases(config, workdir)
+            mirrors.append(stack.enter_context(contextlib.closing(wandb_run)))
         yield mirrors
 
 

@@ -62,11 +62,6 @@ class Run:
         self.heads = heads_of(config)
         self.eval_fn = eval_fn or parallel.jit_eval(self.task, mesh)
         self.validation, self.scored = validation, scored
-        if config.train.best_by != VALIDATION_LOSS and not (validation and scored):
-            raise ValueError(
-                f"train.best_by={config.train.best_by!r} needs validation batches and scores, got "
-                f"{len(validation)} batches and scored={scored!r}"
-            )
         weights = {name: jnp.float32(config.loss[name]) for name in self.heads}
         self.weights = jax.device_put(weights, parallel.replicated(mesh))
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(config.seed))
@@ -76,6 +71,15 @@ class Run:
         )
         self.logged, self.ended = {}, False  # ended: no step more, it is not finite
         self._writer, self._logs = None, []
+
+    def check_best_by(self) -> None:
+        """Raises ValueError if validations will not give what the best network is chosen by."""
+        name = self.config.train.best_by
+        if name != VALIDATION_LOSS and not (self.validation and self.scored):
+            raise ValueError(
+                f"train.best_by={name!r} needs validation batches and scores, got "
+                f"{len(self.validation)} batches and scored={self.scored!r}"
+            )
 
     @contextlib.contextmanager
     def files(self):

@@ -37,7 +37,8 @@ def test_a_group_is_divided_evenly():
 
 def test_how_many_points_fit_a_budget(tmp_path):
     """In turn: by the parameters, counted here by hand; stacked: by the compiled program."""
-    config = tiny_config(prepare_data(tmp_path), **{"data.num_test_excerpts": 1})
+    scored = {"train.best_by": "validation_onset_f1"}  # nothing is scored to measure memory
+    config = tiny_config(prepare_data(tmp_path), **{"data.num_test_excerpts": 1}, **scored)
     group = [("one", config)]
     hidden, bins = 8, 257
     trunk = 2 * (bins + hidden + 1) * 4 * hidden  # two directions of a layer
