@@ -1,14 +1,16 @@
 """Whole songs: those of a split, and their notes as tracks and table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Float32
 
 from cerberus_jax.notes import Notes
 from data_pipeline.io.pcm import PCM_SCALE
 from data_pipeline.planning.activity import usable_stems
 from data_pipeline.planning.batch import Excerpt
 from data_pipeline.planning.planner import Planner
+from data_pipeline.prepared.catalogue import Catalogue
 
 
 def whole_songs(planner: Planner) -> Iterator[Excerpt]:
@@ -20,7 +22,7 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
         ValueError: if there is none.
     """
     config, catalogue = planner.config, planner.catalogue
-    t, pcm = catalogue.tables, catalogue.pcm()
+    t = catalogue.tables
     corpora = config.corpora or ("",) * len(config.instruments)
     stems = [
         usable_stems(catalogue, name, corpus, config.split, config.instruments)
@@ -34,14 +36,25 @@ def whole_songs(planner: Planner) -> Iterator[Excerpt]:
         )
     for track in tracks:
         length = int(t.track_num_samples[track])
-        samples = pcm[int(t.track_corpora[track])]
         sources = np.zeros((len(stems), length), np.float32)
         notes, labelled = [], []
         for slot, of_slot in enumerate(stems):
             own = of_slot[t.stem_tracks[of_slot] == track].tolist()
-            for stem in own:
-                start = int(t.stem_pcm_start[stem])
-                sources[slot] += samples[start : start + length] / PCM_SCALE
-            notes.append(Notes.joined([catalogue.notes(stem) for stem in own]))
-            labelled.append(bool(t.stem_is_labelled[own].all()))
+            sources[slot], joined, known = sum_of_stems(catalogue, own, length)
+            notes.append(joined)
+            labelled.append(known)
         yield Excerpt(str(t.track_ids[track]), sources, tuple(notes), tuple(labelled))
+
+
+def sum_of_stems(
+    catalogue: Catalogue, stems: Sequence[int], num_samples: int
+) -> tuple[Float32[np.ndarray, " n"], Notes, bool]:
+    """Stems of one track as one source: their sum, their notes, and whether all notes are known."""
+    t, pcm = catalogue.tables, catalogue.pcm()
+    source = np.zeros(num_samples, np.float32)
+    for stem in stems:
+        start = int(t.stem_pcm_start[stem])
+        samples = pcm[int(t.track_corpora[t.stem_tracks[stem]])]
+        source += samples[start : start + num_samples] / PCM_SCALE
+    notes = Notes.joined([catalogue.notes(stem) for stem in stems])
+    return source, notes, all(bool(t.stem_is_labelled[stem]) for stem in stems)

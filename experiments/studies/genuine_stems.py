@@ -18,9 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cerberus_jax.inference import Prediction, Predictor
-from cerberus_jax.notes import Notes
 from cerberus_jax.windows import WindowCutter
-from data_pipeline.io.pcm import PCM_SCALE
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, Overrides, run_command
@@ -28,6 +26,7 @@ from experiments.config.loading import load_config
 from experiments.evaluate import RESULTS_FILE
 from experiments.evaluation.scoring import Estimate, Reference, score_item
 from experiments.evaluation.systems import oracle_sources
+from experiments.evaluation.whole_songs import sum_of_stems
 from experiments.training import data
 from experiments.training.metric_log import read_metrics
 
@@ -159,13 +158,11 @@ def whole_song(catalogue: Catalogue, instruments: tuple[str, ...]) -> Reference:
     if not len(tracks):
         raise ValueError(f"--root: {SPLIT}/{TRACK} expected, it is not there")
     track = tracks[0]
-    num_samples, pcm = int(t.track_num_samples[track]), catalogue.pcm()[t.track_corpora[track]]
+    num_samples = int(t.track_num_samples[track])
     sources, notes = np.zeros((len(instruments), num_samples), np.float32), {}
     for slot, name in enumerate(instruments):
-        stems = np.flatnonzero((t.stem_tracks == track) & (t.stem_instruments == name))
-        for start in t.stem_pcm_start[stems]:
-            sources[slot] += pcm[start : start + num_samples] / PCM_SCALE
-        notes[name] = Notes.joined([catalogue.notes(stem) for stem in stems.tolist()])
+        stems = np.flatnonzero((t.stem_tracks == track) & (t.stem_instruments == name)).tolist()
+        sources[slot], notes[name], _ = sum_of_stems(catalogue, stems, num_samples)
     return Reference(sources, notes)
 
 

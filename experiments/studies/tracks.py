@@ -30,7 +30,6 @@ from cerberus_jax.notes import Notes
 from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
 from data_pipeline.instruments import INSTRUMENTS, takes
 from data_pipeline.io.files import whole_file
-from data_pipeline.io.pcm import PCM_SCALE
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, run_command
@@ -42,6 +41,7 @@ from experiments.evaluation.scoring import (
     of_transcribed,
     score_item,
 )
+from experiments.evaluation.whole_songs import sum_of_stems
 from experiments.studies.basic_pitch import basic_pitch_notes
 
 PEAK = 0.5
@@ -94,17 +94,14 @@ def load_network(name: str) -> Predictor:
 
 def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]:
     """All songs of prepared data in which any of the instruments sounds."""
-    t, samples = catalogue.tables, catalogue.pcm()
+    t = catalogue.tables
     for track, name in enumerate(t.track_ids):
         sources = np.zeros((len(instruments), int(t.track_num_samples[track])), np.float32)
         notes, of_track = {}, np.flatnonzero(t.stem_tracks == track).tolist()
         for slot, instrument in enumerate(instruments):
             stems = [k for k in of_track if takes(instrument, t.stem_instruments[k], instruments)]
-            for start in t.stem_pcm_start[stems].tolist():
-                end = start + sources.shape[1]
-                sources[slot] += samples[t.track_corpora[track]][start:end] / PCM_SCALE
-            own = Notes.joined([catalogue.notes(stem) for stem in stems])
-            if np.any(sources[slot]) and len(own) and t.stem_is_labelled[stems].all():
+            sources[slot], own, are_known = sum_of_stems(catalogue, stems, sources.shape[1])
+            if np.any(sources[slot]) and len(own) and are_known:
                 notes[instrument] = own
         sounding = np.abs(sources).max(1) > 0
         if sounding.any():
