@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from cerberus_jax import pretrained
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
@@ -89,7 +90,13 @@ def _flags() -> CommandFlags:
 def load_network(name: str) -> Predictor:
     """The network of a run's directory, a file, or the package."""
     folder = Path(name).expanduser()
-    return Predictor.load(folder) if folder.is_dir() else Predictor.pretrained(name)
+    if folder.is_dir():
+        return Predictor.load(folder)
+    if name not in pretrained.names() and not name.endswith(pretrained.ENDING):
+        raise ValueError(
+            f"--networks: the directory of a run, or {pretrained.choices()}, expected, got {name!r}"
+        )
+    return Predictor.pretrained(name)
 
 
 def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]:

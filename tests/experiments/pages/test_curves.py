@@ -7,6 +7,7 @@ import pytest
 
 from experiments import report
 from experiments.config.loading import load_config, save_config
+from experiments.pages.curves import plots_html
 from tests.browser import chromium, console_errors
 from tests.experiments.pages.test_listening import SIZES, UNNAMED, phone
 
@@ -52,6 +53,17 @@ def heights(browser):
     """The y of the first curve's points."""
     path = browser.execute_script("return document.querySelector('figure .line').getAttribute('d')")
     return np.array([float(part.split()[1]) for part in path.replace("M", "L").split("L")[1:]])
+
+
+def test_losses_come_first_and_scores_have_their_names():
+    """Without a browser: what the page is given."""
+    entry = {"step": 1, "learning_rate": 1e-3, "validation_onset_f1": 0.5}
+    entry |= {"validation_si_sdr_improvement": 3.0, "mask_inference": 0.1, "loss": 0.2}
+    text = plots_html({"run": [entry]})
+    data = json.loads(text.partition('id="curves">')[2].partition("</script>")[0])
+    assert [plot["title"] for plot in data["plots"]] == [
+        *("loss", "mask inference", "SI-SDR improvement, dB", "onset F1", "learning rate"),
+    ]
 
 
 def test_curves_tell_their_values(browser):
