@@ -115,7 +115,7 @@ def _vjp(recurrent_kernel, residuals, cotangents, *, precision, batched):
     return lax.scan(step, [(zero, zero)] * 2, sequence, reverse=True)[1]
 
 
-def previous(array: Float[Array, "t *a"]) -> Float[Array, "t *a"]:
+def previous(array: Float[Array, " t *a"]) -> Float[Array, " t *a"]:
     """The array one step earlier, zero before the first."""
     return jnp.concatenate([jnp.zeros_like(array[:1]), array[:-1]])
 

@@ -2,7 +2,7 @@
 
     python -m experiments.run --config=sets/set2.py
 
-The paper's scores, piano / guitar / bass (Slakh2100; sources in the README): SDR 7.6 / 6.9 / 10.1
+The paper's scores, piano / guitar / bass (Slakh2100; docs/paper.md): SDR 7.6 / 6.9 / 10.1
 dB, onset F1 .73 / .63 / .91. A run is 50,000 steps of 40 excerpts of 6.4 s, 3,556 hours of music;
 this project has not had Slakh2100, so there are no scores of ours on it.
 """

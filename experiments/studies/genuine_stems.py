@@ -23,7 +23,7 @@ from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, Overrides, run_command
 from experiments.config.loading import load_config
-from experiments.evaluate import RESULTS_FILE
+from experiments.evaluation.result_table import RESULTS_FILE, read_results
 from experiments.evaluation.scoring import Estimate, Reference, score_item
 from experiments.evaluation.systems import oracle_sources
 from experiments.evaluation.whole_songs import sum_of_stems

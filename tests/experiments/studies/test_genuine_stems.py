@@ -1,14 +1,20 @@
 """Clicks at window borders and the sums of a song's stems, against a second computation."""
 
+import json
 import statistics
 
 import numpy as np
 import pytest
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.inference import Predictor
+from cerberus_jax.notes import Notes
 from data_pipeline.io.audio import read_mono_pcm16
 from data_pipeline.prepared.catalogue import Catalogue
+from experiments.evaluation.result_table import RESULTS_FILE
+from experiments.evaluation.scoring import Reference
 from experiments.studies import genuine_stems
+from tests.tiny_run import INSTRUMENTS, tiny_config, write_run
 from tests.tiny_slakh import tiny_catalogue
 
 RATE = FrameGrid().sample_rate_hz
@@ -70,3 +76,28 @@ def test_the_whole_song(tmp_path):
     missing.tables.track_ids[:] = "Track00001"
     with pytest.raises(ValueError, match="--root: validation/Track01501 expected"):
         genuine_stems.whole_song(missing, ("bass",))
+
+
+def test_scores_stand_beside_those_of_the_run(tmp_path, capsys):
+    """Where the run has some; the song's own are those of score_item (tested there)."""
+    run = write_run(tmp_path, tiny_config(tmp_path))
+    sources = np.random.default_rng(0).normal(0, 0.1, (2, RATE)).astype(np.float32)
+    note = Notes(np.array([[0.1, 0.5]]), np.array([60]), np.array([90]))
+    reference = Reference(sources, dict.fromkeys(INSTRUMENTS, note))
+    predictor = Predictor.load(run)
+    figures, _ = genuine_stems._score_song(reference, predictor, run)
+    assert figures["demo"] is None
+    assert "which it lacks" in capsys.readouterr().out
+    of_run = dict.fromkeys(genuine_stems.SHOWN_SCORES, 0.25)
+    results = {
+        "instruments": list(INSTRUMENTS),
+        "split": "test",
+        "step": 1,
+        "num_items": 1,
+        "per_instrument": dict.fromkeys(INSTRUMENTS, of_run),
+        "mean": of_run,
+    }
+    (run / RESULTS_FILE).write_text(json.dumps(results))
+    figures, _ = genuine_stems._score_song(reference, predictor, run)
+    assert figures["demo"] == dict.fromkeys(INSTRUMENTS, of_run)
+    assert capsys.readouterr().out.count("0.25") == len(INSTRUMENTS) * len(of_run)
