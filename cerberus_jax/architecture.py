@@ -49,6 +49,17 @@ _LARGEST = {"layers": 256, "hidden": 1 << 16, "embedding_dim": 1 << 12}
 _LARGEST_WINDOW = 1 << 20
 
 
+def check_version(version: int) -> None:
+    """Refuse what a newer version of this package wrote.
+
+    Raises:
+        ValueError: if it is none that this one knows.
+    """
+    if not 1 <= version <= METADATA_VERSION:
+        known = f"1 to {METADATA_VERSION}"
+        raise ValueError(f"version: {known} expected, got {version}; it takes a newer cerberus_jax")
+
+
 def metadata_of(model: Cerberus, decoding: dict) -> dict:
     """What a checkpoint says of itself: version, architecture, note thresholds by instrument."""
     return {

@@ -18,7 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from cerberus_jax.architecture import DECODING_FORM, decoding_from_json, model_from_json
+from cerberus_jax.architecture import (
+    DECODING_FORM,
+    check_version,
+    decoding_from_json,
+    model_from_json,
+)
 from cerberus_jax.checkpoint_folder import CheckpointFolder, set_aside, steps_in
 from cerberus_jax.checkpoint_integrity import (
     CHECKSUMS,
@@ -36,7 +41,7 @@ from cerberus_jax.train_state import TrainState
 KINDS = ("last", "best")
 _ARRAYS = ("params", "training")
 _ITEMS = (*_ARRAYS, "metadata", CHECKSUMS)
-_METADATA = {"model": {}, "decoding?": {}}
+_METADATA = {"version?": int, "model": {}, "decoding?": {}}
 _DECODING_FILE = "decoding.json"
 _FOUND_WHOLE = set()  # the stamps of checkpoints that this process has read and compared
 
@@ -198,6 +203,7 @@ def read_network(path: Path) -> tuple[Cerberus, dict, dict]:
     """
     metadata = read_metadata(path)
     try:
+        check_version(metadata.get("version", 1))
         model = model_from_json(metadata["model"])
         decoding_from_json(metadata.get("decoding", {}), model)
         shapes = parameter_shapes(model)

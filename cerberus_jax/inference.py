@@ -96,9 +96,11 @@ class Predictor:
         return cls(model, params, decoding, **settings)
 
     @classmethod
-    def pretrained(cls, name: str = pretrained.DEFAULT, **settings) -> "Predictor":
-        """A network of the package, or that of a file (`network_file.load_network`)."""
+    def pretrained(cls, name: str = "", **settings) -> "Predictor":
+        """A network of the package, by default its first, or that of a file
+        (`network_file.load_network`)."""
         model, params, header = load_network(pretrained.network_path(name))
+        check_precision(model.precision)
         return cls(model, params, decoding_from_json(header["decoding"], model), **settings)
 
     @classmethod

@@ -15,7 +15,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cerberus_jax.architecture import decoding_from_json, metadata_of, model_from_json
+from cerberus_jax.architecture import (
+    check_version,
+    decoding_from_json,
+    metadata_of,
+    model_from_json,
+)
 from cerberus_jax.heads import HEADS
 from cerberus_jax.json_files import check_form, parse_json
 from cerberus_jax.model import Cerberus
@@ -74,6 +79,7 @@ def load_network(path: str | os.PathLike) -> tuple[Cerberus, dict, dict]:
         raise FileNotFoundError(f"{path}: no such file of a network")
     with refusing(path, "a network saved by python -m experiments.export"):
         header, arrays = _read(path)
+        check_version(header["version"])
         model = model_from_json(header["model"])
         decoding_from_json(header["decoding"], model)
         shapes = parameter_shapes(model)

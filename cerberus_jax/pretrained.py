@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cerberus_jax.network_file import ENDING
 
-__all__ = ["DEFAULT", "ENDING", "names", "network_path"]
+__all__ = ["DEFAULT", "ENDING", "names", "network_path", "network_source"]
 
 FOLDER = Path(__file__).parent / "networks"
 DEFAULT = "wide"
@@ -16,17 +16,34 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: name != DEFAULT))
 
 
-def network_path(name: str = DEFAULT) -> Path:
-    """The file of a network in the package, or the file that `name` itself says.
+def network_path(name: str = "") -> Path:
+    """The file of a network in the package, by default its first, or the file that `name` is.
 
     Raises:
         ValueError: if it is neither a name nor ends like such a file.
     """
+    name = name or next(iter(names()), DEFAULT)
     if name in names():
         return FOLDER / f"{name}{ENDING}"
     if name.endswith(ENDING):
         return Path(name).expanduser()
     raise ValueError(f"pretrained: {choices()} expected, got {name!r}")
+
+
+def network_source(source: str, *, flag: str) -> Path:
+    """What `source` names: the directory of a run, or the file of a network.
+
+    Raises:
+        ValueError: naming `flag`, if it is neither.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if source not in names() and not source.endswith(ENDING):
+        raise ValueError(
+            f"{flag}: the directory of a run, or {choices()}, expected, got {source!r}"
+        )
+    return network_path(source)
 
 
 def choices() -> str:

@@ -23,6 +23,7 @@ from data_pipeline.planning.planner import Planner
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import build_config, flatten, grid_of, heads_of, load_run_config
+from experiments.config.resume import other_data
 from experiments.evaluation.bootstrap import song_of
 from experiments.evaluation.estimate_files import EstimateFiles
 from experiments.evaluation.excerpt_files import export_excerpts
@@ -93,6 +94,8 @@ def evaluate(
     predictor = Predictor.load(workdir, step=step)
     _check_fit(config, predictor, workdir)
     check_writable(workdir)
+    if others := other_data(data.data_root(config), workdir):
+        print(f"{others}; those of now are scored", file=sys.stderr, flush=True)
     checkpoint = locate(workdir, step)
     results = {
         "step": int(checkpoint.name),

@@ -33,19 +33,24 @@ def export(workdir: str | Path, out: str | Path, *, step: str = "best", licence:
         FileNotFoundError: if there is no such run or checkpoint.
         ValueError: if `out` has another ending, or the network neither separates nor transcribes.
     """
-    from cerberus_jax.checkpoint import locate, restore_model
+    from cerberus_jax.checkpoint import is_tuned, locate, restore_model
     from cerberus_jax.network_file import network_bytes
     from experiments.config.loading import load_run_config
-    from experiments.config.resume import saved_fingerprints
+    from experiments.config.resume import saved_fingerprints, saved_soundfonts
     from experiments.evaluation.provenance import provenance
+    from experiments.training.sessions import read_sessions
 
     out = Path(out)
     if out.suffix != ENDING:
         raise ValueError(f"out: {out}: a name that ends in {ENDING} expected")
     config = load_run_config(workdir)
+    checkpoint = locate(workdir, step)
     about = {
         **provenance(config),
-        "step": int(locate(workdir, step).name),
+        "step": int(checkpoint.name),
+        "tuned": is_tuned(checkpoint),
+        "sessions": read_sessions(workdir),
+        "soundfonts": saved_soundfonts(workdir),
         "data": saved_fingerprints(workdir),
         "licence": licence,
     }
@@ -78,6 +83,10 @@ def _export(flags: CommandFlags) -> None:
     about = export(flags.workdir, flags.out, step=flags.step, licence=flags.licence)
     size = Path(flags.out).stat().st_size / 1e6
     print(f"{flags.out}: the network of step {about['step']}, {size:.1f} MB")
+    if not about["tuned"]:
+        print("Its note thresholds are the default ones; they are tuned at the end of training")
+    if not about["licence"]:
+        print("It names no --licence of the sounds that it was trained on")
 
 
 if __name__ == "__main__":

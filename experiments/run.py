@@ -161,7 +161,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     )
     say(_header(config, workdir, begin, first_step=first_step), flush=True)
     if distributed.is_first():
-        keep_fingerprints(data.data_root(config), workdir)
+        keep_fingerprints(data.data_root(config), workdir, data.soundfonts(config))
         save_config(config, workdir)
         keep_session(workdir, first_step=first_step)
     summary = train.train(

@@ -233,6 +233,8 @@ def _separate(flags: CommandFlags) -> None:
         )
     if flags.workdir and flags.pretrained:
         raise ValueError("--workdir and --pretrained: one network expected, got both")
+    if flags.step != "best" and not flags.workdir:
+        raise ValueError(f"--step={flags.step}: needs --workdir, whose checkpoint it is")
     if not flags.arguments:
         raise ValueError("no song given; name audio files or folders after the flags")
     find_songs(flags.arguments, warn=False)  # a mistyped name is told before the network is loaded
@@ -251,7 +253,8 @@ def _separate(flags: CommandFlags) -> None:
     if flags.workdir:
         predictor = Predictor.load(flags.workdir, step=flags.step, **settings)
     else:
-        predictor = Predictor.pretrained(flags.pretrained or pretrained.DEFAULT, **settings)
+        predictor = Predictor.pretrained(flags.pretrained, **settings)
+        print(f"Network  {flags.pretrained or pretrained.names()[0]}", flush=True)
     predictor = with_thresholds(
         predictor, threshold=flags.threshold, onset_threshold=flags.onset_threshold
     )

@@ -5,6 +5,7 @@ has the fingerprint of each prepared corpus that the run began with.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -117,22 +118,38 @@ def fingerprints(root: str | Path) -> dict[str, str]:
     }
 
 
-def keep_fingerprints(root: str | Path, workdir: str | Path) -> None:
+def keep_fingerprints(
+    root: str | Path, workdir: str | Path, soundfonts: Sequence[str] = ()
+) -> None:
     """Write down what the data are when a run begins; later see that they are still the same.
+
+    Args:
+        root: the prepared data.
+        workdir: the run's directory.
+        soundfonts: that play them, where that is known.
 
     Raises:
         ValueError: if the run began with other data.
     """
-    present, began_with = fingerprints(root), saved_fingerprints(workdir)
-    if began_with and present != began_with:
-        raise ValueError(
-            f"data.root: {root} holds other data than the run in {workdir} began with "
-            f"({_shown(began_with)} then, {_shown(present)} now); give the data of then, or "
-            "another --workdir"
-        )
-    if present and not began_with:
+    if others := other_data(root, workdir):
+        raise ValueError(f"{others}; give the data of then, or another --workdir")
+    present = fingerprints(root)
+    if present and not saved_fingerprints(workdir):
+        content = {"fingerprints": present, "soundfonts": list(soundfonts)}
         with whole_file(Path(workdir) / DATA_FILE) as part:
-            part.write_text(json.dumps({"fingerprints": present}, indent=2) + "\n")
+            part.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def other_data(root: str | Path, workdir: str | Path) -> str:
+    """How data differ from those that a run began with; '' where they do not, or the run has not
+    written them down."""
+    present, began_with = fingerprints(root), saved_fingerprints(workdir)
+    if not began_with or present == began_with:
+        return ""
+    return (
+        f"data.root: {root} holds other data than the run in {workdir} began with "
+        f"({_shown(began_with)} then, {_shown(present)} now)"
+    )
 
 
 def keep_root(config: ConfigDict, workdir: str | Path) -> None:
@@ -146,11 +163,20 @@ def keep_root(config: ConfigDict, workdir: str | Path) -> None:
 
 def saved_fingerprints(workdir: str | Path) -> dict[str, str]:
     """Of the data that the run began with; none for runs that did not write them down."""
+    return _saved_data(workdir)["fingerprints"]
+
+
+def saved_soundfonts(workdir: str | Path) -> list[str]:
+    """That play the data that the run began with, where that was known."""
+    return _saved_data(workdir).get("soundfonts", [])
+
+
+def _saved_data(workdir: str | Path) -> dict:
     file = Path(workdir) / DATA_FILE
     if not file.is_file():
-        return {}
-    form = {"fingerprints": {str: str}}
-    return read_json(file, "the fingerprints of the data of a run", form)["fingerprints"]
+        return {"fingerprints": {}}
+    form = {"fingerprints": {str: str}, "soundfonts?": [str]}
+    return read_json(file, "the fingerprints of the data of a run", form)
 
 
 def _shown(codes: dict[str, str]) -> str:

@@ -2,36 +2,23 @@
 
 import json
 import platform
-import subprocess
 from importlib import metadata
-from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from experiments.config.loading import to_json
+from experiments.runtime.commit import commit_of_code
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "mir_eval")
 
 
 def provenance(config: ConfigDict) -> dict:
     """`config`, `commit` and `versions` as results.json holds them."""
-    return {"config": json.loads(to_json(config)), "commit": _commit(), "versions": _versions()}
-
-
-def _commit() -> str:
-    """The commit of the code, with + where it was changed since; '' outside a repository."""
-    folder = Path(__file__).parent
-    try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return result.stdout.strip()
+    return {
+        "config": json.loads(to_json(config)),
+        "commit": commit_of_code(),
+        "versions": _versions(),
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
     python -m experiments.run --config=sets/wide.py
 
 MiniSlakh that is wide (docs/data.md), played by all soundfonts that are installed, with other
-instruments in half of its songs. Hours on a CPU; stopped, the same command goes on.
+instruments in every song, which are heard in half of the excerpts. Hours on a CPU; stopped, the same command goes on.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,8 @@ def get_config() -> ConfigDict:
     config.data.minislakh_songs = 960
     config.data.minislakh_sounds = "wide"
     config.data.minislakh_soundfonts = ("auto",)
-    config.data.minislakh_rest = 0.5
+    # In every song, since excerpts of one song are cut where all its slots sound.
+    config.data.minislakh_rest = 1.0
     # Instruments rest in genuine songs, and what is none of the five is often not there.
     config.data.silence_probability = 0.1
     config.data.rest_probability = 0.5

@@ -30,7 +30,7 @@ from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from data_pipeline.corpora.registry import CORPORA, DEFAULT_CORPUS
 from data_pipeline.instruments import INSTRUMENTS, takes
-from data_pipeline.io.files import whole_file
+from data_pipeline.io.files import check_writable, whole_file
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, run_command
@@ -89,14 +89,8 @@ def _flags() -> CommandFlags:
 
 def load_network(name: str) -> Predictor:
     """The network of a run's directory, a file, or the package."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return Predictor.load(folder)
-    if name not in pretrained.names() and not name.endswith(pretrained.ENDING):
-        raise ValueError(
-            f"--networks: the directory of a run, or {pretrained.choices()}, expected, got {name!r}"
-        )
-    return Predictor.pretrained(name)
+    path = pretrained.network_source(name, flag="--networks")
+    return Predictor.load(path) if path.is_dir() else Predictor.pretrained(str(path))
 
 
 def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]:
@@ -211,7 +205,10 @@ def _tracks(flags: CommandFlags) -> None:
     for name, example in (("root", "../shared/samples/slakh_16k_120s"), ("networks", "runs/demo")):
         if not flags[name].value:
             raise ValueError(f"--{name} is missing, e.g. --{name}={example}")
-    networks = {name: load_network(name) for name in flags.networks.split(",")}
+    if flags.out:
+        check_writable(Path(flags.out).parent)
+    names = [name.strip() for name in flags.networks.split(",")]
+    networks = {name: load_network(name) for name in names}
     _check_alike(networks)
     figures = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -97,7 +97,7 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
     scored = ValidationScores.of(list(points.values()))
     for workdir, own in points.items():
         workdir.mkdir(parents=True, exist_ok=True)
-        keep_fingerprints(data.data_root(own), workdir)
+        keep_fingerprints(data.data_root(own), workdir, data.soundfonts(own))
         save_config(own, workdir)
         if (first := saved_steps(workdir).get("last", 0)) < num_steps:
             keep_session(workdir, first_step=first)

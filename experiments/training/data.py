@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from cerberus_jax.json_files import read_json
 from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.excerpt_list import ExcerptList
 from data_pipeline.planning.listed import ListedPlanner
@@ -27,6 +28,7 @@ from experiments.config.loading import grid_of
 from experiments.runtime.cache_folder import cache_folder
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
+_TREE = "tree"  # of the rendered songs, beside those that are prepared
 MINISLAKH_SONGS = 480  # training songs of 20 s each
 USUAL_RATE_HZ = 16000  # prepared in a folder without the rate in its name
 
@@ -54,7 +56,18 @@ def embedded_tree(config: ConfigDict) -> Path:
             "data.root: the songs of the embedded MiniSlakh were asked for, which a config has "
             f"with an empty data.root, got {config.data.root!r}"
         )
-    return data_root(config).parent / "tree"
+    return data_root(config).parent / _TREE
+
+
+def soundfonts(config: ConfigDict) -> list[str]:
+    """What plays the embedded MiniSlakh, as it was rendered; none where that is not known."""
+    from data_pipeline.minislakh.tree import SETTINGS_FILE
+
+    file = data_root(config).parent / _TREE / SETTINGS_FILE
+    if config.data.root or not file.is_file():
+        return []
+    form = {"soundfonts?": [str]}
+    return read_json(file, "the settings of MiniSlakh", form).get("soundfonts", [])
 
 
 def planner(
@@ -264,6 +277,6 @@ def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
 
             check_records_can_be_written(())
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
-            tree = minislakh.build(folder / "tree", num_songs=num_songs, **options)
+            tree = minislakh.build(folder / _TREE, num_songs=num_songs, **options)
             prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)
     return prepared

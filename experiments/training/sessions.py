@@ -1,4 +1,4 @@
-"""sessions.jsonl of a run: when, on what and with which versions it was begun and gone on with."""
+"""sessions.jsonl of a run: when, on what and by which code it was begun and gone on with."""
 
 import json
 import platform
@@ -8,9 +8,16 @@ from pathlib import Path
 
 from cerberus_jax.json_files import check_form, parse_json
 from cerberus_jax.outside import refusing
+from experiments.runtime.commit import commit_of_code
 
 SESSIONS_FILE = "sessions.jsonl"
-_FORM = {"began": str, "first_step": int, "devices": str, "versions": {str: str}}
+_FORM = {
+    "began": str,
+    "first_step": int,
+    "devices": str,
+    "versions": {str: str},
+    "commit?": str,
+}
 _PACKAGES = ("jax", "flax", "optax", "numpy")
 
 
@@ -26,6 +33,7 @@ def keep_session(workdir: str | Path, *, first_step: int) -> None:
         "first_step": first_step,
         "devices": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
         "versions": versions,
+        "commit": commit_of_code(),
     }
     with (Path(workdir) / SESSIONS_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")

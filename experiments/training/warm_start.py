@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -91,13 +90,6 @@ def warm_start(config: ConfigDict) -> WarmStart | None:
 
 
 def _network_of(source: str) -> tuple[Cerberus, dict]:
-    if Path(source).expanduser().is_dir():
-        model, params, _ = restore_model(Path(source).expanduser())
-        return model, params
-    if source not in pretrained.names() and not source.endswith(pretrained.ENDING):
-        raise ValueError(
-            f"train.init_from={source}: a run's directory, or {pretrained.choices()}, expected; "
-            "there is no such directory"
-        )
-    model, params, _ = load_network(pretrained.network_path(source))
+    path = pretrained.network_source(source, flag="train.init_from")
+    model, params, _ = restore_model(path) if path.is_dir() else load_network(path)
     return model, params

@@ -188,6 +188,13 @@ def test_a_checkpoint_of_an_earlier_version_is_restored(tmp_path, states):
     assert steps_in(folder) == [4, 5] and _restored(tmp_path, states) == 5
 
 
+def test_a_checkpoint_of_a_later_version_is_refused(run):
+    file = checkpoint.locate(run, "last") / "metadata" / "metadata"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"version": 99}))
+    with pytest.raises(ValueError, match=r"version: 1 to \d expected, got 99; it takes a newer"):
+        checkpoint.read_network(checkpoint.locate(run, "last"))
+
+
 def test_another_network_is_no_damage(run):
     from cerberus_jax.steps import init_state
     from tests.tiny_network import noise_batch, tiny_task

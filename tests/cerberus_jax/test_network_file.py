@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cerberus_jax import pretrained
+from cerberus_jax.architecture import METADATA_VERSION
 from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from cerberus_jax.network_file import load_network, network_bytes
@@ -91,17 +92,30 @@ def test_a_flipped_bit_is_noticed(path, content):
         load_network(path)
 
 
-def test_arrays_of_another_network_are_named(path, content):
-    header = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
+def rewritten(content, change):
+    """The file with what `change` makes of its own header, and the checksum of that."""
+    end = 8 + struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:end])
     own = json.loads(header["__metadata__"]["cerberus_jax"])
-    own["model"]["hidden"] = 9
+    change(own)
     header["__metadata__"]["cerberus_jax"] = json.dumps(own)
     header["__metadata__"]["checksum"] = str(zlib.crc32(json.dumps(own).encode()))
     text = json.dumps(header).encode()
-    path.write_bytes(
-        struct.pack("<Q", len(text)) + text + content[8 + struct.unpack("<Q", content[:8])[0] :]
-    )
+    return struct.pack("<Q", len(text)) + text + content[end:]
+
+
+def test_arrays_of_another_network_are_named(path, content):
+    path.write_bytes(rewritten(content, lambda own: own["model"].update(hidden=9)))
     with pytest.raises(ValueError, match="arrays are of another network: mask_head/kernel"):
+        load_network(path)
+
+
+@pytest.mark.parametrize("version", [0, METADATA_VERSION + 1])
+def test_another_version_is_refused(path, content, version):
+    path.write_bytes(rewritten(content, lambda own: own.update(version=version)))
+    with pytest.raises(
+        ValueError, match=rf"version: 1 to \d+ expected, got {version}; it takes a newer"
+    ):
         load_network(path)
 
 

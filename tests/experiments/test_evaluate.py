@@ -13,6 +13,7 @@ from cerberus_jax.heads import HEADS
 from data_pipeline.planning.excerpt_list import ExcerptList
 from experiments import evaluate as module
 from experiments.config.loading import load_run_config, save_config
+from experiments.config.resume import DATA_FILE
 from experiments.evaluate import evaluate, main
 from experiments.evaluation import systems
 from experiments.evaluation.excerpt_files import export_excerpts
@@ -48,6 +49,14 @@ def test_the_file_holds_what_is_returned(results, run):
         "results.json",
         "results.md",
     ]
+
+
+def test_data_that_are_not_those_of_the_run_are_said(root, tmp_path, capsys):
+    run = write_run(tmp_path, tiny_config(root, **{"data.num_test_excerpts": 1}))
+    (run / DATA_FILE).write_text('{"fingerprints": {"tiny": "0123abcd"}}')
+    evaluate(run)
+    said = capsys.readouterr().err
+    assert "began with (tiny 0123abcd then, none prepared now); those of now are scored" in said
 
 
 def test_the_decoding_is_recorded_and_told_where_it_is_not_tuned(results, run, root, tmp_path):

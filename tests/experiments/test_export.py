@@ -1,20 +1,27 @@
 """A run becomes one file, which separates songs and which training begins with."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
 
+from cerberus_jax import checkpoint
+from cerberus_jax.checkpoint import store_decoding
 from cerberus_jax.inference import Predictor
 from cerberus_jax.network_file import load_network
 from cerberus_jax.parameter_shapes import by_name
 from cerberus_jax.steps import init_state
 from data_pipeline.io.audio import read_audio
 from experiments import export, run, separate
+from experiments.config.resume import DATA_FILE
+from experiments.runtime.commit import commit_of_code
+from experiments.training.sessions import keep_session
 from experiments.training.task import task_of
 from experiments.training.warm_start import warm_start
 from tests.experiments.separate.test_separate import song
 from tests.tiny_network import noise_batch
-from tests.tiny_run import prepare_data, tiny_config, write_run
+from tests.tiny_run import INSTRUMENTS, prepare_data, tiny_config, write_run
 from tests.tiny_training import last_state, run_training
 from tests.tiny_training import tiny_config as training_config
 
@@ -37,6 +44,24 @@ def test_the_file_says_where_it_comes_from(folder):
     about = header["about"]
     assert about["licence"] == "CC0 sounds" and about["step"] == 3
     assert about["config"]["model"]["hidden"] == 8 and "jax" in about["versions"]
+    assert about["tuned"] is False and about["sessions"] == about["soundfonts"] == []
+
+
+def test_the_file_says_what_trained_it(folder, tmp_path, capsys):
+    """The code of the sessions, not of the export; and what it lacks is said."""
+    run_folder = write_run(tmp_path / "run", tiny_config(folder / "data"))
+    (run_folder / DATA_FILE).write_text('{"fingerprints": {"a": "1"}, "soundfonts": ["a.sf2"]}')
+    keep_session(run_folder, first_step=0)
+    store_decoding(
+        checkpoint.locate(run_folder, "best"), {name: {"threshold": 0.25} for name in INSTRUMENTS}
+    )
+    out = tmp_path / "network.safetensors"
+    assert export.main([f"--workdir={run_folder}", f"--out={out}"]) == 0
+    about = load_network(out)[2]["about"]
+    assert about["tuned"] is True and about["soundfonts"] == ["a.sf2"]
+    assert [own["commit"] for own in about["sessions"]] == [commit_of_code()]
+    said = capsys.readouterr().out
+    assert "It names no --licence" in said and "default ones" not in said
 
 
 def test_songs_are_separated_by_the_file_as_by_the_run(folder, tmp_path):
@@ -73,6 +98,19 @@ def test_a_network_must_be_named_where_the_package_has_none(capsys, monkeypatch)
     assert separate.main(["song.wav"]) == 1
     error = capsys.readouterr().err
     assert "--workdir is missing" in error and "takes a file that ends in .safetensors" in error
+
+
+def test_without_a_name_the_first_network_of_the_package_is_taken(
+    folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("cerberus_jax.pretrained.FOLDER", tmp_path)
+    shutil.copy(folder / "network.safetensors", tmp_path / "small.safetensors")
+    path = song(tmp_path / "a.wav", rate=16000)
+    assert separate.main([f"--out={tmp_path / 'out'}", "--no-page", str(path)]) == 0
+    assert "Network  small" in capsys.readouterr().out
+    assert (tmp_path / "out" / "a" / "piano.wav").is_file()
+    assert separate.main([f"--out={tmp_path / 'out'}", "--step=7", str(path)]) == 1
+    assert "--step=7: needs --workdir" in capsys.readouterr().err
 
 
 def test_one_network_at_a_time(capsys):
@@ -112,7 +150,7 @@ KERNELS = ("input_kernel", "recurrent_kernel")
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"train.init_from": "nobody"}, ValueError, "train.init_from=nobody: a run's directory"),
+        ({"train.init_from": "nobody"}, ValueError, "train.init_from: the directory of a run, or"),
         ({"train.init_from": "no.safetensors"}, FileNotFoundError, "no.safetensors: no such file"),
         ({"audio.sample_rate_hz": 8000}, ValueError, "is of 16000 Hz, this one of 8000"),
         (
@@ -162,5 +200,5 @@ def test_the_flag_is_the_field(folder, tmp_path, monkeypatch):
 def test_a_source_that_cannot_be_is_refused_before_data_are_looked_for(tmp_path, capsys):
     arguments = ["--config=sets/set1.py", f"--workdir={tmp_path / 'run'}", "--init_from=nobody"]
     assert run.main([*arguments, f"--config.data.root={tmp_path / 'no_data'}"]) == 1
-    assert "train.init_from=nobody" in capsys.readouterr().err
+    assert "train.init_from: the directory" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

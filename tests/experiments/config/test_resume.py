@@ -8,7 +8,13 @@ import pytest
 from data_pipeline.prepared.layout import REPORT
 from experiments import run
 from experiments.config.loading import load_config, load_run_config, save_config
-from experiments.config.resume import DATA_FILE, check_resume, fingerprints, keep_fingerprints
+from experiments.config.resume import (
+    DATA_FILE,
+    check_resume,
+    fingerprints,
+    keep_fingerprints,
+    saved_soundfonts,
+)
 from tests.tiny_run import prepare_data, tiny_config
 
 
@@ -70,7 +76,7 @@ def prepared(tmp_path):
     (folder / REPORT).write_text(json.dumps({"fingerprint": "0123abcd"}))
     workdir = tmp_path / "run"
     save_config(tiny_config(root), workdir)
-    keep_fingerprints(root, workdir)
+    keep_fingerprints(root, workdir, ["a.sf2"])
     return root, workdir
 
 
@@ -85,7 +91,11 @@ def _move(root, *, fingerprint="0123abcd"):
 def test_the_fingerprint_is_kept_beside_the_config(prepared):
     root, workdir = prepared
     assert fingerprints(root) == fingerprints(root / "tiny") == {"tiny": "0123abcd"}
-    assert json.loads((workdir / DATA_FILE).read_text()) == {"fingerprints": {"tiny": "0123abcd"}}
+    content = {"fingerprints": {"tiny": "0123abcd"}, "soundfonts": ["a.sf2"]}
+    assert json.loads((workdir / DATA_FILE).read_text()) == content
+    assert saved_soundfonts(workdir) == ["a.sf2"]
+    (workdir / DATA_FILE).write_text('{"fingerprints": {"tiny": "0123abcd"}}')
+    assert saved_soundfonts(workdir) == []
 
 
 def test_moved_data_are_the_same_data(prepared):

@@ -166,7 +166,7 @@ def test_a_file_of_a_network_will_do(made, tmp_path):
     [
         (["--networks=runs/none"], "--root is missing, e.g. --root="),
         (["--root=."], "--networks is missing, e.g. --networks=runs/demo"),
-        (["--root=.", "--networks=/no/run"], "--networks: the directory of a run, or a file that"),
+        (["--root=.", "--networks=/no/run"], "--networks: the directory of a run, or "),
     ],
 )
 def test_what_is_missing_is_said(arguments, message, capsys):

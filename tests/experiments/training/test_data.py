@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline import minislakh, prepare, reading
 from data_pipeline.minislakh.composer import VERSION as SONGS_VERSION
+from data_pipeline.minislakh.tree import SETTINGS_FILE
 from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
 from data_pipeline.reading.excerpts import read_excerpts
 from data_pipeline.reading.numpy_reader import numpy_batches
@@ -73,6 +74,16 @@ def test_those_of_an_earlier_version_are_used_as_they_are(made):
     (home / FIRST_VERSION / TABLES).touch()
     assert data.data_root(config) == prepared
     assert made == []
+
+
+def test_the_soundfonts_of_the_embedded_data_are_known(made):
+    config = load_config("sets/set4.py")
+    assert data.soundfonts(config) == []
+    tree = data.embedded_tree(config)
+    tree.mkdir()
+    (tree / SETTINGS_FILE).write_text('{"soundfonts": ["a.sf2", "b.sf3"]}')
+    assert data.soundfonts(config) == ["a.sf2", "b.sf3"]
+    assert data.soundfonts(_config(tree.parent / "prepared")) == []
 
 
 def test_another_size_has_another_folder(made):
