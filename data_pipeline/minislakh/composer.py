@@ -28,7 +28,11 @@ APART = 5  # semitones between the middles of two registers
 
 @dataclass(frozen=True)
 class Song:
-    """A composed song: one part per instrument, in the order of programs.INSTRUMENTS."""
+    """A song to render.
+
+    A narrow song has one part per instrument, in the order of programs.INSTRUMENTS; a wide one, or
+    a passage of a MIDI file, may have none or several of each, and others.
+    """
 
     parts: list[Part]
     seconds: float | int
