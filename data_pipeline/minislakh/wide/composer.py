@@ -48,11 +48,15 @@ def compose_wide(song_seed: int, *, seconds: float | int, rest: float | int = 0.
     for player in players:
         own = Dice(song_seed, f"wide perform {player.name}")
         jitter, softest = own.log_between(0.001, 0.008), own.between(45, 90)
+        is_drum = player.instrument == "drums"
         notes = perform(
-            *(events[player.name], own, style, clock, seconds), jitter=jitter, softest=softest
+            *(events[player.name], own, style, clock, seconds),
+            is_drum=is_drum,
+            jitter=jitter,
+            softest=softest,
         )
         if len(notes):
-            parts.append(Part(player.name, 0, player.instrument == "drums", notes))
+            parts.append(Part(player.name, 0, is_drum, notes))
     return Song(parts, float(seconds), bpm, style.name, str(key))
 
 
