@@ -1,6 +1,7 @@
 """MIDI files as songs: where they end, odd names, and that one bad file does not end the rest."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -89,8 +90,8 @@ def test_a_folder_of_odd_files_becomes_a_tree_that_can_be_prepared(tmp_path, cap
 
 
 def test_a_file_that_cannot_be_rendered_does_not_end_the_rest(tmp_path, capsys, monkeypatch):
-    for name in "abc":
-        write(tmp_path / f"{name}.mid", [(0.0, 1.0)])
+    for index, name in enumerate("abc"):
+        write(tmp_path / f"{name}.mid", [(0.0, 1.0 + index)])
     render = renderer.Renderer.render
 
     def fail_once(self, part, **given):
@@ -108,9 +109,14 @@ def test_a_file_that_cannot_be_rendered_does_not_end_the_rest(tmp_path, capsys, 
     assert len(tracks(tmp_path / "tree")) == 2
 
 
-def test_names_of_ascii_and_utf_8_keep_their_split_and_number(tmp_path):
-    """By the CRC-32 of their UTF-8, which earlier versions took."""
-    for name in ("song.mid", "Für Elise.mid"):
-        write(tmp_path / name, [(0.0, 1.0)])
-    made = {job.source: (job.split, job.number) for job in jobs.midi_jobs(tmp_path)}
-    assert made == {"song.mid": ("train", 35184), "Für Elise.mid": ("validation", 99994)}
+def test_split_and_number_follow_from_the_content_and_copies_are_left_out(tmp_path, capsys):
+    for index in range(40):
+        write(tmp_path / f"song{index:02d}.mid", [(0.0, 1.0 + index)])
+    made = jobs.midi_jobs(tmp_path)
+    assert {job.split for job in made} == {"train", "validation", "test"}
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "song00.mid").rename(tmp_path / "deep" / "Für Elise.mid")
+    shutil.copy(tmp_path / "song01.mid", tmp_path / "twin.mid")
+    again = jobs.midi_jobs(tmp_path)
+    assert sorted((j.split, j.number) for j in again) == sorted((j.split, j.number) for j in made)
+    assert "midi_dir: left out copies: twin.mid (of song01.mid)\n" in capsys.readouterr().err

@@ -10,23 +10,20 @@ import yaml
 from cerberus_jax.notes import Notes
 from data_pipeline import minislakh
 from data_pipeline.corpora import slakh
-from data_pipeline.io.midi import write_midi
+from data_pipeline.io.midi import Part, write_midi
 from data_pipeline.minislakh import __main__ as command
 from data_pipeline.minislakh import soundfonts, track_folder, tree
 from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN
 from tests.data_pipeline.minislakh.test_minislakh import content, options, stems_of, tracks
-from tests.data_pipeline.minislakh.test_renderer import one_part
 
 
 @pytest.fixture(scope="module")
 def midi_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("songs")
-    notes = Notes(
-        np.array([[i / 2, i / 2 + 0.4] for i in range(8)]), np.full(8, 60), np.full(8, 90)
-    )
-    parts = [one_part(program, 60) for program in (0, 25, 73)]
-    parts = [type(part)(part.name, part.program, part.is_drum, notes) for part in parts]
+    intervals = np.array([[i / 2, i / 2 + 0.4] for i in range(8)])
     for index in range(9):
+        notes = Notes(intervals, np.full(8, 60 + index), np.full(8, 90))
+        parts = [Part("x", program, False, notes) for program in (0, 25, 73)]
         write_midi(folder / f"song{index}.mid", parts)
     return folder
 
@@ -100,6 +97,13 @@ def test_a_tree_of_other_sounds_is_refused(root, midi_dir):
         minislakh.build(root, **options(num_songs=4, song_seconds=3.0))
     with pytest.raises(ValueError, match=r"rest=1.0 \(now 0.5\)"):
         minislakh.build(root, **wide(midi_dir, rest=0.5))
+
+
+def test_a_tree_of_other_passages_is_refused(root, midi_dir, tmp_path):
+    (tmp_path / "songs").mkdir()
+    shutil.copy(midi_dir / "song0.mid", tmp_path / "songs")
+    with pytest.raises(ValueError, match=r"made from another version of song0\.mid"):
+        minislakh.build(root, **wide(tmp_path / "songs", midi_share=0.5))
 
 
 def test_installed_soundfonts_are_found_once(tmp_path, monkeypatch):
