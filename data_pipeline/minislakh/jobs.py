@@ -18,7 +18,7 @@ from data_pipeline.minislakh.track_folder import TrackInfo, content_uuid, write_
 from data_pipeline.minislakh.wide import WIDE_VERSION
 from data_pipeline.minislakh.wide.casting import cast
 from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
-from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
+from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt, passage_starts
 from data_pipeline.minislakh.wide.palettes import palette_of
 
 # The number of a split's first track, less one: track names are unique in the whole tree.
@@ -83,11 +83,15 @@ def song_jobs(num_songs: int, seed: int, seconds: float | int, **options) -> lis
     ]
 
 
-def midi_jobs(folder: Path) -> list[Job]:
+def midi_jobs(folder: Path, *, passage_seconds: float | int = 0) -> list[Job]:
     """A job for each usable MIDI file, of which copies are left out.
 
     Eight of ten files train, one validates, one tests; split and number follow from a hash of the
     content, so that a song stays where it is under another name. What is left out is said.
+
+    Args:
+        folder: with files in it and below.
+        passage_seconds: above 0, files without a passage of this length are not usable.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -111,6 +115,8 @@ def midi_jobs(folder: Path) -> list[Job]:
                 copies.append(f"{source} (of {jobs[uuid].source})")
                 continue
             song = read_midi_song(path)
+            if passage_seconds:
+                passage_starts(path, song, passage_seconds)
         except (ValueError, OSError, MemoryError) as error:
             print(f"midi_dir: skipped {describe(error, path)}", file=sys.stderr)
             continue
@@ -128,7 +134,7 @@ def midi_jobs(folder: Path) -> list[Job]:
     if not jobs:
         raise ValueError(
             f"midi_dir: {folder} holds no usable MIDI file ({', '.join(MIDI_SUFFIXES)}; "
-            f"{len(files)} found, none with notes)"
+            f"{len(files)} found, none with notes that can be played)"
         )
     return list(jobs.values())
 
@@ -148,7 +154,7 @@ def with_passages(jobs: list[Job], folder: Path, share: float | int) -> list[Job
         FileNotFoundError, ValueError: as `midi_jobs`.
     """
     files = {}
-    for job in midi_jobs(folder):
+    for job in midi_jobs(folder, passage_seconds=jobs[0].seconds):
         files.setdefault(job.split, []).append((job.midi_path, job.source))
     files["test_unseen"] = files.get("test", [])
     mixed = []
