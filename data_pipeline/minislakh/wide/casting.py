@@ -90,7 +90,7 @@ def _sound(
     able = {sound: attack for sound, attack in attacks.items() if attack is not None}
     if not able:  # the standard kit stands in for a missing one; what else is missing is said
         first = next(iter(programs))
-        return first, renderer.draw_soundfont(replace(part, program=first), dice)
+        return first, renderer.draw_soundfont(replace(part, program=first), dice, fonts)
     longest = max(QUICK_SECONDS, length / 2)
     fitting = [sound for sound in able if able[sound] <= longest] or [min(able, key=able.get)]
     left = sorted({program for _, program in fitting})

@@ -178,9 +178,9 @@ def test_an_out_of_other_settings_or_other_making(small, tmp_path):
 
 def test_several_soundfonts_are_drawn_stem_by_stem(tmp_path):
     fonts = [str(tmp_path / name) for name in ("one.sf2", "two.sf2")]
-    content = Path(renderer.default_soundfont()).read_bytes()
+    sounds = Path(renderer.default_soundfont()).read_bytes()
     for index, font in enumerate(fonts):
-        Path(font).write_bytes(content + bytes([index]))  # copies would count once
+        Path(font).write_bytes(sounds + bytes([index]))  # copies would count once
     root = minislakh.build(tmp_path / "tree", **options(song_seconds=0.5, soundfonts=fonts))
     used = set()
     for track in tracks(root):

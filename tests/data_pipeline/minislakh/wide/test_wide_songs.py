@@ -108,8 +108,8 @@ class Fonts(renderer.Renderer):
             return None
         return 0.3 if program == 49 else 0.01
 
-    def draw_soundfont(self, part, dice):
-        return f"kit {part.program}"
+    def draw_soundfont(self, part, dice, soundfonts):
+        return f"kit {part.program} of {', '.join(soundfonts)}"
 
 
 def _casts(songs, palette, name):
@@ -136,13 +136,17 @@ def test_a_part_is_cast_by_sounds_that_fit_it(songs):
     assert {program for program, _, _ in unseen} == {27}
 
 
-def test_a_missing_kit_is_the_standard_one():
+@pytest.mark.parametrize(
+    ("palette", "kit", "allowed"),
+    [(SEEN, 0, Fonts.soundfonts[:1]), (UNSEEN, 24, Fonts.soundfonts)],
+)
+def test_a_missing_kit_is_the_standard_one_of_a_soundfont_that_may_play(palette, kit, allowed):
     fonts = Fonts()
     fonts.attack_seconds = lambda *_, **__: None
     song = compose_wide(3, seconds=4.0)
     part = next(part for part in song.parts if part.is_drum)
-    _, (voice,) = casting.cast([part], ["drums"], UNSEEN, fonts, 1)
-    assert voice.name == "kit 24"
+    _, (voice,) = casting.cast([part], ["drums"], palette, fonts, 1)
+    assert voice.name == f"kit {kit} of {', '.join(allowed)}"
 
 
 def test_effects_leave_onsets_where_they_are(songs, synths):

@@ -120,9 +120,8 @@ def test_installed_soundfonts_are_found_once(tmp_path, monkeypatch):
 
 
 def test_a_soundfont_of_several_names_counts_once(tmp_path):
-    font, other, copy, link = (
-        tmp_path / f"{name}.sf2" for name in ("font", "other", "copy", "link")
-    )
+    names = ("font", "other", "copy", "link")
+    font, other, copy, link = (tmp_path / f"{name}.sf2" for name in names)
     font.write_bytes(b"sounds")
     other.write_bytes(b"others")
     shutil.copy(font, copy)
