@@ -97,10 +97,10 @@ def _play(dice: Dice, style: Style, sections: list[Section], players: list[Playe
             groove = dice.pick(style.grooves)
         is_break = dice.chance(BREAK)
         end = section.bars[-1].start + (0 if is_break else section.bars[-1].beats)
+        leaders = {}  # what the first player of each class plays here, not yet arranged
         for player in active_players(dice, players, is_first=index == 0):
-            leader = player.instrument
-            if player.follows >= 0 and events[leader]:
-                played = [e for e in events[leader] if e[0] >= section.bars[0].start]
+            if player.follows and player.instrument in leaders:
+                played = leaders[player.instrument]
             elif player.instrument == "drums":
                 played = drums.play(section, dice, groove, fill=fill)
             elif player.instrument == "bass":
@@ -110,6 +110,8 @@ def _play(dice: Dice, style: Style, sections: list[Section], players: list[Playe
                     player.name, _role(dice, style, player, jobs[theme][player.name])
                 )
                 played = ROLES[player.instrument][role](section, dice)
+            if not player.number:
+                leaders[player.instrument] = played
             events[player.name] += _arranged(played, player, section, end)
     return events
 
