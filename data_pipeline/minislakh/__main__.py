@@ -52,7 +52,7 @@ def _flags() -> CommandFlags:
         "Render the MIDI files below this folder instead of composing (or, with --midi_share, "
         "passages of them beside composed songs); every part becomes a stem. "
         "Eight of ten files go to train, one to validation and one to test, by a hash of their "
-        "names.",
+        "content; copies are left out.",
     )
     flags.choice(
         "sounds",

@@ -28,7 +28,11 @@ APART = 5  # semitones between the middles of two registers
 
 @dataclass(frozen=True)
 class Song:
-    """A composed song: one part per instrument, in the order of programs.INSTRUMENTS."""
+    """A song to render.
+
+    A narrow song has one part per instrument, in the order of programs.INSTRUMENTS; a wide one, or
+    a passage of a MIDI file, may have none or several of each, and others.
+    """
 
     parts: list[Part]
     seconds: float | int
@@ -68,7 +72,10 @@ def compose(song_seed: int, *, seconds: float | int, unseen: bool = False) -> So
             name,
             sounds[name],
             name == "drums",
-            perform(events[name], Dice(song_seed, f"perform {name}"), style, clock, seconds),
+            perform(
+                *(events[name], Dice(song_seed, f"perform {name}"), style, clock, seconds),
+                is_drum=name == "drums",
+            ),
         )
         for name in programs.INSTRUMENTS
     ]
@@ -157,6 +164,7 @@ def perform(
     clock: Callable[[np.ndarray], np.ndarray],
     seconds: float | int,
     *,
+    is_drum: bool,
     jitter: float | int = JITTER_SECONDS,
     softest: float | int = 66,
 ) -> Notes:
@@ -168,6 +176,7 @@ def perform(
         style: its swing.
         clock: seconds from beats.
         seconds: length of the song.
+        is_drum: hits keep their length, however short; other notes last at least SHORTEST_SECONDS.
         jitter: half of the largest shift of an onset by chance, in seconds.
         softest: the least loudness of the part, as a velocity.
     """
@@ -182,8 +191,7 @@ def perform(
     wave = swell * np.sin(2 * np.pi * (table[:, 0] / dice.pick((8, 16, 32)) + dice.uniform()))
     velocities = loudness * table[:, 3] + wave + 10 * (normal[:, 2] - 0.5)
     pitches = table[:, 2].astype(np.int64)
-    drum = np.all(lengths < SHORTEST_SECONDS / 2) if len(table) else False
-    if not drum:
+    if not is_drum:
         lengths = np.maximum(lengths, SHORTEST_SECONDS)
     offsets = _cut_repeats(onsets, onsets + lengths, pitches)
     keep = (onsets < seconds - SHORTEST_SECONDS) & (offsets > onsets)

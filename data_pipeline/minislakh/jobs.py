@@ -4,9 +4,7 @@ Which song a track holds depends on the seed, the split and its number alone, ne
 songs are asked for.
 """
 
-import os
 import sys
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from data_pipeline.minislakh.track_folder import TrackInfo, content_uuid, write_
 from data_pipeline.minislakh.wide import WIDE_VERSION
 from data_pipeline.minislakh.wide.casting import cast
 from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
-from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
+from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt, passage_starts
 from data_pipeline.minislakh.wide.palettes import palette_of
 
 # The number of a split's first track, less one: track names are unique in the whole tree.
@@ -85,10 +83,19 @@ def song_jobs(num_songs: int, seed: int, seconds: float | int, **options) -> lis
     ]
 
 
-def midi_jobs(folder: Path) -> list[Job]:
-    """A job for each usable MIDI file; split and number follow from its path inside the folder.
+def midi_jobs(folder: Path, *, passage_seconds: float | int = 0) -> list[Job]:
+    """A job for each usable MIDI file, of which copies are left out.
 
-    Eight of ten files (by a hash) train, one validates, one tests. What is left out is said.
+    Eight of ten files train, one validates, one tests; split and number follow from a hash of the
+    content, so that a song stays where it is under another name. What is left out is said.
+
+    Args:
+        folder: with files in it and below.
+        passage_seconds: above 0, files without a passage of this length are not usable.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no usable file.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"midi_dir: {folder} is not a folder")
@@ -99,29 +106,37 @@ def midi_jobs(folder: Path) -> list[Job]:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         kinds = ", ".join(MIDI_SUFFIXES)
         print(f"midi_dir: left out {others[0]}{more}: not {kinds}", file=sys.stderr)
-    jobs, taken = [], set()
+    jobs, copies, taken = {}, [], set()
     for path in files:
-        source = path.relative_to(folder).as_posix()
-        crc = zlib.crc32(os.fsencode(source))
-        number = 1 + crc // 10 % 99999
-        while number in taken:
-            number = 1 + number % 99999
-        taken.add(number)
+        source = printable(path.relative_to(folder).as_posix())
         try:
+            uuid = content_uuid(path.read_bytes())
+            if uuid in jobs:
+                copies.append(f"{source} (of {jobs[uuid].source})")
+                continue
             song = read_midi_song(path)
+            if passage_seconds:
+                passage_starts(path, song, passage_seconds)
         except (ValueError, OSError, MemoryError) as error:
             print(f"midi_dir: skipped {describe(error, path)}", file=sys.stderr)
             continue
         if song.doubt:
             print(f"midi_dir: {path}: {song.doubt}", file=sys.stderr)
-        split = {0: "validation", 1: "test"}.get(crc % 10, "train")
-        jobs.append(Job(split, number, 0, 0.0, str(path), printable(source)))
+        code = int(uuid, 16)
+        split = {0: "validation", 1: "test"}.get(code % 10, "train")
+        number = 1 + code // 10 % 99999
+        while number in taken:
+            number = 1 + number % 99999
+        taken.add(number)
+        jobs[uuid] = Job(split, number, 0, 0.0, str(path), source)
+    if copies:
+        print(f"midi_dir: left out copies: {', '.join(copies)}", file=sys.stderr)
     if not jobs:
         raise ValueError(
             f"midi_dir: {folder} holds no usable MIDI file ({', '.join(MIDI_SUFFIXES)}; "
-            f"{len(files)} found, none with notes)"
+            f"{len(files)} found, none with notes that can be played)"
         )
-    return jobs
+    return list(jobs.values())
 
 
 def describe(error: Exception, path: str | Path) -> str:
@@ -139,7 +154,7 @@ def with_passages(jobs: list[Job], folder: Path, share: float | int) -> list[Job
         FileNotFoundError, ValueError: as `midi_jobs`.
     """
     files = {}
-    for job in midi_jobs(folder):
+    for job in midi_jobs(folder, passage_seconds=jobs[0].seconds):
         files.setdefault(job.split, []).append((job.midi_path, job.source))
     files["test_unseen"] = files.get("test", [])
     mixed = []

@@ -1,7 +1,7 @@
 """Plays parts with soundfonts."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,8 +78,7 @@ class Renderer:
 
         Kits of drums are not measured: 0.
         """
-        synth, font = self._synths[soundfont]
-        if synth.sfpreset_name(font, DRUM_BANK if is_drum else 0, program) is None:
+        if not self._has(soundfont, DRUM_BANK if is_drum else 0, program):
             return None
         key = (soundfont, program, pitch // 4)
         if is_drum or key in self._attacks:
@@ -95,23 +94,32 @@ class Renderer:
         self._attacks[key] = first if level.max() > SILENT_LEVEL else None
         return self._attacks[key]
 
-    def draw_soundfont(self, part: Part, dice: Dice) -> str:
-        """One of the soundfonts that have the part's program."""
+    def draw_soundfont(self, part: Part, dice: Dice, soundfonts: Sequence[str]) -> str:
+        """One of the soundfonts that have the part's program.
+
+        Args:
+            part: to be played.
+            dice: random choices.
+            soundfonts: those that may play it.
+
+        Raises:
+            ValueError: if none has the program.
+        """
         presets = {(0, part.program)}
         if part.is_drum:  # the standard kit stands in for a missing one
             presets = {(DRUM_BANK, part.program), (DRUM_BANK, 0)}
-        able = [
-            path
-            for path, (synth, font) in self._synths.items()
-            if any(synth.sfpreset_name(font, *preset) is not None for preset in presets)
-        ]
+        able = [path for path in soundfonts if any(self._has(path, *preset) for preset in presets)]
         if not able:
             missing = "drum kit" if part.is_drum else programs.PROGRAM_NAMES[part.program]
             raise ValueError(
-                f"soundfont: none of {', '.join(self._synths)} has General MIDI program "
+                f"soundfont: none of {', '.join(soundfonts)} has General MIDI program "
                 f"{part.program} ({missing}); add a complete one by --soundfont"
             )
         return dice.pick(able)
+
+    def _has(self, soundfont: str, bank: int, program: int) -> bool:
+        synth, font = self._synths[soundfont]
+        return synth.sfpreset_name(font, bank, program) is not None
 
     def render(
         self, part: Part, *, soundfont: str, num_samples: int, cents: float | int = 0.0
@@ -187,7 +195,9 @@ class Renderer:
 def usual_voices(parts: list[Part], renderer: Renderer, uuid: str) -> list[Voice]:
     """Each part by one of the soundfonts that have its program, without effects."""
     fonts = [
-        renderer.draw_soundfont(part, Dice(int(uuid, 16), f"soundfont {index}"))
+        renderer.draw_soundfont(
+            part, Dice(int(uuid, 16), f"soundfont {index}"), renderer.soundfonts
+        )
         for index, part in enumerate(parts)
     ]
     return [

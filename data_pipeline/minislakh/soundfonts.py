@@ -1,5 +1,6 @@
 """Which soundfonts play: the one that comes with pretty_midi, those given, those installed."""
 
+import filecmp
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +46,9 @@ def installed_soundfonts() -> tuple[str, ...]:
 def found_soundfonts(given: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """The files meant by `given`, in which 'auto' stands for the default one and those installed.
 
+    Of names for one file, and of files of the same content, the first is taken: a soundfont is not
+    drawn twice as often because it has two names.
+
     Raises:
         FileNotFoundError: if the default one is needed and its package is not installed.
     """
@@ -56,4 +60,15 @@ def found_soundfonts(given: tuple[str, ...] | list[str]) -> tuple[str, ...]:
             files += installed_soundfonts()
         elif name:
             files.append(os.path.abspath(os.path.expanduser(name)))
-    return tuple(dict.fromkeys(files))
+    found = []
+    for file in files:
+        if not any(_is_same(file, other) for other in found):
+            found.append(file)
+    return tuple(found)
+
+
+def _is_same(file: str, other: str) -> bool:
+    if os.path.realpath(file) == os.path.realpath(other):
+        return True
+    are_files = os.path.isfile(file) and os.path.isfile(other)
+    return are_files and filecmp.cmp(file, other, shallow=False)

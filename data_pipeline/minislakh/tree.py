@@ -18,6 +18,7 @@ from data_pipeline.minislakh.renderer import Renderer
 from data_pipeline.minislakh.soundfonts import found_soundfonts
 from data_pipeline.minislakh.track_folder import partial_root
 from data_pipeline.minislakh.wide import WIDE_VERSION
+from data_pipeline.minislakh.wide.palettes import SEEN
 
 MAX_SONGS = 20000
 SOUNDS = ("narrow", "wide")
@@ -48,7 +49,7 @@ def build(
         seed: of all songs.
         song_seconds: length of every composed song.
         soundfonts: files; each stem draws one. None: TimGM6mb; 'auto': that and those that are
-            installed.
+            installed. Several names of one, and copies, count once.
         num_workers: processes; 0 means one for each core, 1 renders in this process.
         midi_dir: render the MIDI files in this folder (and below) instead of composing, or with
             `midi_share` beside it.
@@ -63,16 +64,18 @@ def build(
         The tree.
 
     Raises:
-        ValueError: on a value out of range, a file that is no soundfont, an `out` made with other
-            settings, a midi_dir without a usable file, and at the end if some of its files could
-            not be rendered.
+        ValueError: on a value out of range, a file that is no soundfont, wide songs of held-out
+            soundfonts alone, an `out` made with other settings, a midi_dir without a usable file,
+            and at the end if some of its files could not be rendered.
         FileNotFoundError: if a soundfont or midi_dir does not exist.
     """
     _check(num_songs, song_seconds, num_workers)
     _check_sounds(sounds, rest, midi_dir, midi_share)
     out = Path(out)
     fonts = found_soundfonts(soundfonts)
-    # A bad font or rate fails here, before anything is written.
+    # Fonts that cannot play and a bad rate fail here, before anything is written.
+    if sounds == "wide":
+        SEEN.allowed_soundfonts(fonts)
     Renderer(fonts, sample_rate_hz=sample_rate_hz)
     settings, jobs = _planned(
         num_songs, seed, float(song_seconds), midi_dir, sounds, rest, midi_share

@@ -1,4 +1,4 @@
-"""Whole songs: those of a split, and their notes as tracks and table."""
+"""The songs of a split as excerpts, whole: all stems of an instrument are one source."""
 
 from collections.abc import Iterator, Sequence
 

@@ -30,7 +30,7 @@ from experiments.runtime.cache_folder import cache_folder
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
 _TREE = "tree"  # of the rendered songs, beside those that are prepared
 MINISLAKH_SONGS = 480  # training songs of 20 s each
-USUAL_RATE_HZ = 16000  # prepared in a folder without the rate in its name
+USUAL_RATE_HZ = 16000  # that of songs in a folder without the rate in its name
 
 
 def data_root(config: ConfigDict) -> Path:
@@ -227,7 +227,7 @@ def describe(config: ConfigDict) -> str:
     return f"{catalogue.root} ({', '.join(catalogue.corpora)}); tracks: {tracks}"
 
 
-def _embedded_name(num_songs: int, options: dict) -> str:
+def _embedded_name(num_songs: int, options: dict, sample_rate_hz: int) -> str:
     """The folder of these songs: each option that is not the usual one changes it."""
     from data_pipeline.io.folders import files_below
     from data_pipeline.minislakh.composer import VERSION
@@ -244,7 +244,8 @@ def _embedded_name(num_songs: int, options: dict) -> str:
         (Path(file).name, Path(file).stat().st_size) for file in files if Path(file).is_file()
     ]
     code = f"-{zlib.crc32(repr(unusual).encode()):08x}" if unusual else ""
-    return f"minislakh-{kind}-{num_songs}{code}"
+    rate = "" if sample_rate_hz == USUAL_RATE_HZ else f"-{sample_rate_hz}hz"
+    return f"minislakh-{kind}-{num_songs}{code}{rate}"
 
 
 @lru_cache(maxsize=4)
@@ -260,11 +261,10 @@ def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
     Args:
         num_songs: training songs.
         options: of `minislakh.build`.
-        sample_rate_hz: of the prepared audio.
+        sample_rate_hz: of the songs and of the prepared audio.
     """
-    folder = cache_folder() / _embedded_name(num_songs, options)
-    rate = "" if sample_rate_hz == USUAL_RATE_HZ else f"-{sample_rate_hz}"
-    prepared = folder / f"prepared{rate}"
+    folder = cache_folder() / _embedded_name(num_songs, options, sample_rate_hz)
+    prepared = folder / "prepared"
     home = prepared / "minislakh"
     if prepared_folder(home):
         return prepared
@@ -277,6 +277,8 @@ def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
 
             check_records_can_be_written(())
             print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
-            tree = minislakh.build(folder / _TREE, num_songs=num_songs, **options)
+            tree = minislakh.build(
+                folder / _TREE, num_songs=num_songs, sample_rate_hz=sample_rate_hz, **options
+            )
             prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)
     return prepared

@@ -5,7 +5,6 @@ most of a long note. So the attack of each sound is measured where the part play
 from those that fit it.
 """
 
-import os
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +15,7 @@ from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.programs import PIZZICATO
 from data_pipeline.minislakh.renderer import Renderer, Voice
 from data_pipeline.minislakh.wide import plucked
-from data_pipeline.minislakh.wide.palettes import HELD_OUT_SOUNDFONTS, Palette
+from data_pipeline.minislakh.wide.palettes import Palette
 from data_pipeline.minislakh.wide.plucked import PluckedString
 from data_pipeline.minislakh.wide.timbre import Timbre, draw_timbre
 
@@ -45,10 +44,10 @@ def cast(
         has_effects: False leaves stems as the synthesizer gives them.
 
     Raises:
-        ValueError: if no soundfont has a sound for a part.
+        ValueError: if no soundfont may play, or none has a sound for a part.
     """
     tuning = Dice(seed, "tuning").between(-TUNING_CENTS, TUNING_CENTS)
-    fonts = _fonts(renderer, palette)
+    fonts = palette.allowed_soundfonts(renderer.soundfonts)
     played, voices = [], []
     for index, (part, name) in enumerate(zip(parts, names, strict=True)):
         dice = Dice(seed, f"voice {index}")
@@ -76,16 +75,6 @@ def _changed(plain: Voice, timbre: Timbre, part: Part, num_samples: int):
     return timbre(plain.play(part, num_samples), part.notes)
 
 
-def _fonts(renderer: Renderer, palette: Palette) -> list[str]:
-    """All soundfonts for unseen sounds; for the others those that are not held out."""
-    others = [
-        font
-        for font in renderer.soundfonts
-        if os.path.basename(font) not in HELD_OUT_SOUNDFONTS or palette.is_unseen
-    ]
-    return others or list(renderer.soundfonts)
-
-
 def _sound(
     part: Part, programs: dict[int, float | int], fonts, renderer: Renderer, dice: Dice
 ) -> tuple[int, str]:
@@ -101,7 +90,7 @@ def _sound(
     able = {sound: attack for sound, attack in attacks.items() if attack is not None}
     if not able:  # the standard kit stands in for a missing one; what else is missing is said
         first = next(iter(programs))
-        return first, renderer.draw_soundfont(replace(part, program=first), dice)
+        return first, renderer.draw_soundfont(replace(part, program=first), dice, fonts)
     longest = max(QUICK_SECONDS, length / 2)
     fitting = [sound for sound in able if able[sound] <= longest] or [min(able, key=able.get)]
     left = sorted({program for _, program in fitting})

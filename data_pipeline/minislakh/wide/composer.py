@@ -48,11 +48,15 @@ def compose_wide(song_seed: int, *, seconds: float | int, rest: float | int = 0.
     for player in players:
         own = Dice(song_seed, f"wide perform {player.name}")
         jitter, softest = own.log_between(0.001, 0.008), own.between(45, 90)
+        is_drum = player.instrument == "drums"
         notes = perform(
-            *(events[player.name], own, style, clock, seconds), jitter=jitter, softest=softest
+            *(events[player.name], own, style, clock, seconds),
+            is_drum=is_drum,
+            jitter=jitter,
+            softest=softest,
         )
         if len(notes):
-            parts.append(Part(player.name, 0, player.instrument == "drums", notes))
+            parts.append(Part(player.name, 0, is_drum, notes))
     return Song(parts, float(seconds), bpm, style.name, str(key))
 
 
@@ -93,10 +97,10 @@ def _play(dice: Dice, style: Style, sections: list[Section], players: list[Playe
             groove = dice.pick(style.grooves)
         is_break = dice.chance(BREAK)
         end = section.bars[-1].start + (0 if is_break else section.bars[-1].beats)
+        leaders = {}  # what the first player of each class plays here, not yet arranged
         for player in active_players(dice, players, is_first=index == 0):
-            leader = player.instrument
-            if player.follows >= 0 and events[leader]:
-                played = [e for e in events[leader] if e[0] >= section.bars[0].start]
+            if player.follows and player.instrument in leaders:
+                played = leaders[player.instrument]
             elif player.instrument == "drums":
                 played = drums.play(section, dice, groove, fill=fill)
             elif player.instrument == "bass":
@@ -106,6 +110,8 @@ def _play(dice: Dice, style: Style, sections: list[Section], players: list[Playe
                     player.name, _role(dice, style, player, jobs[theme][player.name])
                 )
                 played = ROLES[player.instrument][role](section, dice)
+            if not player.number:
+                leaders[player.instrument] = played
             events[player.name] += _arranged(played, player, section, end)
     return events
 

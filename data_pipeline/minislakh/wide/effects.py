@@ -162,7 +162,9 @@ def delayed(sound: Sound, delay: Float[np.ndarray, " n"]) -> Sound:
 def vibrato(
     sound: Sound, *, hertz: float | int, cents: float | int, phase: float | int, rate: int
 ) -> Sound:
-    """A pitch that swings by `cents` to either side; the delay it takes is below a millisecond."""
+    """A pitch that swings by `cents` to either side; at 30 cents and 4.5 Hz it delays by up to
+    1.24 ms, less for smaller or faster swings.
+    """
     depth = (2 ** (cents / 1200) - 1) * rate / (2 * math.pi * hertz)
     return delayed(sound, depth * (1 + _wave(len(sound), hertz, phase, rate)))
 

@@ -20,7 +20,7 @@ class Player:
         shift: semitones by which all it plays is shifted, where its range allows.
         gate: factor of the length of its notes.
         pedal: it holds its notes until the chord changes.
-        follows: number of the player of its class whose notes it doubles, -1 for none.
+        follows: it doubles the notes of the first player of its class while that one plays.
     """
 
     instrument: str
@@ -28,7 +28,7 @@ class Player:
     shift: int = 0
     gate: float | int = 1.0
     pedal: bool = False
-    follows: int = -1
+    follows: bool = False
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ def _player(dice: Dice, name: str, number: int = 0) -> Player:
     shift = dice.pick((0, -12, 12), (8, 1, 1))
     gate = dice.pick((1.0, dice.between(0.3, 0.6), 1.15), (8, 1.5, 0.5))
     pedal = name == "piano" and dice.chance(0.3)
-    follows = 0 if number and name != "bass" and dice.chance(0.25) else -1
+    follows = number > 0 and name != "bass" and dice.chance(0.25)
     return Player(name, number, shift, gate, pedal, follows)
 
 

@@ -7,6 +7,8 @@ scored. Program 31 (guitar harmonics) is left out: in every soundfont tried it s
 octave above its notes.
 """
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 # A soundfont that no training hears: Debian's csound-soundfont.
@@ -30,6 +32,26 @@ class Palette:
     drives: tuple[str, ...]
     models: dict[str, float | int] = field(default_factory=dict)
     is_unseen: bool = False
+
+    def allowed_soundfonts(self, soundfonts: Sequence[str]) -> list[str]:
+        """Which of these files may play: all for unseen sounds, else those that are not held out.
+
+        Raises:
+            ValueError: if none is left.
+        """
+        allowed = [font for font in soundfonts if self.is_unseen or not _is_held_out(font)]
+        if not allowed:
+            raise ValueError(
+                f"soundfont: wide songs need one beside {', '.join(soundfonts)}, which is held "
+                "out: it plays in test_unseen alone; add another by --soundfont"
+            )
+        return allowed
+
+
+def _is_held_out(soundfont: str) -> bool:
+    """By its name, or that of the file that it is a link to."""
+    names = (soundfont, os.path.realpath(soundfont))
+    return any(os.path.basename(name) in HELD_OUT_SOUNDFONTS for name in names)
 
 
 # Beside the five: chromatic percussion, organ, harp, choir, brass, reed, pipe, lead, pad, ethnic,

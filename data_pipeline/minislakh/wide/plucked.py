@@ -19,6 +19,7 @@ from data_pipeline.minislakh.dice import Dice
 
 NAME = "plucked string"
 RING_SECONDS = 2.0  # the longest a note sounds
+FADE_SECONDS = 0.05  # at its end, which would else be a click
 
 
 @dataclass(frozen=True)
@@ -99,4 +100,6 @@ class PluckedString:
         if self.pickup:
             pluck = pluck * (1 - np.exp(-2j * np.pi * partial * self.pickup))
         tone = fft.irfft((pluck / (1 - loop)).astype(np.complex64), size)
+        fade = round(FADE_SECONDS * rate)
+        tone[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
         return tone / max(float(np.abs(tone).max()), 1e-9)

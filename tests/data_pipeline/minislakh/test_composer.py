@@ -210,6 +210,14 @@ def test_swing_delays_the_second_half_of_a_beat():
     assert np.allclose(moved[[2, 4]], [swing.swing, 1 + swing.swing])
 
 
+@pytest.mark.parametrize(("is_drum", "shortest"), [(True, 0.01), (False, 0.04)])
+def test_only_hits_of_drums_are_shorter_than_40_ms(is_drum, shortest):
+    events = [(beat, 0.02, 60, 1.0) for beat in range(8)]
+    rock = next(style for style in STYLES if style.name == "rock")
+    notes = composer.perform(events, Dice(0), rock, lambda b: b / 2, 9.0, is_drum=is_drum)
+    np.testing.assert_allclose(notes.offsets - notes.onsets, shortest, atol=1e-9)
+
+
 def test_dice_are_uniform_and_independent():
     dice = Dice(3)
     counts = Counter(dice.integer(1, 6) for _ in range(6000))

@@ -1,6 +1,8 @@
-"""MIDI files as songs: where they end, odd names, and that one bad file does not end the rest."""
+"""MIDI files as songs: where they end, their passages, their splits, odd names, bad files."""
 
 import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from data_pipeline import minislakh, prepare
 from data_pipeline.io.midi import Part, write_midi
 from data_pipeline.minislakh import jobs, renderer
 from data_pipeline.minislakh.midi_song import read_midi_song
+from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
 from data_pipeline.prepared.catalogue import Catalogue
 from tests.data_pipeline.minislakh.test_minislakh import options, tracks
 
@@ -89,8 +92,8 @@ def test_a_folder_of_odd_files_becomes_a_tree_that_can_be_prepared(tmp_path, cap
 
 
 def test_a_file_that_cannot_be_rendered_does_not_end_the_rest(tmp_path, capsys, monkeypatch):
-    for name in "abc":
-        write(tmp_path / f"{name}.mid", [(0.0, 1.0)])
+    for index, name in enumerate("abc"):
+        write(tmp_path / f"{name}.mid", [(0.0, 1.0 + index)])
     render = renderer.Renderer.render
 
     def fail_once(self, part, **given):
@@ -108,9 +111,43 @@ def test_a_file_that_cannot_be_rendered_does_not_end_the_rest(tmp_path, capsys, 
     assert len(tracks(tmp_path / "tree")) == 2
 
 
-def test_names_of_ascii_and_utf_8_keep_their_split_and_number(tmp_path):
-    """By the CRC-32 of their UTF-8, which earlier versions took."""
-    for name in ("song.mid", "Für Elise.mid"):
-        write(tmp_path / name, [(0.0, 1.0)])
-    made = {job.source: (job.split, job.number) for job in jobs.midi_jobs(tmp_path)}
-    assert made == {"song.mid": ("train", 35184), "Für Elise.mid": ("validation", 99994)}
+def test_split_and_number_follow_from_the_content_and_copies_are_left_out(tmp_path, capsys):
+    for index in range(40):
+        write(tmp_path / f"song{index:02d}.mid", [(0.0, 1.0 + index)])
+    made = jobs.midi_jobs(tmp_path)
+    assert {job.split for job in made} == {"train", "validation", "test"}
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "song00.mid").rename(tmp_path / "deep" / "Für Elise.mid")
+    shutil.copy(tmp_path / "song01.mid", tmp_path / "twin.mid")
+    again = jobs.midi_jobs(tmp_path)
+    assert sorted((j.split, j.number) for j in again) == sorted((j.split, j.number) for j in made)
+    assert "midi_dir: left out copies: twin.mid (of song01.mid)\n" in capsys.readouterr().err
+
+
+def test_a_passage_has_notes_wherever_they_are(tmp_path):
+    """Three before and three behind minutes of silence, of which most passages would consist."""
+    times = [(start + k, start + k + 0.5) for start in (0.0, 280.0) for k in range(3)]
+    write(tmp_path / "a.mid", times)
+    starts = set()
+    for seed in range(20):
+        (part,) = midi_excerpt(tmp_path / "a.mid", seed=seed, seconds=4.0, rest=0.0).parts
+        assert len(part.notes) == 3
+        starts.add(float(part.notes.onsets[0].round(3)))
+    assert starts == {0.0, 0.5}  # one that would end behind the song begins earlier
+
+
+def test_a_file_without_a_passage_is_skipped_and_the_tree_is_built(tmp_path, capsys):
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    write(folder / "sparse.mid", [(0.0, 1.0), (5.0, 6.0), (10.0, 11.0)])
+    organ = Part("organ", 16, False, notes(*[(k / 4, k / 4 + 0.2) for k in range(12)]))
+    write_midi(folder / "organ.mid", [organ])
+    for name in ("sparse", "organ"):
+        with pytest.raises(ValueError, match=rf"{name}\.mid: no passage of 3 s has 3 notes of one"):
+            midi_excerpt(folder / f"{name}.mid", seed=0, seconds=3.0, rest=1.0)
+    write_midi(folder / "good.mid", [replace(organ, program=0)])
+    settings = {"sounds": "wide", "midi_dir": folder, "midi_share": 1.0, "song_seconds": 3.0}
+    root = minislakh.build(tmp_path / "tree", **options(**settings))
+    said = capsys.readouterr().err
+    assert "skipped" in said and "sparse.mid: no" in said and "organ.mid: no" in said
+    assert len(tracks(root)) == 8

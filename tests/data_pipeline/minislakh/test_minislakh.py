@@ -178,8 +178,9 @@ def test_an_out_of_other_settings_or_other_making(small, tmp_path):
 
 def test_several_soundfonts_are_drawn_stem_by_stem(tmp_path):
     fonts = [str(tmp_path / name) for name in ("one.sf2", "two.sf2")]
-    for font in fonts:
-        shutil.copy(renderer.default_soundfont(), font)
+    sounds = Path(renderer.default_soundfont()).read_bytes()
+    for index, font in enumerate(fonts):
+        Path(font).write_bytes(sounds + bytes([index]))  # copies would count once
     root = minislakh.build(tmp_path / "tree", **options(song_seconds=0.5, soundfonts=fonts))
     used = set()
     for track in tracks(root):
@@ -192,9 +193,10 @@ def test_several_soundfonts_are_drawn_stem_by_stem(tmp_path):
 def test_own_midi_files_become_tracks(tmp_path, capsys):
     folder = tmp_path / "songs"
     (folder / "deep").mkdir(parents=True)
-    parts = [one_part(0, 60), one_part(73, 72), one_part(0, 38, is_drum=True), one_part(33, 40)]
-    for index in range(12):
-        write_midi(folder / "deep" / f"song{index}.mid", parts)
+    others = [one_part(73, 72), one_part(0, 38, is_drum=True), one_part(33, 40)]
+    songs = {f"deep/song{index}.mid": [one_part(0, 60 + index), *others] for index in range(12)}
+    for name, parts in songs.items():
+        write_midi(folder / name, parts)
     write_midi(folder / "empty.mid", [])
     (folder / "broken.mid").write_bytes((folder / "deep" / "song0.mid").read_bytes()[:60])
     root = minislakh.build(tmp_path / "tree", **options(midi_dir=folder))
@@ -202,19 +204,18 @@ def test_own_midi_files_become_tracks(tmp_path, capsys):
     assert "empty.mid: holds no notes" in said and "broken.mid" in said
     assert len(tracks(root)) == 12 and len(list((root / "train").iterdir())) >= 7
     track = tracks(root)[0]
-    for index, part in enumerate(parts):
+    metadata = yaml.safe_load((track / "metadata.yaml").read_text(encoding="utf-8"))
+    for index, part in enumerate(songs[metadata["lmd_midi_dir"]]):
         (found,) = read_midi(track / "MIDI" / f"S{index:02d}.mid")
         assert (found.program, found.is_drum) == (part.program, part.is_drum)
         assert np.allclose(found.notes.intervals, part.notes.intervals, atol=1e-3)
     assert all(len(stem) == 40000 and stem.any() for stem in stems_of(track))
-    metadata = yaml.safe_load((track / "metadata.yaml").read_text(encoding="utf-8"))
     assert metadata["stems"]["S01"]["inst_class"] == "Pipe"
-    source = folder / metadata["lmd_midi_dir"]
     before = content(root)
     minislakh.build(root, **options(midi_dir=folder))
     assert content(root) == before
-    write_midi(source, parts[:2])
-    with pytest.raises(ValueError, match="made from another version"):
+    write_midi(folder / metadata["lmd_midi_dir"], others)
+    with pytest.raises(ValueError, match=f"more than these settings.*{track.name}"):
         minislakh.build(root, **options(midi_dir=folder))
 
 

@@ -35,8 +35,8 @@ def made(tmp_path, monkeypatch):
     """Calls of build and prepare, which make only the file by which prepared data are known."""
     calls = []
 
-    def build(out, *, num_songs, **_):
-        calls.append(("build", num_songs))
+    def build(out, *, num_songs, sample_rate_hz, **_):
+        calls.append(("build", num_songs, sample_rate_hz))
         return out
 
     def prepared(corpus, tree, *, out, sample_rate_hz):
@@ -59,7 +59,7 @@ def test_the_embedded_data_are_made_once(made, tmp_path):
     config = load_config("sets/set4.py")
     first = data.data_root(config)
     assert data.data_root(config) == first
-    assert made == [("build", data.MINISLAKH_SONGS), ("minislakh", "tree", 16000)]
+    assert made == [("build", data.MINISLAKH_SONGS, 16000), ("minislakh", "tree", 16000)]
     assert first.is_relative_to(tmp_path / "cache")
     assert first.name == "prepared"
 
@@ -89,7 +89,17 @@ def test_the_soundfonts_of_the_embedded_data_are_known(made):
 def test_another_size_has_another_folder(made):
     default = data.data_root(load_config("sets/set4.py"))
     assert data.data_root(load_config("sets/set4.py", {"data.minislakh_songs": 3})) != default
-    assert ("build", 3) in made
+    assert ("build", 3, 16000) in made
+
+
+def test_another_rate_is_rendered_at_that_rate_into_a_folder_of_its_own(made):
+    usual = load_config("sets/demo.py")
+    other = load_config("sets/demo.py", {"audio.sample_rate_hz": 44100})
+    roots = [data.data_root(config) for config in (usual, other)]
+    assert made[2:] == [("build", data.MINISLAKH_SONGS, 44100), ("minislakh", "tree", 44100)]
+    assert roots[0].parent.name == f"minislakh-{SONGS_VERSION}-{data.MINISLAKH_SONGS}"
+    assert roots[0].parent != roots[1].parent
+    assert data.embedded_tree(other) == roots[1].parent / "tree"
 
 
 def test_other_songs_have_another_folder(made, tmp_path):

@@ -83,7 +83,7 @@ def test_a_delay_that_is_no_whole_number_interpolates():
     np.testing.assert_allclose(effects.delayed(sound, delay), expected, atol=1e-6)
 
 
-def test_vibrato_swings_by_the_cents_and_delays_by_less_than_a_millisecond():
+def test_vibrato_swings_by_the_cents_and_delays_by_about_a_millisecond():
     out = effects.vibrato(tone(500, 2.0), hertz=5.0, cents=30.0, phase=0.0, rate=RATE)
     phase = np.unwrap(np.angle(_analytic(out)))
     pitch = 1200 * np.log2(np.diff(phase) * RATE / (2 * np.pi) / 500)

@@ -61,3 +61,11 @@ def test_an_ended_note_dies_away_and_equal_strings_sound_equal():
     drawn = [PluckedString.draw(Dice(4), 3.0) for _ in range(2)]
     assert np.array_equal(play(drawn[0], 60), play(drawn[1], 60))
     assert np.abs(play(drawn[0], 60, num_samples=9000)).max() > 0
+
+
+def test_a_note_longer_than_the_model_sounds_fades():
+    sound = np.abs(play(PLAIN, 45, onset=0.0, offset=2.9, num_samples=46400))
+    last = np.flatnonzero(sound)[-1]
+    assert last == pytest.approx(2.0 * RATE, abs=16)
+    assert sound[last - 1600 : last - 800].max() > 0.001
+    assert sound[last - 8 : last + 1].max() < 0.001

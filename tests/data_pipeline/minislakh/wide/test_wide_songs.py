@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from data_pipeline.minislakh import renderer
+from data_pipeline.minislakh.composer import form
 from data_pipeline.minislakh.dice import Dice, song_seed
+from data_pipeline.minislakh.harmony import Key
 from data_pipeline.minislakh.programs import INSTRUMENTS
 from data_pipeline.minislakh.wide import WIDE_VERSION, casting, composer, palettes, styles
 from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
+from data_pipeline.minislakh.wide.lineup import Player
 from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
 from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN, VALIDATION, palette_of
 
@@ -30,7 +33,7 @@ def test_a_seed_always_gives_the_same_song_and_the_version_counts():
     assert first.parts == again.parts
     notes = np.concatenate([p.notes.pitches for p in first.parts]).astype(np.uint8)
     digest = hashlib.sha256(notes.tobytes()).hexdigest()[:16]
-    assert (WIDE_VERSION, digest) == (1, "29bebcc30d69091c"), "raise WIDE_VERSION with every change"
+    assert (WIDE_VERSION, digest) == (2, "29bebcc30d69091c"), "raise WIDE_VERSION with every change"
 
 
 def test_arrangements_are_of_many_kinds(songs):
@@ -60,6 +63,18 @@ def test_notes_stay_inside_the_song_and_the_instrument(songs):
             for pitch in np.unique(notes.pitches):
                 same = notes.select(notes.pitches == pitch)
                 assert (same.onsets[1:] >= same.offsets[:-1]).all()
+
+
+def test_a_doubling_player_arranges_the_notes_that_its_leader_plays_and_not_its_arrangement():
+    style = styles.draw_style(Dice(0))
+    sections = form(Dice(1), style, Key(0, False), 120.0, 20.0)
+    doubling = Player("strings", 1, follows=True)
+    plain, other = (
+        composer._play(Dice(2), style, sections, [leader, doubling])
+        for leader in (Player("strings"), Player("strings", shift=-12, gate=0.5))
+    )
+    assert plain["strings 2"] == plain["strings"] != other["strings"]
+    assert other["strings 2"] == plain["strings"]
 
 
 def test_tempo_changes_in_a_part_of_the_songs():
@@ -108,8 +123,8 @@ class Fonts(renderer.Renderer):
             return None
         return 0.3 if program == 49 else 0.01
 
-    def draw_soundfont(self, part, dice):
-        return f"kit {part.program}"
+    def draw_soundfont(self, part, dice, soundfonts):
+        return f"kit {part.program} of {', '.join(soundfonts)}"
 
 
 def _casts(songs, palette, name):
@@ -136,13 +151,17 @@ def test_a_part_is_cast_by_sounds_that_fit_it(songs):
     assert {program for program, _, _ in unseen} == {27}
 
 
-def test_a_missing_kit_is_the_standard_one():
+@pytest.mark.parametrize(
+    ("palette", "kit", "allowed"),
+    [(SEEN, 0, Fonts.soundfonts[:1]), (UNSEEN, 24, Fonts.soundfonts)],
+)
+def test_a_missing_kit_is_the_standard_one_of_a_soundfont_that_may_play(palette, kit, allowed):
     fonts = Fonts()
     fonts.attack_seconds = lambda *_, **__: None
     song = compose_wide(3, seconds=4.0)
     part = next(part for part in song.parts if part.is_drum)
-    _, (voice,) = casting.cast([part], ["drums"], UNSEEN, fonts, 1)
-    assert voice.name == "kit 24"
+    _, (voice,) = casting.cast([part], ["drums"], palette, fonts, 1)
+    assert voice.name == f"kit {kit} of {', '.join(allowed)}"
 
 
 def test_effects_leave_onsets_where_they_are(songs, synths):

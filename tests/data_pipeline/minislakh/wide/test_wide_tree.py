@@ -10,23 +10,20 @@ import yaml
 from cerberus_jax.notes import Notes
 from data_pipeline import minislakh
 from data_pipeline.corpora import slakh
-from data_pipeline.io.midi import write_midi
+from data_pipeline.io.midi import Part, write_midi
 from data_pipeline.minislakh import __main__ as command
 from data_pipeline.minislakh import soundfonts, track_folder, tree
-from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN
+from data_pipeline.minislakh.wide.palettes import HELD_OUT_SOUNDFONTS, SEEN, UNSEEN
 from tests.data_pipeline.minislakh.test_minislakh import content, options, stems_of, tracks
-from tests.data_pipeline.minislakh.test_renderer import one_part
 
 
 @pytest.fixture(scope="module")
 def midi_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("songs")
-    notes = Notes(
-        np.array([[i / 2, i / 2 + 0.4] for i in range(8)]), np.full(8, 60), np.full(8, 90)
-    )
-    parts = [one_part(program, 60) for program in (0, 25, 73)]
-    parts = [type(part)(part.name, part.program, part.is_drum, notes) for part in parts]
+    intervals = np.array([[i / 2, i / 2 + 0.4] for i in range(8)])
     for index in range(9):
+        notes = Notes(intervals, np.full(8, 60 + index), np.full(8, 90))
+        parts = [Part("x", program, False, notes) for program in (0, 25, 73)]
         write_midi(folder / f"song{index}.mid", parts)
     return folder
 
@@ -102,9 +99,16 @@ def test_a_tree_of_other_sounds_is_refused(root, midi_dir):
         minislakh.build(root, **wide(midi_dir, rest=0.5))
 
 
+def test_a_tree_of_other_passages_is_refused(root, midi_dir, tmp_path):
+    (tmp_path / "songs").mkdir()
+    shutil.copy(midi_dir / "song0.mid", tmp_path / "songs")
+    with pytest.raises(ValueError, match=r"made from another version of song0\.mid"):
+        minislakh.build(root, **wide(tmp_path / "songs", midi_share=0.5))
+
+
 def test_installed_soundfonts_are_found_once(tmp_path, monkeypatch):
-    (tmp_path / "b.sf3").write_bytes(b"")
-    (tmp_path / "a.SF2").write_bytes(b"")
+    (tmp_path / "b.sf3").write_bytes(b"b")
+    (tmp_path / "a.SF2").write_bytes(b"a")
     (tmp_path / "notes.txt").write_bytes(b"")
     (tmp_path / "default-GM.sf2").symlink_to(tmp_path / "a.SF2")
     monkeypatch.setattr(soundfonts, "FOLDERS", (str(tmp_path), str(tmp_path / "none")))
@@ -113,6 +117,29 @@ def test_installed_soundfonts_are_found_once(tmp_path, monkeypatch):
     assert found == (default, str(tmp_path / "a.SF2"), str(tmp_path / "b.sf3"))
     assert soundfonts.found_soundfonts([]) == (default,)
     assert soundfonts.found_soundfonts([default, "auto"]) == found
+
+
+def test_a_soundfont_of_several_names_counts_once(tmp_path):
+    names = ("font", "other", "copy", "link")
+    font, other, copy, link = (tmp_path / f"{name}.sf2" for name in names)
+    font.write_bytes(b"sounds")
+    other.write_bytes(b"others")
+    shutil.copy(font, copy)
+    link.symlink_to(other)
+    found = soundfonts.found_soundfonts([str(path) for path in (font, link, other, copy)])
+    assert found == (str(font), str(link))
+
+
+def test_a_held_out_soundfont_is_known_behind_a_link_and_not_enough(tmp_path):
+    link = tmp_path / "default-GM.sf2"
+    link.symlink_to(tmp_path / HELD_OUT_SOUNDFONTS[0])
+    assert SEEN.allowed_soundfonts([str(link), "a.sf2"]) == ["a.sf2"]
+    assert UNSEEN.allowed_soundfonts([str(link), "a.sf2"]) == [str(link), "a.sf2"]
+    shutil.copy(soundfonts.default_soundfont(), link)
+    alone = options(sounds="wide", soundfonts=[str(link)])
+    with pytest.raises(ValueError, match=r"default-GM\.sf2, which is held out.*--soundfont"):
+        minislakh.build(tmp_path / "tree", **alone)
+    assert not (tmp_path / "tree").exists()
 
 
 def test_the_command_takes_the_flags(monkeypatch, tmp_path):
