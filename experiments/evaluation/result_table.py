@@ -196,7 +196,7 @@ def cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
 def interval_cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
     """Of the last metric: the F1 of a group."""
     ends = scores[metrics[-1]]
-    return "" if ends is None else f"{_number(ends[0], digits)}..{_number(ends[1], digits)}"
+    return "" if ends is None else f"[{', '.join(_number(end, digits) for end in ends)}]"
 
 
 def _number(value: float, digits: int) -> str:

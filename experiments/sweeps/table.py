@@ -21,7 +21,13 @@ STARRED = (
     "\\* masks by k-means on the embedding; which cluster is which instrument is taken from the "
     "reference (oracle assignment)"
 )
-_COMPARED = ("si_sdr", "si_sdr_improvement", "frame_f1", "onset_f1", "onset_offset_f1")
+_COMPARED = {
+    "si_sdr": "SI-SDR",
+    "si_sdr_improvement": "improvement",
+    "frame_f1": "frame F1",
+    "onset_f1": "onset F1",
+    "onset_offset_f1": "onset+offset F1",
+}
 
 
 def write_tables(outcomes: Sequence[Outcome], workdir: Path) -> None:
@@ -85,7 +91,7 @@ def differences(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         if found and found[0]:
             texts = [_difference(*(part.get(m) for part in found), digits[m]) for m in _COMPARED]
             cells.append([f"{_title(rows[-1])} minus {_title(row)}", *texts])
-    return ["difference", *(metric.replace("_", " ") for metric in _COMPARED)], cells
+    return ["difference", *_COMPARED.values()], cells
 
 
 def csv_text(rows: Sequence[Row]) -> str:

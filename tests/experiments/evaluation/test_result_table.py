@@ -64,9 +64,9 @@ def test_intervals_stand_under_the_rows_of_the_network():
         "interval_95": {"per_instrument": {"piano": ends, "drums": ends}, "mean": ends},
     }
     lines = results_table(changed).splitlines()
-    assert lines[4].split()[:4] == ["95", "%", "0.1..0.9", "0.1..0.9"]
-    assert ".10...90" in lines[4]
-    assert sum("0.1..0.9" in line for line in lines) == 3
+    assert lines[4].split()[:4] == ["95", "%", "[0.1,", "0.9]"]
+    assert "[.10, .90]" in lines[4]
+    assert sum("[0.1, 0.9]" in line for line in lines) == 3
 
 
 def test_markdown_has_a_table_per_system():

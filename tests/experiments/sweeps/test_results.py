@@ -126,7 +126,7 @@ def test_the_table_leaves_absent_heads_blank_and_says_what_is_theirs():
     assert headings[:6] == ["network", "seeds", "wDC", "wMI", "wTR", "SI-SDR"]
     assert cells[0][:5] == ["mask inference  seed 0", "1", "", "1", ""]
     assert cells[0][5] and cells[0][8:11] == [""] * 3
-    assert cells[1][0] == "95 %" and ".." in cells[1][5]
+    assert cells[1][0] == "95 %" and cells[1][5].startswith("[")
     assert cells[2][:8] == ["*theirs*", "", "", "", "", "10.0", "16.9", "11.9"]
     assert cells[5][5:] == ["", "", "", ".90/.83/.85", ".77/.70/.71", ".48/.43/.44", ""]
 
