@@ -76,7 +76,7 @@ def _table_html(headings, cells):
         style = ' class="weak"' if row[0] in ("95 %", "*theirs*") else ""
         texts = "".join(f"<td>{pages.escape(_plain(text))}</td>" for text in row)
         lines.append(f"<tr{style}>{texts}</tr>")
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+    return f'<div class="wide"><table class="intervals">{"".join(lines)}</table></div>'
 
 
 def _plain(text):
