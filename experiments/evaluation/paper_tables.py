@@ -63,7 +63,7 @@ def paper_means(instruments: Sequence[str], heads: Iterable[str]) -> dict[str, f
     if rows is None or heads != PAPER_HEADS:
         return None
     scores = [_scores(*row) for row in rows.values()]
-    return {metric: _mean([own[metric] for own in scores]) for metric in (*_DECIBELS, *_NOTES)}
+    return {metric: _mean([own[metric] for own in scores]) for metric in scores[0]}
 
 
 def _scores(decibels: str, notes: str) -> dict[str, float | None]:

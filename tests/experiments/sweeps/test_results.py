@@ -174,6 +174,16 @@ def test_the_authors_results_are_those_of_the_page_about_them():
     assert paper_means(INSTRUMENTS, ("onsets",)) is None
 
 
+def test_sets_of_instruments_stand_beside_the_authors():
+    """All four: what the authors say of two instruments and of more lies in two places."""
+    points = load_points("instrument_sets", "sets/set1.py")
+    outcomes = [Outcome(name, config, _results()) for name, config in points]
+    _, cells = table(rows_of(outcomes))
+    theirs = [row for row in cells if row[0] == "*theirs*"]
+    assert [row[5] for row in theirs] == ["10.0", "8.2", "7.7", "5.5"]
+    assert [row[-1] for row in theirs] == [""] * 4
+
+
 def test_csv_has_a_line_for_each_point_and_one_for_the_mean(tmp_path):
     outcomes = _pair("cerberus")
     write_tables(outcomes, tmp_path)
