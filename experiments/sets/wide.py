@@ -21,8 +21,9 @@ def get_config() -> ConfigDict:
     config.data.minislakh_soundfonts = ("auto",)
     # In every song, since excerpts of one song are cut where all its slots sound.
     config.data.minislakh_rest = 1.0
-    # Instruments rest in genuine songs, and what is none of the five is often not there.
-    config.data.silence_probability = 0.1
+    # Excerpts are cut where all play, so sources are silenced as often as they rest in wide songs
+    # (docs/data.md); what is none of the five more often.
+    config.data.silence_probability = 0.25
     config.data.rest_probability = 0.5
     # A file of half-precision numbers stays below 10 MB.
     config.model.hidden = 120
