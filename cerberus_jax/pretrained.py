@@ -22,12 +22,10 @@ def network_path(name: str = "") -> Path:
     Raises:
         ValueError: if it is neither a name nor ends like such a file.
     """
-    name = name or next(iter(names()), DEFAULT)
-    if name in names():
-        return FOLDER / f"{name}{ENDING}"
-    if name.endswith(ENDING):
-        return Path(name).expanduser()
-    raise ValueError(f"pretrained: {choices()} expected, got {name!r}")
+    file = _file_of(name or next(iter(names()), ""))
+    if file is None:
+        raise ValueError(f"pretrained: {choices()} expected, got {name!r}")
+    return file
 
 
 def network_source(source: str, *, flag: str) -> Path:
@@ -39,11 +37,18 @@ def network_source(source: str, *, flag: str) -> Path:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
-    if source not in names() and not source.endswith(ENDING):
+    file = _file_of(source)
+    if file is None:
         raise ValueError(
             f"{flag}: the directory of a run, or {choices()}, expected, got {source!r}"
         )
-    return network_path(source)
+    return file
+
+
+def _file_of(name: str) -> Path | None:
+    if name in names():
+        return FOLDER / f"{name}{ENDING}"
+    return Path(name).expanduser() if name.endswith(ENDING) else None
 
 
 def choices() -> str:

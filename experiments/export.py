@@ -45,8 +45,10 @@ def export(workdir: str | Path, out: str | Path, *, step: str = "best", licence:
         raise ValueError(f"out: {out}: a name that ends in {ENDING} expected")
     config = load_run_config(workdir)
     checkpoint = locate(workdir, step)
+    origin = provenance(config)
     about = {
-        **provenance(config),
+        "config": origin.pop("config"),
+        "exported_by": origin,
         "step": int(checkpoint.name),
         "tuned": is_tuned(checkpoint),
         "sessions": read_sessions(workdir),

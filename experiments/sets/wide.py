@@ -3,7 +3,7 @@
     python -m experiments.run --config=sets/wide.py
 
 MiniSlakh that is wide (docs/data.md), played by all soundfonts that are installed, with other
-instruments in every song, which are heard in half of the excerpts. Hours on a CPU; stopped, the
+instruments in every song, which are heard in three of eight excerpts. Hours on a CPU; stopped, the
 same command goes on.
 """
 

@@ -43,7 +43,7 @@ def test_the_file_says_where_it_comes_from(folder):
     assert model == Predictor.load(folder / "run").model.clone(heads=model.heads)
     about = header["about"]
     assert about["licence"] == "CC0 sounds" and about["step"] == 3
-    assert about["config"]["model"]["hidden"] == 8 and "jax" in about["versions"]
+    assert about["config"]["model"]["hidden"] == 8 and "jax" in about["exported_by"]["versions"]
     assert about["tuned"] is False and about["sessions"] == about["soundfonts"] == []
 
 
