@@ -4,9 +4,8 @@ ceiling (systems.py).
 What is tuned comes with the checkpoint; nothing is chosen on the scored split.
 """
 
-import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,11 +36,11 @@ from experiments.evaluation.result_table import (
 )
 from experiments.evaluation.scoring import Reference, score_item, summarise
 from experiments.evaluation.systems import (
-    BATCH_SIZE,
     System,
     assignment_of,
     excerpt_systems,
     file_systems,
+    in_groups,
     song_systems,
 )
 from experiments.evaluation.whole_songs import whole_songs
@@ -171,7 +170,7 @@ def _score_songs(planner: Planner, systems: Mapping[str, System], config: Config
 def _score_excerpts(
     planner: Planner, count: int, systems: Mapping[str, System], config: ConfigDict
 ) -> dict:
-    groups = _groups(read_excerpts(planner, count), BATCH_SIZE)
+    groups = in_groups(read_excerpts(planner, count))
     seconds = planner.config.num_samples / config.audio.sample_rate_hz
     heading = {"unit": "excerpts", "excerpt_seconds": seconds}
     return heading | _score(groups, count, systems, config, split=planner.config.split)
@@ -210,12 +209,6 @@ def _score(
         "baselines": summaries,
         "items": [{"id": id_, "metrics": item} for id_, item in zip(ids, items, strict=True)],
     }
-
-
-def _groups(excerpts: Iterable[Excerpt], size: int) -> Iterator[list[Excerpt]]:
-    excerpts = iter(excerpts)
-    while group := list(itertools.islice(excerpts, size)):
-        yield group
 
 
 def _check_fit(config: ConfigDict, predictor: Predictor, workdir: Path) -> None:

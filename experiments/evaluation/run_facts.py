@@ -32,14 +32,20 @@ def training_time(metrics: list[dict], num_steps: int) -> str:
     """Steps and time of training alone: without start-up, validation and saving."""
     if not metrics:
         return f"0 of {num_steps} steps"
+    seconds, last = training_seconds(metrics), metrics[-1]["step"]
+    text = f"{last} of {num_steps} steps"
+    return f"{text} in {duration(seconds)}, {seconds / last:.3g} s a step" if seconds else text
+
+
+def training_seconds(metrics: list[dict]) -> float:
+    """What all logged steps took; 0 where that was not logged."""
     seconds, before = 0.0, 0
     for entry in metrics:
         pace = entry.get("time")
         if isinstance(pace, Mapping) and isinstance(pace.get("seconds_per_step"), int | float):
             seconds += (entry["step"] - before) * pace["seconds_per_step"]
         before = entry["step"]
-    text = f"{before} of {num_steps} steps"
-    return f"{text} in {duration(seconds)}, {seconds / before:.3g} s a step" if seconds else text
+    return seconds
 
 
 def duration(seconds: float) -> str:

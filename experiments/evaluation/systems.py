@@ -7,7 +7,8 @@ reference can tell which cluster is which instrument: its scores know the truth 
 """
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,13 @@ CLUSTERING_SEED = 0
 ORACLE, NETWORK = "oracle", "network"
 
 System = Callable[[Sequence[Excerpt]], list[Estimate]]
+
+
+def in_groups(excerpts: Iterable[Excerpt]) -> Iterator[list[Excerpt]]:
+    """Excerpts as a system takes them: as many at once as it computes together."""
+    excerpts = iter(excerpts)
+    while group := list(itertools.islice(excerpts, BATCH_SIZE)):
+        yield group
 
 
 def assignment_of(heads: Sequence[str]) -> str | None:

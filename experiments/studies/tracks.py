@@ -87,6 +87,25 @@ def _flags() -> CommandFlags:
     return flags
 
 
+def load_networks(names: str) -> dict[str, Predictor]:
+    """Those of runs' directories, files or the package, as `--networks` gives them.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or no checkpoint.
+        ValueError: if a name is of none, or they have other instruments or another sampling rate.
+    """
+    networks = {name: load_network(name) for name in map(str.strip, names.split(","))}
+    (first_name, first), *others = networks.items()
+    for name, other in others:
+        has = [(p.instruments, p.grid.sample_rate_hz) for p in (first, other)]
+        if has[0] != has[1]:
+            raise ValueError(
+                f"--networks: {name} has other instruments or another rate than {first_name}; "
+                "score them one by one"
+            )
+    return networks
+
+
 def load_network(name: str) -> Predictor:
     """The network of a run's directory, a file, or the package."""
     path = pretrained.network_source(name, flag="--networks")
@@ -207,10 +226,7 @@ def _tracks(flags: CommandFlags) -> None:
             raise ValueError(f"--{name} is missing, e.g. --{name}={example}")
     if flags.out:
         check_writable(Path(flags.out).parent)
-    names = [name.strip() for name in flags.networks.split(",")]
-    networks = {name: load_network(name) for name in names}
-    _check_alike(networks)
-    figures = {}
+    networks, figures = load_networks(flags.networks), {}
     with tempfile.TemporaryDirectory() as folder:
         first, rate = next((p, p.grid.sample_rate_hz) for p in networks.values())
         prepare(flags.corpus, flags.root, out=folder, sample_rate_hz=rate, progress=False)
@@ -225,17 +241,6 @@ def _tracks(flags: CommandFlags) -> None:
     if flags.out:
         with whole_file(flags.out) as part:
             part.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-def _check_alike(networks: Mapping[str, Predictor]) -> None:
-    (first_name, first), *others = networks.items()
-    for name, other in others:
-        has = [(p.instruments, p.grid.sample_rate_hz) for p in (first, other)]
-        if has[0] != has[1]:
-            raise ValueError(
-                f"--networks: {name} has other instruments or another rate than {first_name}; "
-                "score them one by one"
-            )
 
 
 def _scores_of(
