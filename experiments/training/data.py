@@ -71,12 +71,7 @@ def soundfonts(config: ConfigDict) -> list[str]:
 
 
 def planner(
-    config: ConfigDict,
-    split: str,
-    *,
-    excerpt_seconds: float = 0.0,
-    training: bool = False,
-    silenced: bool = False,
+    config: ConfigDict, split: str, *, excerpt_seconds: float = 0.0, training: bool = False
 ) -> Planner:
     """What each batch of `split` holds.
 
@@ -86,9 +81,8 @@ def planner(
         excerpt_seconds: 0 = the config's `excerpt_seconds`.
         training: draw other mixtures, gains and augmentations in every batch, to be trained on;
             otherwise excerpts are fixed, to be scored.
-        silenced: silence sources as often as in training, whatever the excerpts are for.
     """
-    data, silenced = config.data, silenced or training
+    data = config.data
     seconds = excerpt_seconds or config.excerpt_seconds
     plan_config = PlanConfig(
         instruments=tuple(config.instruments),
@@ -105,8 +99,8 @@ def planner(
         augment_polarity=data.augment_polarity if training else 0.0,
         augment_semitones=data.augment_semitones if training else 0,
         augment_equaliser_db=data.augment_equaliser_db if training else 0.0,
-        silence_probability=data.silence_probability if silenced else 0.0,
-        rest_probability=data.rest_probability if silenced else 1.0,
+        silence_probability=data.silence_probability if training else 0.0,
+        rest_probability=data.rest_probability if training else 1.0,
     )
     return Planner(_catalogue(data_root(config)), plan_config)
 
@@ -158,22 +152,17 @@ def validation_batches(config: ConfigDict, **process: int) -> list[dict]:
     return list(numpy_batches(planner(config, VALIDATION_SPLIT), num_steps=count, **process))
 
 
-def tuning_planner(config: ConfigDict, *, silenced: bool = False) -> Planner:
+def tuning_planner(config: ConfigDict) -> Planner:
     """The validation excerpts that are scored in training, and on which note thresholds are chosen
     when a run ends: as long as those that evaluation scores, or where no song has any of that
     length, as those of training.
-
-    Args:
-        config: the run's config.
-        silenced: with sources silenced as in training, as thresholds are chosen: excerpts are cut
-            where all instruments play, and a song has rests, in which a note is a false one.
 
     Raises:
         ValueError: if there are none of either length.
     """
     seconds = config.evaluation.excerpt_seconds
     try:
-        return planner(config, VALIDATION_SPLIT, excerpt_seconds=seconds, silenced=silenced)
+        return planner(config, VALIDATION_SPLIT, excerpt_seconds=seconds)
     except ValueError as error:
         if seconds <= config.excerpt_seconds:
             raise
@@ -184,7 +173,7 @@ def tuning_planner(config: ConfigDict, *, silenced: bool = False) -> Planner:
             error,
             config.excerpt_seconds,
         )
-        return planner(config, VALIDATION_SPLIT, silenced=silenced)
+        return planner(config, VALIDATION_SPLIT)
 
 
 def batches(

@@ -56,12 +56,9 @@ class DecodingTask:
 
     Args:
         rolls: probabilities of each item, all of one shape.
-        references: its notes, in seconds from its first sample.
+        references: its notes, in seconds from its first sample; items without notes are left out.
         grid: the frames of the rolls.
         num_samples: length of every item.
-        songs: the song of each item; the items of a song are scored as one, so that notes which
-            are found in those without notes are false ones. None: each item is one of its own.
-            A song without notes is left out.
         onset_rolls: probabilities that a note begins; None for a network without such rolls.
         with_offsets: whether the ends of the instrument's notes mean anything.
     """
@@ -73,16 +70,12 @@ class DecodingTask:
         grid: FrameGrid,
         *,
         num_samples: int,
-        songs: Sequence[str] | None = None,
         onset_rolls: Sequence[Float[np.ndarray, "t p"]] | None = None,
         with_offsets: bool = False,
     ):
-        songs = range(len(references)) if songs is None else songs
-        with_notes = {song for song, notes in zip(songs, references, strict=True) if len(notes)}
-        scored = [k for k, song in enumerate(songs) if song in with_notes]
+        scored = [k for k, notes in enumerate(references) if len(notes)]
         references = [references[k] for k in scored]
-        names, self._songs = np.unique([songs[k] for k in scored], return_inverse=True)
-        self.grid, self.num_songs, self.with_offsets = grid, len(names), with_offsets
+        self.grid, self.num_items, self.with_offsets = grid, len(scored), with_offsets
         self.seconds = num_samples / grid.sample_rate_hz
         self.onset_rows, self._last = None, None
         self.has_onset_rolls = onset_rolls is not None
@@ -103,11 +96,11 @@ class DecodingTask:
         heard = [notes.select(notes.velocities > FRAME_VELOCITY_THRESHOLD) for notes in references]
         active = np.stack([activity(notes, self.grid, num_frames).T for notes in heard])
         self.active_rows = active[item, key]
-        self.num_active = self._per_song(range(len(active)), active.sum((1, 2)))
+        self.num_active = active.sum((1, 2))
         counted, carried_in = zip(
             *(split_at_borders(notes, self.seconds) for notes in references), strict=True
         )
-        self.num_counted = self._per_song(range(len(counted)), [len(notes) for notes in counted])
+        self.num_counted = np.array([len(notes) for notes in counted])
         places = self._places_of(counted)
         order = np.argsort(places)
         self.counted = places[order]
@@ -134,7 +127,7 @@ class DecodingTask:
         return np.concatenate(places)
 
     def scores(self, config: DecodingConfig) -> tuple[float, ...]:
-        """Mean onset F1, mean frame F1, and with offsets mean onset+offset F1 of the songs, as
+        """Mean onset F1, mean frame F1, and with offsets mean onset+offset F1, as
         experiments.evaluation.note_scores defines them."""
         row, first, end, _ = self._segment(replace(config, onset_shift_seconds=0.0))
         onsets, offsets = shifted_intervals(row, first, end, config, self.grid).T
@@ -157,7 +150,7 @@ class DecodingTask:
         hits = [self._count(self.counted[matched_onsets(self.counted, places)])]
         possible = self.counted_or_carried_in
         num_excused = self._count(possible[matched_onsets(possible, places)]) - hits[0]
-        num_estimates = self._per_song(items) - num_excused
+        num_estimates = np.bincount(items, minlength=self.num_items) - num_excused
         if self.with_offsets:
             lengths = np.maximum(np.minimum(offsets, self.seconds) - onsets, 0)[order]
             matched = matched_notes(self.counted, self.lengths, places, lengths)
@@ -170,13 +163,10 @@ class DecodingTask:
             for num_hits in hits
         ]
 
-    def _count(self, places: Float[np.ndarray, " n"]) -> Int[np.ndarray, " s"]:
-        """How many of the places are of each song."""
-        return self._per_song((places // (self._spacing * _PITCHES)).astype(np.int64))
-
-    def _per_song(self, items: Sequence[int], counts: Sequence[int] | None = None):
-        """Sums of counts of items, by default 1, over each song [s]."""
-        return np.bincount(self._songs[items], counts, minlength=self.num_songs)
+    def _count(self, places: Float[np.ndarray, " n"]) -> Int[np.ndarray, " i"]:
+        """How many of the places are of each item."""
+        items = (places // (self._spacing * _PITCHES)).astype(np.int64)
+        return np.bincount(items, minlength=self.num_items)
 
     def _frame_f1(self, row, first, end) -> float:
         num_rows, num_frames = self.rows.shape
@@ -185,7 +175,7 @@ class DecodingTask:
         np.add.at(steps, (row, np.minimum(end, num_frames)), -1)
         held = steps[:, :-1].cumsum(1) > 0
         num_hits, num_held = (
-            self._per_song(self.row_items, frames.sum(1))
+            np.bincount(self.row_items, frames.sum(1), minlength=self.num_items)
             for frames in (held & self.active_rows, held)
         )
         f1 = 2 * num_hits / np.maximum(num_held + self.num_active, 1)
@@ -215,7 +205,7 @@ def search(
         settings: the fields that may change; None for all that have a meaning.
     """
     base = base or DecodingConfig()
-    if not task.num_songs:
+    if not task.num_items:
         return base
     if not task.has_onset_rolls:
         return search_from(task, base, CANDIDATES if settings is None else settings)
@@ -252,6 +242,6 @@ def _stack(rolls, chosen) -> Float[np.ndarray, "i p t"]:
     return np.stack([rolls[k].T for k in chosen]).astype(np.float32)
 
 
-def _mean_where(scored: Bool[np.ndarray, " s"], values: Float[np.ndarray, " s"]) -> float:
+def _mean_where(scored: Bool[np.ndarray, " i"], values: Float[np.ndarray, " i"]) -> float:
     """0 where nothing is scored."""
     return float(values[scored].mean()) if scored.any() else 0.0

@@ -1,11 +1,8 @@
 """How the rolls of a finished run become notes, chosen per instrument on validation excerpts.
 
 The criterion is the mean of onset F1, frame F1 and, where the ends of an instrument's notes mean
-something, onset+offset F1. Where training silences sources, so does tuning, and the excerpts of a
-song are scored as one: a note that is found where its instrument rests is a false one.
-
-The settings are written into the checkpoints, so that whoever loads a network has them; the weights
-stay as they are.
+something, onset+offset F1. The settings are written into the checkpoints, so that whoever loads a
+network has them; the weights stay as they are.
 """
 
 from dataclasses import asdict
@@ -17,7 +14,6 @@ from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from data_pipeline.planning.planner import Planner
 from experiments.config.loading import heads_of, load_run_config
-from experiments.evaluation.bootstrap import song_of
 from experiments.evaluation.scoring import Reference
 from experiments.training import data
 from experiments.training.decoding_search import DecodingTask, search
@@ -39,7 +35,7 @@ def tune_run(workdir: str | Path) -> dict[str, dict[str, DecodingConfig]]:
     if not transcribes(heads_of(config)):
         return {}
     count = config.data.num_validation_excerpts
-    planner = data.tuning_planner(config, silenced=True)
+    planner = data.tuning_planner(config)
     tuned, of_step = {}, {}
     for kind, step in checkpoint.saved_steps(workdir).items():
         if step not in of_step:
@@ -70,17 +66,10 @@ def decoding_tasks(
 ) -> dict[str, DecodingTask]:
     """The network's rolls of the first `count` excerpts with their notes, by instrument.
 
-    Excerpts whose notes of an instrument are not known are left out of its task. Those of a song
-    are scored as one if the planner silences sources.
+    Excerpts whose notes of an instrument are not known are left out of its task.
     """
-    heard, songs = [], []
-    for group, _, rolls in predicted(predictor, planner, count):
-        notes = [Reference.of(excerpt, predictor.instruments).notes for excerpt in group]
-        heard.append((notes, rolls))
-        songs += [song_of(excerpt.id) for excerpt in group]
-    return decoding_tasks_of(
-        predictor,
-        heard,
-        num_samples=planner.config.num_samples,
-        songs=songs if planner.config.silence_probability else None,
-    )
+    heard = [
+        ([Reference.of(excerpt, predictor.instruments).notes for excerpt in group], rolls)
+        for group, _, rolls in predicted(predictor, planner, count)
+    ]
+    return decoding_tasks_of(predictor, heard, num_samples=planner.config.num_samples)

@@ -70,7 +70,7 @@ class ValidationScores:
             scores["si_sdr_improvement"] = found
         if transcribes(model.heads):
             tasks = decoding_tasks_of(predictor, heard, num_samples=self.planner.config.num_samples)
-            f1 = [task.scores(decoding[name])[0] for name, task in tasks.items() if task.num_songs]
+            f1 = [task.scores(decoding[name])[0] for name, task in tasks.items() if task.num_items]
             if f1:
                 scores["onset_f1"] = float(np.mean(f1))
         return scores
@@ -98,11 +98,7 @@ def predicted(
 
 
 def decoding_tasks_of(
-    predictor: Predictor,
-    heard: Sequence[tuple[list[dict], Rolls]],
-    *,
-    num_samples: int,
-    songs: Sequence[str] | None = None,
+    predictor: Predictor, heard: Sequence[tuple[list[dict], Rolls]], *, num_samples: int
 ) -> dict[str, DecodingTask]:
     """The network's rolls of excerpts with their notes, by instrument.
 
@@ -112,7 +108,6 @@ def decoding_tasks_of(
         predictor: the network.
         heard: groups of excerpts: the notes of each by instrument, and the rolls.
         num_samples: the length of every excerpt.
-        songs: the song of each, where those of a song are scored as one.
     """
     references = [notes for group, _ in heard for notes in group]
     rolls = [roll for _, found in heard for roll in found.frames]
@@ -126,7 +121,6 @@ def decoding_tasks_of(
             [references[k][name] for k in labelled],
             predictor.grid,
             num_samples=num_samples,
-            songs=None if songs is None else [songs[k] for k in labelled],
             onset_rolls=[onset_rolls[k][slot] for k in labelled] if with_onsets else None,
             with_offsets=INSTRUMENTS[name].has_offsets,
         )

@@ -143,42 +143,6 @@ def test_the_same_at_the_borders(hop):
             assert_scored_alike(items, task, config)
 
 
-def test_items_of_one_song_are_scored_as_one():
-    """As if they were parts of one long item, one of them a rest; a song of rests is left out."""
-    rng = np.random.default_rng(4)
-    items = [random_item(rng, earliest=0.1, latest=4.3) for _ in range(4)]
-    items[1] = (items[1][0], Notes.empty())
-    items.append((np.ones((NUM_FRAMES, 88), np.float32), Notes.empty()))
-    songs = ["b", "b", "a", "b", "c"]
-    task = task_of(*items, songs=songs)
-    alone = task_of(*items)
-    assert (task.num_songs, alone.num_songs) == (2, 3)
-    spacing = 8.0  # whole frames
-    for config in (DecodingConfig(), DecodingConfig(threshold=0.25, dip=0.05)):
-        expected = []
-        for song in "ab":
-            own = [items[k] for k in range(len(songs)) if songs[k] == song]
-            found = [decode(roll, GRID, config=config) for roll, _ in own]
-            scores = score_notes(
-                one_after_another(found, spacing),
-                one_after_another([notes for _, notes in own], spacing),
-                grid=GRID,
-                num_samples=round(spacing * 16000) * len(own),
-            )
-            expected.append([scores["onset_f1"], scores["frame_f1"]])
-        np.testing.assert_allclose(task.scores(config), np.mean(expected, 0), atol=1e-12)
-        assert task.scores(config)[0] < alone.scores(config)[0]  # what is found in the rest
-
-
-def one_after_another(items, spacing):
-    return Notes.joined(
-        [
-            dataclasses.replace(notes, intervals=notes.intervals + k * spacing)
-            for k, notes in enumerate(items)
-        ]
-    )
-
-
 def assert_scored_alike(items, task, config, onset_rolls=None):
     onset_rolls = [None] * len(items) if onset_rolls is None else onset_rolls
     scores = [

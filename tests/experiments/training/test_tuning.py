@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 
 from cerberus_jax.checkpoint import locate
@@ -11,7 +10,6 @@ from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments import run
-from experiments.evaluation.bootstrap import song_of
 from experiments.training import data, tuning, validation_scores
 from experiments.training.decoding_search import CANDIDATES
 from experiments.training.tuning import tune_run
@@ -45,27 +43,6 @@ def test_shorter_songs_are_tuned_on_excerpts_of_the_length_of_training(root, tmp
     caplog.clear()
     assert data.tuning_planner(tiny_config(root)).config.num_samples == 2 * RATE
     assert not caplog.text
-
-
-def test_thresholds_are_chosen_with_rests_where_training_has_them(root, tmp_path, monkeypatch):
-    """Notes that are found while an instrument rests count against it."""
-    plain = tiny_config(root)
-    rests = tiny_config(root, **{"data.silence_probability": 0.5})
-    assert data.tuning_planner(plain, silenced=True).config == data.tuning_planner(plain).config
-    assert data.tuning_planner(rests).config.silence_probability == 0
-    planner = data.tuning_planner(rests, silenced=True)
-    excerpts = list(read_excerpts(planner, 8))
-    assert any(not np.any(source) for excerpt in excerpts for source in excerpt.sources)
-    predictor = Predictor.load(write_run(tmp_path, rests))
-    num_songs = len({song_of(excerpt.id) for excerpt in excerpts})
-    tasks = tuning.decoding_tasks(predictor, planner, count=8)
-    assert all(0 < task.num_songs <= num_songs < 8 for task in tasks.values())
-    heard, tune = [], tuning.tune_decoding
-    monkeypatch.setattr(
-        tuning, "tune_decoding", lambda p, plan, **k: heard.append(plan) or tune(p, plan, **k)
-    )
-    tune_run(tmp_path)
-    assert heard[0].config == planner.config
 
 
 @pytest.mark.parametrize("seconds", [10.0, 20.0])
@@ -123,7 +100,7 @@ def test_excerpts_without_labels_are_left_out(tuned_alone, monkeypatch):
     excerpts[1] = dataclasses.replace(excerpts[1], labelled=(True, False))
     monkeypatch.setattr(validation_scores, "read_excerpts", lambda *_: iter(excerpts))
     tasks = tuning.decoding_tasks(predictor, planner, count=count)
-    assert {name: task.num_songs for name, task in tasks.items()} == {
+    assert {name: task.num_items for name, task in tasks.items()} == {
         "piano": count,
         "drums": count - 1,
     }
@@ -135,5 +112,5 @@ def test_what_is_not_transcribed_is_not_tuned(tuned_alone):
     model = predictor.model.clone(transcribed=("drums",))
     drums = dataclasses.replace(Predictor.untrained(model), decoding={"drums": DecodingConfig()})
     tasks = tuning.decoding_tasks(drums, planner, count=count)
-    assert {name: task.num_songs for name, task in tasks.items()} == {"drums": count}
+    assert {name: task.num_items for name, task in tasks.items()} == {"drums": count}
     assert set(tuning.tune_decoding(drums, planner, count=count)) == {"drums"}
