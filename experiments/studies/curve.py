@@ -60,7 +60,7 @@ def last_predictor(workdir: str | Path, config: ConfigDict) -> Predictor:
     """The network of the last checkpoint, with thresholds tuned on validation."""
     predictor = Predictor.load(workdir, step="last")
     count = config.data.num_validation_excerpts
-    decoding = tune_decoding(predictor, data.tuning_planner(config, silenced=True), count=count)
+    decoding = tune_decoding(predictor, data.tuning_planner(config), count=count)
     return replace(predictor, decoding=decoding)
 
 
