@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import cerberus_jax
+from cerberus_jax import pretrained
 from data_pipeline.cli.version import version_text
 from experiments import console
 from experiments.songs.page import WITHOUT_SOUND
@@ -114,6 +116,18 @@ def test_every_command_has_a_console_script():
         for target in PROJECT["scripts"].values()
     }
     assert {script.args[0].removesuffix(".__main__") for script in scripts} == commands
+
+
+def test_the_wheel_holds_the_networks(tmp_path):
+    """And what else is no code."""
+    code = f"from hatchling.build import build_wheel; print(build_wheel({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    networks = {f"cerberus_jax/networks/{name}.safetensors" for name in pretrained.names()}
+    assert networks and networks <= held
+    assert {f"{package}/py.typed" for package in ("cerberus_jax", "experiments")} <= held
+    assert not [name for name in held if name.startswith(("tests/", "runs/"))]
 
 
 def as_script(name: str, *arguments: str, without=()) -> subprocess.CompletedProcess:
