@@ -276,8 +276,8 @@ def test_the_predictor_of_the_samples_has_what_they_use():
 
     trees = [ast.parse(block) for _, block in fences(TEXTS[README]) if "Predictor" in block]
     used = {n.attr for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    assert {"load", "predict", "instruments", "sources", "notes"} <= used
-    for name in ("load", "predict"):
+    assert {"pretrained", "predict", "instruments", "sources", "notes"} <= used
+    for name in ("pretrained", "load", "predict"):
         assert callable(getattr(cerberus_jax.Predictor, name))
     fields = set(cerberus_jax.Prediction.__dataclass_fields__)
     assert {"instruments", "sources", "notes"} <= fields
