@@ -109,15 +109,29 @@ def evaluate(
     systems = excerpt_systems(predictor, seed=config.seed)
     planner, count = data.test_excerpts(config, split)
     results |= _score_excerpts(planner, count, systems, config)
-    drawn = not config.evaluation.excerpts
-    if split == TEST_SPLIT and drawn and UNSEEN_SPLIT in planner.catalogue.splits:
+    if split == TEST_SPLIT and (unseen := unseen_planner(config, planner)):
         compared = {name: systems[name] for name in ("network", "mixture")}
-        try:
-            unseen, _ = data.test_excerpts(config, UNSEEN_SPLIT)
-            results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, compared, config)
-        except ValueError as error:  # a small data set may lack an instrument there
-            print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
+        results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, compared, config)
     return write_results(results | provenance(config), file)
+
+
+def unseen_planner(config: ConfigDict, planner: Planner) -> Planner | None:
+    """The planner of the excerpts of MiniSlakh's unseen programs.
+
+    None where the data have no such songs, or `evaluation.excerpts` lists what is scored; and where
+    they cannot be used, which is printed.
+
+    Args:
+        config: the run's config.
+        planner: of its test excerpts.
+    """
+    if config.evaluation.excerpts or UNSEEN_SPLIT not in planner.catalogue.splits:
+        return None
+    try:
+        return data.test_excerpts(config, UNSEEN_SPLIT)[0]
+    except ValueError as error:  # a small data set may lack an instrument there
+        print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def evaluate_files(

@@ -54,8 +54,9 @@ def _flags() -> CommandFlags:
     flags.path(
         "init_from",
         "",
-        "Begin with the parameters of another network where they fit: the directory of a run, or a "
-        "file of experiments.export. Short for --config.train.init_from.",
+        "Begin with the parameters of another network where they fit: the directory of a run, the "
+        "name of a network of the package, or a file of experiments.export. Short for "
+        "--config.train.init_from.",
     )
     distributed.add_flags(flags)
     return flags

@@ -155,8 +155,9 @@ def _reason(error: Exception) -> str:
 
 def _flags() -> CommandFlags:
     flags = CommandFlags(
-        "python -m experiments.separate --workdir=DIR [--out=DIR] SONG_OR_FOLDER ...",
-        "Take songs apart with a trained network. Each song gets a folder OUT/SONG with one file\n"
+        "python -m experiments.separate [--workdir=DIR | --pretrained=NAME] [--out=DIR] SONG ...",
+        "Take songs apart, files or those of folders, with a trained network. Each song gets a\n"
+        "folder OUT/SONG with one file\n"
         f"per instrument (rate, length and channels of the song), {MIDI_FILE} (one track per\n"
         f"instrument), {NOTES_FILE} and index.html, a page to listen and look. Reads wav, flac,\n"
         "ogg, mp3, aiff and more, at any rate and of any length.",
@@ -166,7 +167,8 @@ def _flags() -> CommandFlags:
     flags.path(
         "pretrained",
         "",
-        f"In place of --workdir: {pretrained.choices()}, made by experiments.export.",
+        f"In place of --workdir: {pretrained.choices()}, made by experiments.export; by default "
+        "the first that the package has.",
     )
     flags.path("out", OUT, "Where the folders of the songs go.")
     flags.string("step", "best", "The checkpoint: best, last, or the step of one of these.")

@@ -199,8 +199,8 @@ def _optimizer() -> ConfigDict:
 
 def _train() -> ConfigDict:
     train = ConfigDict()
-    # Whose parameters training begins with: the directory of a run, or a file of
-    # experiments.export; '' = all are new (ours).
+    # Whose parameters training begins with: the directory of a run, the name of a network of the
+    # package, or a file of experiments.export; '' = all are new (ours).
     train.init_from = ""
     train.num_steps = 50000  # steps: 100 epochs of 20,000 excerpts in batches of 40 (lab habit)
     train.log_every = 50  # steps between two lines of metrics.jsonl (ours)

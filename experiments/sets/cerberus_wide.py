@@ -2,10 +2,10 @@
 
     python -m experiments.run --config=sets/cerberus_wide.py
 
-Architecture, heads and rolls are the paper's. The loss of the masks is not: where sources rest, the
-distance of magnitudes is least for a mask that gives nothing, and so the stem of the rest, which is
-silent in five of eight excerpts, came out empty (docs/beyond.md). About an hour on a CPU; stopped,
-the same command goes on.
+The network is that of `cerberus_demo`, the paper's in small. The weight and the kind of its mask
+loss, and the averaging of parameters, are those of `wide`: by the paper's loss the stem of the
+rest, which is silent in five of eight excerpts, came out empty (docs/beyond.md). Stopped, the same
+command goes on.
 """
 
 from ml_collections import ConfigDict

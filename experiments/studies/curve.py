@@ -20,15 +20,17 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cerberus_jax.checkpoint import locate
+from cerberus_jax.heads import transcribes
 from cerberus_jax.inference import Predictor
 from data_pipeline.corpora.registry import DEFAULT_CORPUS
 from data_pipeline.io.files import check_writable, whole_file
+from data_pipeline.planning.planner import Planner
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import load_run_config
-from experiments.evaluate import UNSEEN_SPLIT
+from experiments.evaluate import UNSEEN_SPLIT, unseen_planner
 from experiments.evaluation.markdown import markdown_table
 from experiments.evaluation.result_table import TEST_SPLIT
 from experiments.evaluation.run_facts import duration, training_seconds
@@ -40,7 +42,6 @@ from experiments.training.metric_log import read_metrics
 from experiments.training.tuning import tune_decoding
 
 METRICS = {"si_sdr_improvement": "SI-SDR improvement, dB", "onset_f1": "onset F1"}
-SPLITS = (TEST_SPLIT, UNSEEN_SPLIT)
 SONGS = "songs"  # of --root
 
 
@@ -59,15 +60,18 @@ def main(argv: list[str] | None = None) -> int:
 def last_predictor(workdir: str | Path, config: ConfigDict) -> Predictor:
     """The network of the last checkpoint, with thresholds tuned on validation."""
     predictor = Predictor.load(workdir, step="last")
+    if not transcribes(predictor.model.heads):
+        return predictor
     count = config.data.num_validation_excerpts
     decoding = tune_decoding(predictor, data.tuning_planner(config), count=count)
     return replace(predictor, decoding=decoding)
 
 
-def split_scores(predictor: Predictor, config: ConfigDict, split: str) -> dict[str, float | None]:
-    """Means over the instruments of the fixed excerpts of a split."""
-    planner, count = data.test_excerpts(config, split)
-    network = excerpt_systems(predictor, seed=config.seed)[NETWORK]
+def excerpt_scores(
+    predictor: Predictor, planner: Planner, *, count: int, seed: int
+) -> dict[str, float | None]:
+    """Means over the instruments of the first `count` excerpts."""
+    network = excerpt_systems(predictor, seed=seed)[NETWORK]
     items = [
         score_item(
             estimate,
@@ -92,13 +96,18 @@ def song_scores(predictor: Predictor, songs: Iterable[Song]) -> dict[str, float 
     return {metric: float(np.mean(own)) if own else None for metric, own in known.items()}
 
 
-def curve_row(workdir: str | Path, catalogue: Catalogue | None) -> dict:
+def curve_row(workdir: str | Path, config: ConfigDict, catalogue: Catalogue | None) -> dict:
     """Step, seconds of training and scores of one copy of a run."""
-    config = load_run_config(workdir)
     predictor = last_predictor(workdir, config)
     step = int(locate(workdir, "last").name)
     metrics = [entry for entry in read_metrics(workdir) if entry["step"] <= step]
-    scores = {split: split_scores(predictor, config, split) for split in SPLITS}
+    planner, count = data.test_excerpts(config, TEST_SPLIT)
+    planners = {TEST_SPLIT: planner, UNSEEN_SPLIT: unseen_planner(config, planner)}
+    scores = {
+        split: excerpt_scores(predictor, own, count=count, seed=config.seed)
+        for split, own in planners.items()
+        if own is not None
+    }
     if catalogue is not None:
         scores[SONGS] = song_scores(predictor, songs_of(catalogue, predictor.instruments))
     return {"step": step, "seconds": training_seconds(metrics), "scores": scores}
@@ -109,21 +118,35 @@ def _curve(flags: CommandFlags) -> None:
         raise ValueError("--workdirs is missing, e.g. --workdirs=runs/wide_8000,runs/wide_16000")
     if flags.out:
         check_writable(Path(flags.out).parent)
-    configs = {workdir: load_run_config(workdir) for workdir in flags.workdirs}
-    rows = {}
+    config, rows = _config_of_all(flags.workdirs), {}
     with tempfile.TemporaryDirectory() as folder:
         catalogue = None
         if flags.root:
-            rate_hz = next(iter(configs.values())).audio.sample_rate_hz
-            options = {"sample_rate_hz": rate_hz, "progress": False}
+            options = {"sample_rate_hz": config.audio.sample_rate_hz, "progress": False}
             prepare(DEFAULT_CORPUS, flags.root, out=folder, **options)
             catalogue = Catalogue.load(folder)
-        for workdir in configs:
-            rows[workdir] = curve_row(workdir, catalogue)
+            if not any(songs_of(catalogue, tuple(config.instruments))):
+                raise ValueError(
+                    f"--root={flags.root}: songs with {', '.join(config.instruments)} expected, "
+                    "got none"
+                )
+        for workdir in flags.workdirs:
+            rows[workdir] = curve_row(workdir, config, catalogue)
             if flags.out:
                 with whole_file(flags.out) as part:
                     part.write_text(json.dumps(rows, indent=1) + "\n")
     print(curve_table(list(rows.values())))
+
+
+def _config_of_all(workdirs: Sequence[str]) -> ConfigDict:
+    config = load_run_config(workdirs[0])
+    for workdir in workdirs[1:]:
+        if load_run_config(workdir) != config:
+            raise ValueError(
+                f"--workdirs: copies of one run expected, got {workdirs[0]} and {workdir} with "
+                "different configs"
+            )
+    return config
 
 
 def curve_table(rows: Sequence[dict]) -> str:

@@ -5,9 +5,11 @@
 Songs of the wide composer, in which others play beside the five instruments, are rendered dry by
 one soundfont: the five with the programs of `test_unseen`, the others as a flute, an organ, a choir
 or a voice. No wide song for training has these programs, nor any sound of Debian's
-csound-soundfont. Scored is `rest`, and the mean of the other stems in the same songs.
+csound-soundfont; the voice may be in songs of validation, in other soundfonts. Scored is `rest`,
+and the mean of the other stems in the same songs.
 """
 
+import itertools
 import json
 import sys
 import tempfile
@@ -47,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         "networks",
         "",
         "Directories of runs, files of experiments.export or names of networks of the package, "
-        "separated by commas.",
+        "separated by commas; all with the same instruments.",
     )
     flags.path("soundfont", "", "What plays the songs.")
     flags.integer("songs", 12, "Songs of each sound.", lowest=1)
@@ -56,16 +58,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def composed_parts(number: int, program: int) -> list[Part]:
-    """The parts of the first song from `number` hundred on in which there is a rest: the five with
-    the programs of test_unseen, the rest with this one."""
+    """The parts of the first song from the seed `number` thousand on in which a rest and others
+    play: the five with the programs of test_unseen, the rest with this one."""
     programs = {name: next(iter(of_class)) for name, of_class in UNSEEN.programs.items()}
     programs[REST] = program
-    for attempt in range(100):
-        seed = song_seed(0, "rest", 100 * number + attempt)
-        parts = compose_wide(seed, seconds=SONG_SECONDS, rest=1.0).parts
-        if any(instrument_of_part(part) == REST for part in parts) and len(parts) > 1:
-            break
+    seeds = (song_seed(0, REST, k) for k in itertools.count(1000 * number))
+    songs = (compose_wide(seed, seconds=SONG_SECONDS, rest=1.0).parts for seed in seeds)
+    parts = next(parts for parts in songs if _has_rest_and_others(parts))
     return [replace(part, program=programs[instrument_of_part(part)]) for part in parts]
+
+
+def _has_rest_and_others(parts: list[Part]) -> bool:
+    classes = {instrument_of_part(part) for part in parts}
+    return REST in classes and len(classes) > 1
 
 
 def songs_with(

@@ -142,8 +142,15 @@ def test_names_that_are_none(tmp_path):
         Predictor.pretrained("nobody")
 
 
+def test_the_package_has_our_network_and_that_of_the_paper():
+    assert pretrained.names() == ("wide", "cerberus_wide")
+
+
 @pytest.mark.parametrize("name", pretrained.names())
 def test_networks_of_the_package_separate(name):
+    _, _, header = load_network(pretrained.network_path(name))
+    assert header["about"]["tuned"] and "TimGM6mb (GPL-2)" in header["about"]["licence"]
+    assert header["about"]["sessions"][0]["commit"]
     predictor = Predictor.pretrained(name)
     assert predictor.grid != GRID
     song = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)

@@ -8,7 +8,7 @@ import pytest
 from cerberus_jax.metrics import si_sdr
 from data_pipeline.instruments import instrument_of
 from data_pipeline.minislakh.soundfonts import found_soundfonts
-from data_pipeline.minislakh.wide.palettes import SEEN
+from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN, VALIDATION
 from experiments.studies import rest, tracks
 from tests.tiny_run import tiny_config, write_run
 
@@ -23,6 +23,9 @@ def workdir(tmp_path_factory):
 
 def test_no_song_for_training_has_these_programs():
     assert not set(rest.SOUNDS.values()) & set(SEEN.programs["rest"])
+    of_test = {program for name, program in rest.SOUNDS.items() if name != "voice"}
+    assert of_test <= set(UNSEEN.programs["rest"])
+    assert rest.SOUNDS["voice"] in VALIDATION.programs["rest"]
     classes = {name: instrument_of(program, is_drum=False) for name, program in rest.SOUNDS.items()}
     assert classes == {"flute": "pipe", "organ": "organ", "choir": "choir", "voice": "choir"}
 
