@@ -157,10 +157,9 @@ def _flags() -> CommandFlags:
     flags = CommandFlags(
         "python -m experiments.separate [--workdir=DIR | --pretrained=NAME] [--out=DIR] SONG ...",
         "Take songs apart, files or those of folders, with a trained network. Each song gets a\n"
-        "folder OUT/SONG with one file\n"
-        f"per instrument (rate, length and channels of the song), {MIDI_FILE} (one track per\n"
-        f"instrument), {NOTES_FILE} and index.html, a page to listen and look. Reads wav, flac,\n"
-        "ogg, mp3, aiff and more, at any rate and of any length.",
+        "folder OUT/SONG with one file per instrument (rate, length and channels of the song),\n"
+        f"{MIDI_FILE} (one track per instrument), {NOTES_FILE} and index.html, a page to\n"
+        "listen and look. Reads wav, flac, ogg, mp3, aiff and more, at any rate and of any length.",
         takes_arguments=True,
     )
     flags.path("workdir", "", "The run's directory: the network to use.")
