@@ -144,8 +144,7 @@ def test_more_excerpts_than_a_batch(root, tmp_path, monkeypatch):
     config = tiny_config(root, **{"data.num_test_excerpts": 5})
     run = write_run(tmp_path, config)
     whole = evaluate(run)
-    for part in (module, systems):
-        monkeypatch.setattr(part, "BATCH_SIZE", 2)
+    monkeypatch.setattr(systems, "BATCH_SIZE", 2)
     halves = evaluate(run)
     assert halves["num_items"] == 5
     assert [i["id"] for i in halves["items"]] == [i["id"] for i in whole["items"]]
