@@ -43,13 +43,12 @@ from experiments.evaluation.systems import (
     in_groups,
     song_systems,
 )
+from experiments.evaluation.unseen import UNSEEN_SPLIT, unseen_planner
 from experiments.evaluation.whole_songs import whole_songs
 from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.training import data
 from experiments.training.task import model_of
-
-UNSEEN_SPLIT = "test_unseen"  # MiniSlakh's songs with programs that training never heard
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,25 +112,6 @@ def evaluate(
         compared = {name: systems[name] for name in ("network", "mixture")}
         results["splits"][UNSEEN_SPLIT] = _score_excerpts(unseen, count, compared, config)
     return write_results(results | provenance(config), file)
-
-
-def unseen_planner(config: ConfigDict, planner: Planner) -> Planner | None:
-    """The planner of the excerpts of MiniSlakh's unseen programs.
-
-    None where the data have no such songs, or `evaluation.excerpts` lists what is scored; and where
-    they cannot be used, which is printed.
-
-    Args:
-        config: the run's config.
-        planner: of its test excerpts.
-    """
-    if config.evaluation.excerpts or UNSEEN_SPLIT not in planner.catalogue.splits:
-        return None
-    try:
-        return data.test_excerpts(config, UNSEEN_SPLIT)[0]
-    except ValueError as error:  # a small data set may lack an instrument there
-        print(f"{UNSEEN_SPLIT} is left out: {error}", file=sys.stderr, flush=True)
-        return None
 
 
 def evaluate_files(

@@ -30,12 +30,12 @@ from data_pipeline.prepared.catalogue import Catalogue
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import load_run_config
-from experiments.evaluate import UNSEEN_SPLIT, unseen_planner
 from experiments.evaluation.markdown import markdown_table
 from experiments.evaluation.result_table import TEST_SPLIT
 from experiments.evaluation.run_facts import duration, training_seconds
 from experiments.evaluation.scoring import Reference, score_item, summarise
 from experiments.evaluation.systems import NETWORK, excerpt_systems, in_groups
+from experiments.evaluation.unseen import UNSEEN_SPLIT, unseen_planner
 from experiments.studies.tracks import POOLED, Song, score_network, songs_of
 from experiments.training import data
 from experiments.training.metric_log import read_metrics
