@@ -151,15 +151,6 @@ def test_more_excerpts_than_a_batch(root, tmp_path, monkeypatch):
     assert halves["mean"]["si_sdr"] == pytest.approx(whole["mean"]["si_sdr"], abs=1e-3)
 
 
-def test_an_unusable_unseen_split_is_left_out(tmp_path, capsys):
-    names = ["piano", "drums"] * 6 + ["piano", "piano"] * 2  # the last two tracks are the unseen
-    root = prepare_data(tmp_path / "data", instruments=names)
-    config = tiny_config(root, **{"data.num_test_excerpts": 1})
-    run = write_run(tmp_path / "run", config)
-    assert evaluate(run)["splits"] == {}
-    assert "test_unseen is left out" in capsys.readouterr().err
-
-
 def test_moved_run_and_data(run, root, tmp_path):
     moved = shutil.copytree(run, tmp_path / "moved run")
     data = shutil.copytree(root, tmp_path / "moved data")
