@@ -6,14 +6,17 @@ from experiments.training import data
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
 
-def test_the_unseen_are_those_of_their_split_and_are_not_there_without_it(tmp_path):
+def test_the_unseen_are_those_of_their_split_and_nothing_is_said_without_it(tmp_path, capsys):
     config = tiny_config(prepare_data(tmp_path / "data"))
     planner, _ = data.test_excerpts(config, "test")
     assert unseen_planner(config, planner).config.split == UNSEEN_SPLIT
+    config.evaluation.excerpts = "list.json"
+    assert unseen_planner(config, planner) is None
     others = ("train", "validation", "test")
     config = tiny_config(prepare_data(tmp_path / "others", splits=others))
     planner, _ = data.test_excerpts(config, "test")
     assert unseen_planner(config, planner) is None
+    assert capsys.readouterr().err == ""
 
 
 def test_an_unusable_unseen_split_is_left_out(tmp_path, capsys):
