@@ -1,6 +1,7 @@
 """Copies of a run, scored."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -61,6 +62,12 @@ def test_the_copies_stay_as_they_are(made):
     before = Predictor.load(made / "copy1", step="last").decoding
     assert curve.main([f"--workdirs={made}/copy1"]) == 0
     assert Predictor.load(made / "copy1", step="last").decoding == before
+
+
+def test_the_last_checkpoint_is_scored_and_not_the_best(made, tmp_path):
+    copy = shutil.copytree(made / "copy1", tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoints" / "best")
+    assert curve.main([f"--workdirs={copy}"]) == 0
 
 
 def test_what_is_missing_is_said(made, capsys):

@@ -1,13 +1,16 @@
 """Songs in which others play, and the scores of the stem that holds them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cerberus_jax.metrics import si_sdr
 from data_pipeline.instruments import instrument_of
+from data_pipeline.minislakh.dice import song_seed
 from data_pipeline.minislakh.soundfonts import found_soundfonts
+from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
 from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN, VALIDATION
 from experiments.studies import rest, tracks
 from tests.tiny_run import tiny_config, write_run
@@ -35,6 +38,17 @@ def test_every_song_has_a_rest_and_others():
         programs = [part.program for part in rest.composed_parts(number, 73)]
         assert 73 in programs and len(set(programs)) > 1
     assert rest.composed_parts(0, 73)[0].notes != rest.composed_parts(1, 73)[0].notes
+
+
+def test_songs_in_which_the_rest_or_all_others_are_silent_are_passed_over(monkeypatch):
+    whole = compose_wide(song_seed(0, "rest", 0), seconds=4.0, rest=1.0)
+    of_rest = [part for part in whole.parts if instrument_of_part(part) == "rest"]
+    others = [part for part in whole.parts if part not in of_rest]
+    assert of_rest and others
+    songs = iter([of_rest, others, whole.parts])
+    monkeypatch.setattr(rest, "compose_wide", lambda *_, **__: replace(whole, parts=next(songs)))
+    names = [part.name for part in rest.composed_parts(0, 73)]
+    assert names == [part.name for part in whole.parts]
 
 
 def test_the_rest_of_each_sound_is_scored(workdir, tmp_path, monkeypatch, capsys):
