@@ -30,6 +30,7 @@ TEXTS = {
     "step",
     "licence",
     "split",
+    "results",
     "coordinator",
     "process",
     "instrument",

@@ -35,7 +35,10 @@ LINKING = [*PAGES, *sorted((ROOT / "docs" / "extending").glob("*.md"))]
 
 COMMANDS_OF_PROJECT = {
     *(f"data_pipeline.{name}" for name in ("prepare", "minislakh", "inspect", "excerpts")),
-    *(f"experiments.{name}" for name in ("run", "evaluate", "separate", "sweep", "report")),
+    *(
+        f"experiments.{name}"
+        for name in ("run", "evaluate", "separate", "sweep", "report", "compare")
+    ),
     "experiments.import_torch",
     "experiments.export",
 }

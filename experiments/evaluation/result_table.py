@@ -190,16 +190,16 @@ def _rows(block: Mapping, instruments: Sequence[str]) -> list[Row]:
 def cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
     """The values of a column."""
     values = [scores[metric] for metric in metrics]
-    return "" if None in values else "/".join(_number(value, digits) for value in values)
+    return "" if None in values else "/".join(number(value, digits) for value in values)
 
 
 def interval_cell(scores: Mapping, metrics: Sequence[str], digits: int) -> str:
     """Of the last metric: the F1 of a group."""
     ends = scores[metrics[-1]]
-    return "" if ends is None else f"[{', '.join(_number(end, digits) for end in ends)}]"
+    return "" if ends is None else f"[{', '.join(number(end, digits) for end in ends)}]"
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
     """Without the zero before the point where all values lie between 0 and 1, as the authors do."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("0") if digits == 2 else text

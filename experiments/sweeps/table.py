@@ -21,7 +21,7 @@ STARRED = (
     "\\* masks by k-means on the embedding; which cluster is which instrument is taken from the "
     "reference (oracle assignment)"
 )
-_COMPARED = {
+COMPARED = {
     "si_sdr": "SI-SDR",
     "si_sdr_improvement": "improvement",
     "frame_f1": "frame F1",
@@ -89,9 +89,9 @@ def differences(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     for row in rows[:-1]:
         found = rows[-1].minus(row)
         if found and found[0]:
-            texts = [_difference(*(part.get(m) for part in found), digits[m]) for m in _COMPARED]
+            texts = [signed(*(part.get(m) for part in found), digits[m]) for m in COMPARED]
             cells.append([f"{_title(rows[-1])} minus {_title(row)}", *texts])
-    return ["difference", *_COMPARED.values()], cells
+    return ["difference", *COMPARED.values()], cells
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -128,7 +128,8 @@ def _theirs(row):
     return paper_means(row.config.instruments, row.heads)
 
 
-def _difference(value, interval, digits) -> str:
+def signed(value: float | None, interval: Sequence[float] | None, digits: int) -> str:
+    """A difference with the ends of its interval."""
     if value is None:
         return ""
     ends = f" [{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]" if interval else ""
