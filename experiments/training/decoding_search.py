@@ -77,7 +77,7 @@ class DecodingTask:
         references = [references[k] for k in scored]
         self.grid, self.num_items, self.with_offsets = grid, len(scored), with_offsets
         self.seconds = num_samples / grid.sample_rate_hz
-        self.onset_rows, self._last = None, None
+        self.onset_rows, self._last, self._criteria = None, None, {}
         self.has_onset_rolls = onset_rolls is not None
         if not scored:
             return
@@ -110,7 +110,8 @@ class DecodingTask:
     def without_onset_rolls(self) -> "DecodingTask":
         """The same with the roll of what sounds alone."""
         alone = copy.copy(self)
-        alone.onset_rows, alone.has_onset_rolls, alone._last = None, False, None
+        alone.onset_rows, alone.has_onset_rolls = None, False
+        alone._last, alone._criteria = None, {}
         return alone
 
     def _places(self, item, pitches, onsets):
@@ -182,8 +183,11 @@ class DecodingTask:
         return _mean_where(self.num_active > 0, f1)
 
     def criterion(self, config: DecodingConfig) -> float:
-        """Mean of the scores: none can be bought with another."""
-        return float(np.mean(self.scores(config)))
+        """Mean of the scores: none can be bought with another. A search comes by many decodings
+        more than once, so they are remembered."""
+        if config not in self._criteria:
+            self._criteria[config] = float(np.mean(self.scores(config)))
+        return self._criteria[config]
 
 
 def search(

@@ -181,6 +181,22 @@ def test_both_rolls_are_no_worse_than_either_alone(joint_task):
     assert both > max(by_frames, by_onsets) + 0.01
 
 
+def test_no_decoding_is_scored_twice_and_tasks_remember_their_own(joint_task, monkeypatch):
+    task, scored = joint_task.without_onset_rolls(), []
+    scores = DecodingTask.scores
+
+    def counted(self, config):
+        scored.append((self is task, config))
+        return scores(self, config)
+
+    monkeypatch.setattr(DecodingTask, "scores", counted)
+    config = search(task, DecodingConfig(min_frames=4))
+    assert len(scored) == len(set(scored)) > 0
+    assert task.criterion(config) == pytest.approx(np.mean(scores(task, config)), abs=1e-12)
+    assert joint_task.criterion(config) == pytest.approx(np.mean(scores(joint_task, config)))
+    assert joint_task.criterion(config) != task.criterion(config)
+
+
 def test_perfect_rolls_change_nothing_but_the_threshold():
     roll = np.zeros((NUM_FRAMES, 88), np.float32)
     roll[10:20, 39] = 0.8
