@@ -50,7 +50,8 @@ def read_networks(workdirs: Sequence[Path], results: str = RESULTS_FILE) -> list
 
     Raises:
         FileNotFoundError: if a directory holds no run, or no such scores.
-        ValueError: if a file is broken, or a run is there twice.
+        ValueError: if a file is broken, a run is there twice, or the seeds of a network were scored
+            on different excerpts.
     """
     outcomes = [_read(Path(folder), results) for folder in workdirs]
     networks = []
@@ -60,6 +61,11 @@ def read_networks(workdirs: Sequence[Path], results: str = RESULTS_FILE) -> list
             names = [own.name for own in row.outcomes if own.config.seed == repeated[0]]
             raise ValueError(
                 f"--workdir: {' and '.join(names)} have one config and one seed; name one of them"
+            )
+        if odd := [own for own in row.outcomes if _scored(own) != _scored(row.outcomes[0])]:
+            raise ValueError(
+                f"--workdir: {row.outcomes[0].name} and {odd[0].name} are seeds of one network, "
+                f"scored on the same excerpts expected, got others; evaluate both again"
             )
         by_seed = sorted(row.outcomes, key=lambda own: own.config.seed)
         names = [Path(own.name).name for own in row.outcomes]
@@ -106,6 +112,11 @@ def _read(folder: Path, results: str) -> Outcome:
             f"{RESULTS_FILE}, and with --split or --songs files of other names"
         )
     return Outcome(str(folder), config, read_results(path))
+
+
+def _scored(outcome: Outcome) -> list[str]:
+    """What its scores are of."""
+    return [item["id"] for item in outcome.results.get("items", ())]
 
 
 def _rows(row: Row) -> list[list[str]]:

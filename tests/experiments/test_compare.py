@@ -150,6 +150,9 @@ def test_refusals(runs, values, tmp_path, capsys):
     assert compare.main([*args, f"--workdir={again}"]) == 1
     assert "own_s0 and" in (said := capsys.readouterr().err)
     assert "again have one config and one seed" in said
+    again = _write(tmp_path / "again", values[0], seed=2, songs=("d", "e", "f", "g"))
+    assert compare.main([*args, f"--workdir={again}"]) == 1
+    assert "again are seeds of one network, scored on the same excerpts" in capsys.readouterr().err
     (runs[0] / "results.json").write_text("{")
     assert compare.main(args) == 1
     assert "own_s1/results.json" in capsys.readouterr().err
