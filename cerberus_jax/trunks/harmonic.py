@@ -50,6 +50,21 @@ def harmonic_stack(energies: Float[Array, "b t n"]) -> Float[Array, "b t p h"]:
     return jnp.stack(shifted, axis=-1)
 
 
+def pitch_features(
+    magnitude: Float[Array, "b t f"], grid: FrameGrid, *, channels: int, blocks: int
+) -> Float[Array, "b t p c"]:
+    """Features of every pitch by convolutions over its harmonic stack, within a module's call: the
+    layers become the module's own."""
+    filters = jnp.asarray(semitone_filters(grid), magnitude.dtype)
+    energies = 1 + jnp.log10(jnp.maximum(magnitude @ filters, _FLOOR)) / 4
+    pitches = harmonic_stack(energies)
+    for k in range(blocks):
+        kernel = (3, 3) if k == 0 else (5, 3)
+        pitches = nn.Conv(channels, kernel, name=f"convolution_{k}")(pitches)
+        pitches = nn.relu(nn.LayerNorm(name=f"norm_{k}")(pitches))
+    return pitches
+
+
 class Harmonic(Trunk, kw_only=True):
     """A BLSTM over the spectrum and over features of all pitches.
 
@@ -76,14 +91,9 @@ class Harmonic(Trunk, kw_only=True):
         self, inputs: dict[str, Float[Array, "b t f"]], *, train: bool
     ) -> dict[str, Float[Array, "b t ..."]]:
         """Features [b t 2*hidden] and `pitches` [b t p c]."""
-        magnitude = inputs["relative_magnitude"]
-        filters = jnp.asarray(semitone_filters(self.grid), magnitude.dtype)
-        energies = 1 + jnp.log10(jnp.maximum(magnitude @ filters, _FLOOR)) / 4
-        pitches = harmonic_stack(energies)
-        for k in range(self.blocks):
-            kernel = (3, 3) if k == 0 else (5, 3)
-            pitches = nn.Conv(self.channels, kernel, name=f"convolution_{k}")(pitches)
-            pitches = nn.relu(nn.LayerNorm(name=f"norm_{k}")(pitches))
+        pitches = pitch_features(
+            inputs["relative_magnitude"], self.grid, channels=self.channels, blocks=self.blocks
+        )
         flat = pitches.reshape(*pitches.shape[:2], -1)
         units = nn.LayerNorm(name="units_norm")(nn.Dense(self.pitch_units, name="units")(flat))
         x = jnp.concatenate([inputs["scaled"], units], axis=-1)
