@@ -18,16 +18,21 @@ ACCELERATORS = ("cuda", "tpu")
 BATCH, SAMPLES = 5, 640  # no number of excerpts that microbatches of two would divide
 SNR = {"mask_inference": {"kind": "snr"}}
 SPECTRUM = {"mask_inference": {"target": "spectrum"}}
-PITCHWISE = {"harmonic": {"channels": 2, "pitch_units": 4}, "mask_inference": {"pitch_channels": 2}}
+MASKS = {"mask_inference": {"pitch_channels": 2}}
+PITCHWISE = {
+    "harmonic": MASKS | {"harmonic": {"channels": 2, "pitch_units": 4}},
+    "band_split": MASKS | {"band_split": {"channels": 2, "size": 4}},
+}
 # precision, trunk, kind of mask, options of the losses
 NETWORKS = [
     ("float32", "blstm", "softmax", {"deep_clustering": {"stride": 2}}),
     ("bfloat16", "blstm", "complex", SPECTRUM),
     ("float32", "harmonic", "real", SNR),
     ("bfloat16", "harmonic", "sigmoid", SNR),
+    ("bfloat16", "band_split", "softmax", SNR),
 ]
 FOR_CPUS = re.compile(r"optimization_barrier|LayoutConstraint")
-ONE_PRODUCT = re.compile(r"dot_general.*batching_dims = \[0\] x \[0\].*tensor<2x5x4xb?f(16|32)>")
+ONE_PRODUCT = re.compile(r"dot_general.*batching_dims = \[0\] x \[0\].*tensor<2x\d+x4xb?f(16|32)>")
 
 
 def _task(precision, trunk, mask, loss_options):
@@ -42,8 +47,8 @@ def _task(precision, trunk, mask, loss_options):
         precision=precision,
         trunk_name=trunk,
         mask_activation=mask,
-        heads=(*heads, "onsets") if trunk == "harmonic" else ("deep_clustering", *heads),
-        options=PITCHWISE if trunk == "harmonic" else {},
+        heads=(*heads, "onsets") if trunk in PITCHWISE else ("deep_clustering", *heads),
+        options=PITCHWISE.get(trunk, {}),
     )
     return Task(model=model, loss_options=loss_options, microbatch_size=2)
 
