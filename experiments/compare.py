@@ -65,7 +65,7 @@ def read_networks(workdirs: Sequence[Path], results: str = RESULTS_FILE) -> list
         if odd := [own for own in row.outcomes if _scored(own) != _scored(row.outcomes[0])]:
             raise ValueError(
                 f"--workdir: {row.outcomes[0].name} and {odd[0].name} are seeds of one network, "
-                f"scored on the same excerpts expected, got others; evaluate both again"
+                "scored on the same excerpts expected, got others; evaluate both again"
             )
         by_seed = sorted(row.outcomes, key=lambda own: own.config.seed)
         names = [Path(own.name).name for own in row.outcomes]
