@@ -150,15 +150,18 @@ class Head:
 
 
 class Linear(nn.Module):
-    """Parameters of one linear layer to `shape` outputs; a call returns them as a dictionary."""
+    """Parameters of one linear layer to `shape` outputs, whose biases begin at `first_bias`; a call
+    returns them as a dictionary."""
 
     shape: tuple[int, int]
+    first_bias: float = 0.0
 
     @nn.compact
     def __call__(self, num_features: int) -> dict:
         init = initializers.variance_scaling(1.0, "fan_avg", "normal", out_axis=(-2, -1), in_axis=0)
         kernel = self.param("kernel", init, (num_features, *self.shape))
-        return {"kernel": kernel, "bias": self.param("bias", initializers.zeros, self.shape)}
+        bias = self.param("bias", initializers.constant(self.first_bias), self.shape)
+        return {"kernel": kernel, "bias": bias}
 
 
 def linear(

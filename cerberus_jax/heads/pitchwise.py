@@ -18,16 +18,21 @@ from cerberus_jax.trunks.harmonic import HARMONICS
 
 
 class PitchwiseLinear(nn.Module):
-    """value[k, p] = linear(features)[k, p] + sum over c of gate[k, c] * pitches[p, c]."""
+    """value[k, p] = linear(features)[k, p] + sum over c of gate[k, c] * pitches[p, c].
+
+    The biases of the first term begin at `first_bias`.
+    """
 
     num_values: int
     precision: str = "float32"
+    first_bias: float = 0.0
 
     @nn.compact
     def __call__(self, features: dict[str, Array]) -> Float[Array, "b t k p"]:
         frames, pitches = features[FEATURES], features[PITCHES]
         num_features = frames.shape[-1]
-        frame = Linear((self.num_values, NUM_PITCHES), name="frame")(num_features)
+        shape = (self.num_values, NUM_PITCHES)
+        frame = Linear(shape, self.first_bias, name="frame")(num_features)
         gates = Linear((self.num_values, pitches.shape[-1]), name="gates")(num_features)
         gated = jnp.einsum(
             "btkc,btpc->btkp", linear(gates, frames, precision=self.precision), pitches

@@ -241,6 +241,18 @@ def test_rolls_by_pitch(head):
     np.testing.assert_allclose(head.raw(params, BY_PITCH), _by_pitch(params), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("features", [("features",), ("features", "pitches")])
+@pytest.mark.parametrize("head", [Transcription, Onsets])
+def test_rolls_begin_nearly_empty(head, features):
+    """At one cell in fifty, where the squared error still has a slope."""
+    head = head(context=replace(CONTEXT, features=features))
+    module_input = BY_PITCH["features"].shape[-1] if head.is_linear else BY_PITCH
+    params = head.module().init(jax.random.key(0), module_input)["params"]
+    silence = jax.tree.map(jnp.zeros_like, BY_PITCH)
+    probabilities = head.predict(head.activate(head.raw(params, silence)))
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(4)), rtol=1e-5)
+
+
 HARMONIC_SEMITONES = (0, 12, 19, 24, 28, 31)
 
 
