@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.audio.window = 2048
     # Costs .4 dB on the sounds of training and gains as much on others (docs/beyond.md).
     config.data.augment_equaliser_db = 8.0
-    config.model.trunk = "harmonic"
+    config.model.trunk = "band_split"
     config.model.mask_inference.pitch_channels = 16
     config.loss.deep_clustering = 0.0
     config.loss.mask_inference = 0.3

@@ -1,6 +1,6 @@
 """Piano, guitar, bass, drums and strings with the network that beat Cerberus at the demo's budget.
 
-    python -m experiments.run --config=sets/set4_harmonic.py
+    python -m experiments.run --config=sets/set4_band_split.py
 
 The full-size configuration, for a GPU. It was never trained: what is known of its ingredients was
 measured on MiniSlakh at the size of sets/demo.py (docs/beyond.md). Data, excerpts and batch are
@@ -18,17 +18,17 @@ def get_config() -> ConfigDict:
     # 7.8 Hz a bin: the partials of two low notes a semitone apart fall into different bins, and the
     # hop stays that of the paper.
     config.audio.window = 2048
-    # Features of every pitch by weights that all pitches share.
-    config.model.trunk = "harmonic"
+    # Recurrences within bands of the spectrum and of pitches, and over the bands, whose weights all
+    # bands share; and features of every pitch, whose weights all pitches share.
+    config.model.trunk = "band_split"
+    # Twice the demo's and a layer more: a full run has 250 times the music.
+    config.model.band_split.size = 64
+    config.model.layers = 3
     # Three blocks see 11 frames, 0.18 s at this hop, about what two see at the demo's.
-    config.model.harmonic.blocks = 3
-    # Twice the demo's: on its few steps 32 learned no faster than 16, a full run has many.
-    config.model.harmonic.channels = 32
-    config.model.harmonic.pitch_units = 256
+    config.model.band_split.blocks = 3
+    config.model.band_split.channels = 32
     # Masks follow the harmonics of what is played: two decibels at the demo's size.
     config.model.mask_inference.pitch_channels = 32
-    # The harmonic stack has a recurrence to say who plays, not what: three layers instead of four.
-    config.model.layers = 3
     # A mean and a scale per bin, as the demo has it.
     config.model.input_scaling = "excerpt_db_affine"
     # No clustering: a third of a step on a CPU, and no gain in separation in the authors' table A.

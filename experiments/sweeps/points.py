@@ -63,6 +63,7 @@ def ingredients() -> Iterator[Fields]:
     linear_masks = {"model.mask_inference.pitch_channels": 0}
     yield "all", {}
     yield "linear_masks", linear_masks
+    yield "no_bands", {"model.trunk": "harmonic"}
     yield "blstm_and_linear_masks", {"model.trunk": "blstm", **linear_masks}
     yield "l1", {"loss.mask_inference_kind": "l1", "loss.mask_inference": 0.6}
     yield "no_onsets", {"loss.onsets": 0.0}

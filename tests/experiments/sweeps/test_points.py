@@ -42,6 +42,7 @@ def test_each_ingredient_of_the_demo_is_left_out_once():
     masks = "model.mask_inference.pitch_channels"
     assert changed == {
         "linear_masks": {masks},
+        "no_bands": {"model.trunk"},
         "blstm_and_linear_masks": {masks, "model.trunk"},
         "l1": {"loss.mask_inference_kind", "loss.mask_inference"},
         "no_onsets": {"loss.onsets"},
