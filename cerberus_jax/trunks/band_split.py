@@ -24,7 +24,7 @@ from cerberus_jax.trunks.harmonic import pitch_features
 EVEN_BANDS, EVEN_HZ = 6, 750.0  # so many of equal width below, then equal in octaves
 OCTAVE_BANDS = 10
 PITCH_BANDS = 4
-# Rolls are dead where the first steps drive their logits far below zero: features begin small.
+# Features begin small, so that rolls begin near their first biases (heads/rolls.py).
 _small = nn.initializers.variance_scaling(0.05, "fan_in", "truncated_normal")
 
 

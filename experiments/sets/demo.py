@@ -28,5 +28,5 @@ def get_config() -> ConfigDict:
     config.loss.transcription = 0.8
     config.loss.onsets = 0.8
     config.optimizer.average_decay = 0.998
-    config.train.num_steps = 3000
+    config.train.num_steps = 2000
     return config

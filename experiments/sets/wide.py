@@ -1,4 +1,4 @@
-"""Music as it comes: the network of `sets/demo.py` on wide songs, with a stem for the rest.
+"""Music as it comes: a network like that of `sets/demo.py` on wide songs, with a stem for the rest.
 
     python -m experiments.run --config=sets/wide.py
 
@@ -13,7 +13,7 @@ from experiments.sets import demo
 
 
 def get_config() -> ConfigDict:
-    """The network of `demo`, and data that are as unlike one another as can be."""
+    """The heads and losses of `demo`, and data that are as unlike one another as can be."""
     config = demo.get_config()
     config.instruments = ("piano", "guitar", "bass", "drums", "strings", "rest")
     config.data.minislakh_songs = 960
@@ -25,7 +25,9 @@ def get_config() -> ConfigDict:
     # (docs/data.md); what is none of the five more often.
     config.data.silence_probability = 0.25
     config.data.rest_probability = 0.5
-    # A file of half-precision numbers stays below 10 MB.
+    # The trunk of the network in the package, which was trained before there was another. A file of
+    # half-precision numbers stays below 10 MB.
+    config.model.trunk = "harmonic"
     config.model.hidden = 120
     config.loss.mask_inference_silence_db = 20.0
     config.train.num_steps = 40000
