@@ -34,6 +34,7 @@ from data_pipeline.io.files import check_writable, whole_file
 from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, run_command
+from experiments.evaluation.bootstrap import mean_intervals
 from experiments.evaluation.note_scores import score_notes
 from experiments.evaluation.scoring import (
     SEPARATION_METRICS,
@@ -194,14 +195,17 @@ def _pooled_scores(notes: Notes, song: Song, grid: FrameGrid) -> dict[str, dict]
 
 
 def table(title: str, songs: Mapping[str, Mapping[str, dict]]) -> str:
-    """Means over songs of each instrument, then over all pairs of a song and an instrument.
+    """Means over songs of each instrument, then over all pairs of a song and an instrument, each
+    with its bootstrap interval where there are two songs or more.
 
     Args:
         title: of what.
         songs: scores by song and instrument, or POOLED.
     """
     names = dict.fromkeys(name for scores in songs.values() for name in scores)
-    rows = {name: [own[name] for own in songs.values() if name in own] for name in names}
+    rows = {
+        name: [(song, own[name]) for song, own in songs.items() if name in own] for name in names
+    }
     of_pooled = rows.pop(POOLED, [])
     if rows:
         rows["mean of all"] = [scores for row in rows.values() for scores in row]
@@ -209,15 +213,24 @@ def table(title: str, songs: Mapping[str, Mapping[str, dict]]) -> str:
         rows["all pitched notes pooled"] = of_pooled
     lines = [title, f"{'':<26}{'scored':>8}" + "".join(f"{name:>20}" for name in SHOWN)]
     for name, row in rows.items():
-        cells = [_mean([scores.get(metric) for scores in row]) for metric in SHOWN]
-        shown = ["" if value is None else f"{value:.2f}" for value in cells]
-        lines.append(f"  {name:<24}{len(row):>8}" + "".join(f"{text:>20}" for text in shown))
+        means, intervals = _means(row)
+        lines.append(f"  {name:<24}{len(row):>8}" + "".join(f"{text:>20}" for text in means))
+        if any(intervals):
+            lines.append(f"    {'95 %':<30}" + "".join(f"{text:>20}" for text in intervals))
     return "\n".join(lines)
 
 
-def _mean(values) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _means(row: Sequence[tuple[str, dict]]) -> tuple[list[str], list[str]]:
+    """Of pairs of a song and scores, by what is shown; empty where nothing is known."""
+    songs = [song for song, _ in row]
+    values = np.array([[scores.get(name) for name in SHOWN] for _, scores in row], np.float64)
+    known = np.isfinite(values).any(0)
+    _, (low, high) = mean_intervals(values[:, None], songs)
+    means = np.nanmean(np.where(known, values, 0.0), 0)
+    return (
+        [f"{mean:.2f}" if is_known else "" for mean, is_known in zip(means, known, strict=True)],
+        [f"[{a:.2f}, {b:.2f}]" if np.isfinite(a) else "" for a, b in zip(low, high, strict=True)],
+    )
 
 
 def _tracks(flags: CommandFlags) -> None:

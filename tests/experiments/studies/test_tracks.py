@@ -152,6 +152,27 @@ def test_the_table_has_means_of_instruments_and_of_all():
     assert rows["all pitched notes pooled"] == ["2", *["0.60"] * 4]
 
 
+def test_means_have_the_interval_of_drawn_songs():
+    values = {"a": (1.0, 4.0), "b": (2.0, None), "c": (9.0, 3.0)}
+    songs = {
+        song: {"piano": dict.fromkeys(tracks.SHOWN, piano)}
+        | ({"bass": dict.fromkeys(tracks.SHOWN, bass)} if bass else {})
+        for song, (piano, bass) in values.items()
+    }
+    lines = tracks.table("ours", songs).splitlines()
+    mean = next(k for k, line in enumerate(lines) if "mean of all" in line)
+    low, high = (float(text) for text in lines[mean + 1].split("[")[1].split("]")[0].split(","))
+
+    rng, drawn = np.random.default_rng(7), []
+    for _ in range(20_000):
+        picks = [values[song] for song in rng.choice(list(values), 3)]
+        drawn.append(np.mean([value for pair in picks for value in pair if value]))
+    expected = np.quantile(drawn, [0.025, 0.975])
+    np.testing.assert_allclose([low, high], expected, atol=0.3)
+    one = tracks.table("ours", {"a": songs["a"]})
+    assert "95 %" not in one
+
+
 def test_a_file_of_a_network_will_do(made, tmp_path):
     from experiments.export import export
 
