@@ -164,7 +164,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     if distributed.is_first():
         keep_fingerprints(data.data_root(config), workdir, data.soundfonts(config))
         save_config(config, workdir)
-        keep_session(workdir, first_step=first_step)
+        keep_session(workdir, first_step=first_step, begin=begin)
     summary = train.train(
         config,
         batches,

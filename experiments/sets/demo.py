@@ -25,8 +25,11 @@ def get_config() -> ConfigDict:
     config.loss.deep_clustering = 0.0
     config.loss.mask_inference = 0.3
     config.loss.mask_inference_kind = "snr"
-    config.loss.transcription = 0.8
-    config.loss.onsets = 0.8
+    # A squared error of probabilities has no slope left where they are far off (docs/beyond.md).
+    config.loss.transcription_kind = "bce"
+    config.loss.transcription = 0.25
+    config.loss.onsets_kind = "bce"
+    config.loss.onsets = 0.25
     config.optimizer.average_decay = 0.998
     config.train.num_steps = 2000
     return config

@@ -36,10 +36,13 @@ def get_config() -> ConfigDict:
     # The loss is what separation is scored with, and softmax masks can follow it.
     config.loss.mask_inference = 0.3
     config.loss.mask_inference_kind = "snr"
-    # Both rolls, each divided by what sounds, so that silence does not outweigh notes.
-    config.loss.transcription = 0.8
+    # Both rolls by cross-entropy, which has a slope where a squared error of probabilities has none
+    # left; divided by what sounds, so that silence does not outweigh notes.
+    config.loss.transcription_kind = "bce"
+    config.loss.transcription = 0.25
     config.loss.transcription_normaliser = "active"
-    config.loss.onsets = 0.8
+    config.loss.onsets_kind = "bce"
+    config.loss.onsets = 0.25
     # A warm-up and a decay to zero, for the average over the last thousand steps is what is used.
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 1000

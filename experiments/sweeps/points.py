@@ -66,6 +66,9 @@ def ingredients() -> Iterator[Fields]:
     yield "no_bands", {"model.trunk": "harmonic"}
     yield "blstm_and_linear_masks", {"model.trunk": "blstm", **linear_masks}
     yield "l1", {"loss.mask_inference_kind": "l1", "loss.mask_inference": 0.6}
+    heads = ("transcription", "onsets")
+    squared = {f"loss.{head}_kind": "mse" for head in heads} | {f"loss.{h}": 0.8 for h in heads}
+    yield "squared_error", squared
     yield "no_onsets", {"loss.onsets": 0.0}
     yield "no_average", {"optimizer.average_decay": 0.0}
     yield "no_filter", {"data.augment_equaliser_db": 0.0}

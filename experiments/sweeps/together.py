@@ -27,6 +27,7 @@ from experiments.training.sessions import keep_session
 from experiments.training.steppers import InTurn, Stacked
 from experiments.training.task import config_of_all, num_parameters
 from experiments.training.validation_scores import ValidationScores
+from experiments.training.warm_start import warm_start
 
 WAYS = ("auto", "turn", "stacked")
 CPU_SHARE, DEVICE_SHARE = 0.5, 0.9  # of all memory, for the points that train at once
@@ -100,7 +101,8 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
         keep_fingerprints(data.data_root(own), workdir, data.soundfonts(own))
         save_config(own, workdir)
         if (first := saved_steps(workdir).get("last", 0)) < num_steps:
-            keep_session(workdir, first_step=first)
+            begin = None if first else warm_start(own)
+            keep_session(workdir, first_step=first, begin=begin)
     # Programs over several devices wait for one another inside, so no two may run at a time.
     is_alone = jax.default_backend() == "cpu" and jax.device_count() == 1
     at_a_time = num_processors() if is_alone else 1

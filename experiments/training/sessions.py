@@ -5,10 +5,14 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cerberus_jax.json_files import check_form, parse_json
 from cerberus_jax.outside import refusing
 from experiments.runtime.commit import commit_of_code
+
+if TYPE_CHECKING:
+    from experiments.training.warm_start import WarmStart
 
 SESSIONS_FILE = "sessions.jsonl"
 _FORM = {
@@ -17,12 +21,14 @@ _FORM = {
     "devices": str,
     "versions": {str: str},
     "commit?": str,
+    "init_from?": {str: str},
 }
 _PACKAGES = ("jax", "flax", "optax", "numpy")
 
 
-def keep_session(workdir: str | Path, *, first_step: int) -> None:
-    """Write down that training begins, or goes on, after `first_step` on this machine."""
+def keep_session(workdir: str | Path, *, first_step: int, begin: "WarmStart | None" = None) -> None:
+    """Write down that training begins, or goes on, after `first_step` on this machine, and what it
+    takes over from another network."""
     import jax  # late, because reading sessions needs none
 
     devices = jax.devices()
@@ -35,6 +41,8 @@ def keep_session(workdir: str | Path, *, first_step: int) -> None:
         "versions": versions,
         "commit": commit_of_code(),
     }
+    if begin:
+        entry["init_from"] = {"source": begin.source, "fingerprint": begin.fingerprint}
     with (Path(workdir) / SESSIONS_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 

@@ -1,5 +1,6 @@
 """Training that begins with the parameters of another network, where they fit."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,6 +37,15 @@ class WarmStart:
         count, total = len(self.taken), len(self.taken) + len(self.new)
         new = f"; new: {', '.join(self.new)}" if self.new else ""
         return f"{count} of {total} parameters of {self.source}{new}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what is taken: a name says whose network it is, and not which version of it."""
+        hashed = hashlib.sha256()
+        for name in sorted(self.taken):
+            hashed.update(name.encode())
+            hashed.update(np.ascontiguousarray(self.taken[name], np.float32).tobytes())
+        return hashed.hexdigest()[:16]
 
     def apply(self, state: TrainState) -> TrainState:
         """A fresh state with the parameters that are taken over."""

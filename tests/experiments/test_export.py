@@ -1,5 +1,6 @@
 """A run becomes one file, which separates songs and which training begins with."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -16,7 +17,7 @@ from data_pipeline.io.audio import read_audio
 from experiments import export, run, separate
 from experiments.config.resume import DATA_FILE
 from experiments.runtime.commit import commit_of_code
-from experiments.training.sessions import keep_session
+from experiments.training.sessions import keep_session, read_sessions
 from experiments.training.task import task_of
 from experiments.training.warm_start import warm_start
 from tests.experiments.separate.test_separate import song
@@ -128,6 +129,23 @@ def test_training_begins_with_what_fits_and_names_the_rest(folder):
     assert begin.taken.keys() == stored.keys()
     for name, array in begin.taken.items():
         np.testing.assert_array_equal(array, stored[name])
+
+
+def test_the_session_says_which_parameters_it_took_over(folder, tmp_path):
+    """A name may stand for another network after an update of the package."""
+    config = tiny_config(
+        folder / "data", **{"train.init_from": str(folder / "network.safetensors")}
+    )
+    begin = warm_start(config)
+    keep_session(tmp_path, first_step=0, begin=begin)
+    keep_session(tmp_path, first_step=5)
+    first, second = read_sessions(tmp_path)
+    expected = {"source": begin.source, "fingerprint": begin.fingerprint}
+    assert first["init_from"] == expected and "init_from" not in second
+    name, array = next(iter(begin.taken.items()))
+    other = dataclasses.replace(begin, taken={**begin.taken, name: array + np.float32(1e-3)})
+    assert other.fingerprint != begin.fingerprint
+    assert warm_start(config).fingerprint == begin.fingerprint
 
 
 def test_heads_of_other_instruments_are_new(folder):

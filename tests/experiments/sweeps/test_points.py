@@ -45,6 +45,9 @@ def test_each_ingredient_of_the_demo_is_left_out_once():
         "no_bands": {"model.trunk"},
         "blstm_and_linear_masks": {masks, "model.trunk"},
         "l1": {"loss.mask_inference_kind", "loss.mask_inference"},
+        "squared_error": {
+            f"loss.{head}{field}" for head in ("transcription", "onsets") for field in ("", "_kind")
+        },
         "no_onsets": {"loss.onsets"},
         "no_average": {"optimizer.average_decay"},
         "no_filter": {"data.augment_equaliser_db"},
