@@ -164,8 +164,8 @@ def test_the_joint_loss_equals_the_composition(run):
                 total += weights[name] * head.loss(raw, targets, 3)
             return total.mean()
 
-        ours = jax.value_and_grad(joint, (0, 1))(features, heads)
-        theirs = jax.value_and_grad(composed, (0, 1))(features, heads)
+        ours = jax.jit(jax.value_and_grad(joint, (0, 1)))(features, heads)
+        theirs = jax.jit(jax.value_and_grad(composed, (0, 1)))(features, heads)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), ours, theirs
         )
