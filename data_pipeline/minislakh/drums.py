@@ -145,7 +145,7 @@ def play(section: Section, dice: Dice, groove: str, *, fill: float | int) -> lis
             events.append((bar.start + end - 0.5, length, KICK, 0.7))
     if dice.chance(0.3 + 0.5 * section.energy):
         events.append((section.bars[0].start, length, CRASH, 0.9))
-    return _once(events)
+    return once(events)
 
 
 def _fill(start: float | int, beats: int, length: float | int, dice: Dice) -> list[tuple]:
@@ -160,7 +160,7 @@ def _fill(start: float | int, beats: int, length: float | int, dice: Dice) -> li
     return events
 
 
-def _once(events: list[tuple]) -> list[tuple]:
+def once(events: list[tuple]) -> list[tuple]:
     """Every drum at most once at a time: the strongest hit wins."""
     best = {}
     for event in events:

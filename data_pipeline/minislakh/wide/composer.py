@@ -13,6 +13,7 @@ from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.harmony import Key
 from data_pipeline.minislakh.rhythm import Section
 from data_pipeline.minislakh.styles import Style
+from data_pipeline.minislakh.wide.kit import Kit
 from data_pipeline.minislakh.wide.lineup import (
     Player,
     active_players,
@@ -88,7 +89,8 @@ def _play(dice: Dice, style: Style, sections: list[Section], players: list[Playe
     events = {player.name: [] for player in players}
     groove, fill = dice.pick(style.grooves), dice.between(0.3, 1.0)
     bass_kind, gate = dice.pick(style.bass), dice.between(*style.gates)
-    centre, jobs, chosen = dice.between(34, 44), {}, {}
+    centre, jobs, chosen = dice.between(30, 45), {}, {}
+    kit = Kit.draw(dice, style.beats)
     for index, section in enumerate(sections):
         theme = index % 2
         if theme not in jobs or dice.chance(0.3):
@@ -102,7 +104,7 @@ def _play(dice: Dice, style: Style, sections: list[Section], players: list[Playe
             if player.follows and player.instrument in leaders:
                 played = leaders[player.instrument]
             elif player.instrument == "drums":
-                played = drums.play(section, dice, groove, fill=fill)
+                played = kit.play(drums.play(section, dice, groove, fill=fill), section, dice)
             elif player.instrument == "bass":
                 played = bass.play(section, dice, bass_kind, gate=gate, centre=centre)
             else:

@@ -54,12 +54,12 @@ def _is_held_out(soundfont: str) -> bool:
     return any(os.path.basename(name) in HELD_OUT_SOUNDFONTS for name in names)
 
 
-# Beside the five: chromatic percussion, organ, harp, choir, brass, reed, pipe, lead, pad, ethnic,
-# seashore and applause.
+# Beside the five: chromatic percussion, organ, harp, choir, brass, reed, pipe, lead, pad, what is
+# played like a pad among the effects, ethnic, seashore and applause.
 _REST = (
     *(9, 11, 12, 13, 14, 16, 17, 20, 21, 22, 46, 54, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67),
     *(68, 69, 70, 72, 74, 75, 78, 79, 80, 81, 82, 84, 85, 88, 89, 90, 91, 92, 94, 104, 105, 107),
-    *(109, 122, 126),
+    *(96, 97, 98, 99, 100, 102, 109, 122, 126),
 )
 SEEN = Palette(
     {

@@ -39,6 +39,18 @@ ROLES = {
             patterns=SIX_EIGHT,
             left_hand=0.5,
         ),
+        "slow": partial(
+            chords.block,
+            register=roles.COMP_PIANO,
+            rate=(0.25, 0.6),
+            voices=(1, 2, 3, 4),
+            gate=0.95,
+            left_hand=0.5,
+        ),
+        "low_octaves": partial(chords.power, register=(28, 45), rate=(0.6, 3), gate=0.9),
+        "slow_lead": partial(
+            lines.melody, register=(55, 84), rate=(0.5, 1.5), gate=(0.7, 1.0), longest=3
+        ),
     },
     "guitar": roles.GUITAR
     | {
@@ -58,10 +70,25 @@ ROLES = {
             lines.melody, register=(55, 88), rate=(2.5, 6), gate=(0.25, 0.5), leap=0.2
         ),
         "low_solo": partial(lines.melody, register=(36, 62), rate=(0.8, 3), gate=(0.6, 1.0)),
+        "full_pad": partial(chords.pad, register=(43, 84), voices=(3, 4, 5)),
+        "high_pad": partial(chords.pad, register=(64, 91), voices=(1, 2, 3)),
     },
     "rest": REST,
 }
-JOBS = roles.JOBS | {"rest": {job: dict.fromkeys(REST, 1) for job in ("lead", "comp", "texture")}}
+# More sparse pianos, driven guitars and held strings than narrow songs have; as in those of others.
+MORE = {
+    ("piano", "lead"): {"slow_lead": 1.5},
+    ("piano", "comp"): {"slow": 1.5, "low_octaves": 0.7},
+    ("piano", "texture"): {"slow": 1.0},
+    ("guitar", "comp"): {"power": 3},
+    ("strings", "lead"): {"line": 4},
+    ("strings", "comp"): {"pad": 3, "full_pad": 2},
+    ("strings", "texture"): {"pad": 3, "full_pad": 2, "high_pad": 1.5, "low_line": 1.5},
+}
+JOBS = {
+    name: {job: table | MORE.get((name, job), {}) for job, table in jobs.items()}
+    for name, jobs in roles.JOBS.items()
+} | {"rest": {job: dict.fromkeys(REST, 1) for job in ("lead", "comp", "texture")}}
 ANY_ROLE, ANY_GROOVE, ANY_BASS, NEW_SWING = 0.25, 0.2, 0.2, 0.15  # probabilities
 
 STYLES = (
