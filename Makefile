@@ -14,7 +14,8 @@ STAMP := $(VENV)/installed.txt
 DEMO := runs/demo
 TESTS ?= tests
 PYTEST_ARGS ?=
-NUM_WORKERS ?= 2
+# One more than there are processors: many tests wait for a disk or for another process.
+NUM_WORKERS ?= 3
 
 # TensorFlow greets every process with lines about CPU features and oneDNN (which reading records does not need).
 # Warnings and errors still show.
