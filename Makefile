@@ -14,7 +14,7 @@ STAMP := $(VENV)/installed.txt
 DEMO := runs/demo
 TESTS ?= tests
 PYTEST_ARGS ?=
-# One more than there are processors: many tests wait for a disk or for another process.
+# More than the two processors of a small machine: many tests wait for a disk or for another process.
 NUM_WORKERS ?= 3
 
 # TensorFlow greets every process with lines about CPU features and oneDNN (which reading records does not need).
@@ -50,6 +50,9 @@ venv:
 	    echo "$(PYTHON) does not run. Name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; \
 	fi; \
 	if [ "$$(cat $(STAMP) 2>/dev/null)" != "$$key" ]; then \
+	    if [ -L "$(VENV)" ]; then \
+	        echo "$(VENV) is a link: installing would empty the folder that it leads to. Remove the link first" >&2; exit 1; \
+	    fi; \
 	    echo "Installing into $(VENV): about 2.5 GB, a minute or more"; \
 	    rm -f $(STAMP) && \
 	    "$(PYTHON)" -m venv --clear $(VENV) && \

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -182,3 +183,16 @@ def test_an_installation_without_extras_separates_a_song(tmp_path):
     assert {"piano.wav", "drums.wav", "notes.csv", "transcription.mid", "index.html"} <= names
     assert [file.name for file in (folder / "page").iterdir()] == ["mixture.flac"]
     assert WITHOUT_SOUND in (folder / "index.html").read_text()
+
+
+def test_an_environment_behind_a_link_is_not_emptied(tmp_path):
+    """`venv --clear` follows links: what a clone borrows from another would be lost."""
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kept").touch()
+    (tmp_path / ".venv").symlink_to("other")
+    command = ["make", "venv", f"PYTHON={sys.executable}", "VENV=.venv"]
+    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert made.returncode and ".venv is a link: installing would empty" in made.stderr
+    assert (tmp_path / "other" / "kept").exists()
