@@ -1,7 +1,8 @@
 """Checkpoints of a run, by Orbax: the last ones and the best one.
 
-A checkpoint has four items: `params`, `training` (optimiser, step, plateau), `metadata`, JSON that
-says all that is needed to use the parameters without the run's config, and `checksums` of all that.
+A checkpoint has four items: `params` (their average where there is one), `training` (optimiser,
+step, plateau and what else it needs to go on), `metadata`, JSON that says all that is needed to use
+the parameters without the run's config, and `checksums` of all that.
 Orbax writes into a temporary folder and renames it, so an interrupted save leaves the previous
 checkpoint in place. What is restored is compared with its checksums, and is laid out for the
 devices at hand, so their number may differ from that of the run.

@@ -78,7 +78,8 @@ class Cerberus(nn.Module):
     Args:
         grid: the analysis grid; it fixes the number of frequency bins.
         instruments: the instrument slots, in order.
-        layers, hidden, dropout: the BLSTM trunk; hidden units are per direction.
+        layers, hidden, dropout: the trunk; hidden units are per direction, in 'band_split' half of
+            the features that heads read.
         embedding_dim, embedding_activation: the deep-clustering head, 'sigmoid' or 'tanh'.
         mask_activation: the kind of mask (`masks.MASK_KINDS`); 'softmax' masks sum to one.
         heads: losses whose heads exist; by default the three of the paper.

@@ -49,7 +49,7 @@ def training_seconds(metrics: list[dict]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A time in its two largest units."""
+    """A time as a reader says it: `95 s`, `95 min`, `3 h 20 min`, `3.2 days`."""
     minutes, hours, days = round(seconds / 60), round(seconds / 3600), seconds / 86400
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     # Slots of the network, in output order: piano, guitar, bass, drums, strings (paper: order of
     # its tables).
     config.instruments = ("piano", "guitar")
-    config.excerpt_seconds = 6.4  # s per training excerpt: 400 frames (nussl 2019-10)
+    config.excerpt_seconds = 6.4  # s per training excerpt: 400 hops (nussl 2019-10)
     config.audio = _audio()
     config.data = _data()
     config.model = _model()
@@ -28,8 +28,8 @@ def get_config() -> ConfigDict:
     config.optimizer = _optimizer()
     config.train = _train()
     config.decoding = ConfigDict()
-    # Roll probability that counts as sounding, 0 to 1; where training starts from: at its end one
-    # threshold per instrument is chosen on the validation excerpts (ours).
+    # Roll probability that counts as sounding, 0 to 1; where training starts from: at its end all
+    # settings of each instrument's decoding are chosen on the validation excerpts (ours).
     config.decoding.threshold = 0.5
     config.evaluation = ConfigDict()
     config.evaluation.excerpt_seconds = 10.0  # s per scored excerpt (lab habit)
@@ -97,11 +97,12 @@ def _data() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
-    # The trunk, from cerberus_jax.trunks.TRUNKS. The fields of 'blstm' are layers, hidden and
-    # dropout; another one has its own in model.NAME (ours).
+    # The trunk, from cerberus_jax.trunks.TRUNKS. All take layers, hidden and dropout;
+    # another one than 'blstm' has more in model.NAME (ours).
     model.trunk = "blstm"
-    model.layers = 4  # bidirectional LSTM layers (nussl 2019-10)
-    model.hidden = 300  # units per direction (nussl 2019-10)
+    model.layers = 4  # bidirectional LSTM layers, in 'band_split' pairs of them (nussl 2019-10)
+    # Units per direction, in 'band_split' half of the features that heads read (nussl 2019-10)
+    model.hidden = 300
     model.dropout = 0.3  # probability, between layers (nussl 2019-10)
     model.embedding_dim = 20  # dimensions per time-frequency bin (nussl 2019-10)
     # 'sigmoid' | 'tanh', before the unit norm (nussl 2019-10)

@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     # Recurrences within bands of the spectrum and of pitches, and over the bands, whose weights all
     # bands share; and features of every pitch, whose weights all pitches share.
     config.model.trunk = "band_split"
-    # Twice the demo's and a layer more: a full run has 250 times the music.
+    # Twice the demo's and a layer more: a full run has 500 times the music.
     config.model.band_split.size = 64
     config.model.layers = 3
     # Three blocks see 11 frames, 0.18 s at this hop, about what two see at the demo's.

@@ -59,7 +59,8 @@ def instrument_sets() -> Iterator[Fields]:
 
 
 def ingredients() -> Iterator[Fields]:
-    """The network of `sets/demo.py`, and the same with one thing at a time as in Cerberus."""
+    """The network of `sets/demo.py`, and the same with one or two things as in Cerberus, or
+    with the trunk that it had before (`no_bands`)."""
     linear_masks = {"model.mask_inference.pitch_channels": 0}
     yield "all", {}
     yield "linear_masks", linear_masks

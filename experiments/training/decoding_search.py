@@ -1,8 +1,8 @@
 """The best decoding of one instrument's rolls: a search along one setting after the other.
 
 A decoding is scored in milliseconds: all items are segmented at once, keys that never reach the
-lowest threshold are left out, and onsets are matched in one walk along the time axis, which for
-equal tolerances finds as many pairs as mir_eval's bipartite matching. Which notes count at the
+lowest threshold are left out, and onsets are matched as mir_eval does, by a largest matching
+(note_matching.py). Which notes count at the
 borders of an item is what `experiments.evaluation.note_scores` says.
 """
 
