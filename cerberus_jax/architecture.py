@@ -6,8 +6,9 @@ their defaults.
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 
-from cerberus_jax.decoding import DecodingConfig
+from cerberus_jax.decoding_config import DecodingConfig
 from cerberus_jax.frames import FrameGrid
 from cerberus_jax.heads import transcribes
 from cerberus_jax.json_files import OrNull, check_form
@@ -40,10 +41,7 @@ _FORM = {
     "trunk_name?": str,
     "options?": {str: {str: object}},
 }
-DECODING_FORM = {
-    **dict.fromkeys(("threshold?", "hysteresis?", "dip?", "onset_shift_seconds?"), float),
-    **dict.fromkeys(("max_gap_frames?", "min_frames?"), int),
-}
+DECODING_FORM = {f"{field.name}?": field.type for field in fields(DecodingConfig)}
 # So that a damaged file does not ask for a network that no machine holds.
 _LARGEST = {"layers": 256, "hidden": 1 << 16, "embedding_dim": 1 << 12}
 _LARGEST_WINDOW = 1 << 20

@@ -28,6 +28,7 @@ from cerberus_jax.architecture import (
 from cerberus_jax.checkpoint_folder import CheckpointFolder, set_aside, steps_in
 from cerberus_jax.checkpoint_integrity import (
     CHECKSUMS,
+    check_access,
     checksums_of,
     name_of,
     read_arrays,
@@ -133,6 +134,7 @@ def newest_whole(
 
     Raises:
         ValueError: if there were checkpoints and all of them are damaged.
+        OSError: naming the file, if one is there and cannot be read now; nothing is set aside then.
     """
     found, damaged = {}, []
     for kind in KINDS:
@@ -145,6 +147,7 @@ def newest_whole(
                 _FOUND_WHOLE.add(stamp)
                 break
             except (OSError, ValueError) as error:
+                check_access(path)
                 set_aside(path, str(error))
                 damaged.append(f"{kind}/{step}")
     if damaged and not found:
@@ -183,15 +186,23 @@ def restore_state(workdir: str | os.PathLike, like: TrainState, sharding) -> Tra
 def restore_model(
     workdir: str | os.PathLike, step: str | int = "best"
 ) -> tuple[Cerberus, dict, dict]:
-    """Model, parameters and metadata of a checkpoint, on the first device.
+    """Model, parameters and metadata of a checkpoint, on the first device of this process.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint.
         ValueError: if the checkpoint is incomplete or does not fit its own description.
     """
-    path = locate(workdir, step)
+    return restore_located(locate(workdir, step))
+
+
+def restore_located(path: Path) -> tuple[Cerberus, dict, dict]:
+    """The same of the checkpoint in a folder, as `locate` gives it.
+
+    Raises:
+        ValueError: as for `restore_model`.
+    """
     model, shapes, metadata = read_network(path)
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     arrays = _read(path, ("params",))
     return model, _laid_out(path, arrays, {"params": shapes}, device)["params"], metadata
 

@@ -6,6 +6,7 @@ run. Checkpoints of earlier versions have none; what is stored of them must only
 """
 
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ CHECKSUMS = "checksums"
 
 _METADATA = "metadata"
 _JSON_FILE = "metadata"  # what Orbax calls the file of an item of JSON
+_BLOCK = 1 << 20  # bytes
 _ARRAY_FILE = "/.zarray"  # the file, beside the chunks of an array, that describes it
 
 
@@ -79,6 +81,24 @@ def stamp_of(path: Path) -> tuple:
     and times of its files."""
     files = [(str(file), file.stat()) for file in sorted(path.rglob("*"))]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+
+
+def check_access(path: Path) -> None:
+    """Whether all files of a checkpoint can be read, whatever they hold: an owner, a limit of open
+    files or a server that is away is no damage.
+
+    Raises:
+        OSError: naming the file or folder that cannot.
+    """
+    for folder, _, names in os.walk(path, onerror=_raise):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                while file.read(_BLOCK):
+                    pass
+
+
+def _raise(error):
+    raise error
 
 
 def _stored_checksums(path):

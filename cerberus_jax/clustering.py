@@ -9,7 +9,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from scipy.optimize import linear_sum_assignment
 
 
 @functools.partial(
@@ -48,23 +50,9 @@ def cluster_masks(
     return mask.reshape(num_sources, *mixture_magnitude.shape)
 
 
-def best_permutation(
-    similarity: Float[Array, "s s"],
-) -> Int[Array, " s"]:
-    """The cluster of each source for which the summed similarity [source, cluster] is largest.
-
-    All permutations are tried, which is meant for the handful of sources of a mixture.
-    """
-    num_sources = similarity.shape[0]
-    orders = _permutations(num_sources)
-    sums = similarity[jnp.arange(num_sources), orders].sum(-1)
-    return orders[jnp.argmax(sums)]
-
-
-def _permutations(count: int) -> Int[Array, "m s"]:
-    grid = jnp.stack(jnp.meshgrid(*[jnp.arange(count)] * count, indexing="ij"), -1)
-    rows = grid.reshape(-1, count)
-    return rows[(jnp.sort(rows, -1) == jnp.arange(count)).all(-1)]
+def best_permutation(similarity: Float[np.ndarray, "s s"]) -> Int[np.ndarray, " s"]:
+    """The cluster of each source for which the summed similarity [source, cluster] is largest."""
+    return linear_sum_assignment(similarity, maximize=True)[1]
 
 
 def _k_means(points, weights, key, *, num_clusters, num_iterations):

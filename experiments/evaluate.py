@@ -89,12 +89,12 @@ def evaluate(
     """
     workdir = Path(workdir)
     config = run_config(workdir, data_root=data_root, excerpts=excerpts)
+    checkpoint = locate(workdir, step)  # at once: training may save another meanwhile
     predictor = Predictor.load(workdir, step=step)
     _check_fit(config, predictor, workdir)
     check_writable(workdir)
     if others := other_data(data.data_root(config), workdir):
         print(f"{others}; those of now are scored", file=sys.stderr, flush=True)
-    checkpoint = locate(workdir, step)
     results = {
         "step": int(checkpoint.name),
         "assignment": assignment_of(predictor.model.heads),

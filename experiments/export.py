@@ -33,7 +33,7 @@ def export(workdir: str | Path, out: str | Path, *, step: str = "best", licence:
         FileNotFoundError: if there is no such run or checkpoint.
         ValueError: if `out` has another ending, or the network neither separates nor transcribes.
     """
-    from cerberus_jax.checkpoint import is_tuned, locate, restore_model
+    from cerberus_jax.checkpoint import is_tuned, locate, restore_located
     from cerberus_jax.network_file import network_bytes
     from experiments.config.loading import load_run_config
     from experiments.config.resume import saved_fingerprints, saved_soundfonts
@@ -56,7 +56,7 @@ def export(workdir: str | Path, out: str | Path, *, step: str = "best", licence:
         "data": saved_fingerprints(workdir),
         "licence": licence,
     }
-    model, params, metadata = restore_model(workdir, step)
+    model, params, metadata = restore_located(checkpoint)
     content = network_bytes(model, params, metadata["decoding"], about=about)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as part:

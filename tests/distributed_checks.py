@@ -101,6 +101,8 @@ def main(workdir, steps, coordinator, process, what=""):
     except (KeyboardInterrupt, OSError, ValueError) as error:
         print(f"\n{type(error).__name__}: {error}")  # a line of its own, after the collectives'
         return 1
+    params = checkpoint.restore_model(workdir, "last")[1]  # in every process, on its own device
+    jax.tree.map(np.asarray, params)
     print("\nfinished")
     return 0
 

@@ -21,13 +21,14 @@ def _bias_init(key, shape, dtype=jnp.float32):
 
 
 def dropout(key: Array, features: Float[Array, "*a k"], rate: float) -> Float[Array, "*a k"]:
-    """Features set to zero with probability `rate` (to 16 bits), the others scaled up; k is even.
+    """Features set to zero with probability `rate` (to 16 bits), the others scaled up.
 
     Each 32 random bits decide about two features: drawing them is what dropout costs on a CPU.
     """
-    pairs = (*features.shape[:-1], features.shape[-1] // 2)
+    *places, count = features.shape
+    pairs = (*places, -(-count // 2))
     bits = jax.lax.bitcast_convert_type(jax.random.bits(key, pairs, jnp.uint32), jnp.uint16)
-    dropped = bits.reshape(features.shape) < round(rate * 2**16)
+    dropped = bits.reshape(*places, -1)[..., :count] < round(rate * 2**16)
     return jnp.where(dropped, 0, features / (1 - rate))
 
 

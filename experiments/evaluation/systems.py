@@ -133,8 +133,7 @@ def _from_clusters(predictor: Predictor, excerpt: Excerpt) -> Float[np.ndarray, 
     )
     pairs = [np.broadcast_to(source, clusters.shape) for source in excerpt.sources]
     similarity = np.stack([np.asarray(si_sdr(clusters, pair)) for pair in pairs])
-    order = best_permutation(jnp.asarray(np.nan_to_num(similarity), jnp.float32))
-    return clusters[np.asarray(order)]
+    return clusters[best_permutation(np.nan_to_num(similarity))]
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -211,9 +211,12 @@ def test_damaged_metadata_are_one_short_line_that_names_the_checkpoint(tmp_path,
     assert len(str(error.value)) < 300 + len(str(tmp_path))
 
 
-def test_a_damaged_decoding_names_its_file(run, tmp_path):
+@pytest.mark.parametrize(
+    "content", [b'{"piano": \xff}', b'{"piano": {"onset_distance_frames": 1.5}}']
+)
+def test_a_damaged_decoding_names_its_file(run, tmp_path, content):
     copy = shutil.copytree(run, tmp_path / "run")
-    (checkpoint.locate(copy, "best") / "decoding.json").write_bytes(b'{"piano": \xff}')
+    (checkpoint.locate(copy, "best") / "decoding.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"decoding\.json: not settings of decoding"):
         checkpoint.restore_model(copy)
 

@@ -1,7 +1,9 @@
 """Damaged checkpoints, stray files among them, and folders that cannot be written to."""
 
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from cerberus_jax import checkpoint
+from cerberus_jax import checkpoint, checkpoint_integrity
 from cerberus_jax.checkpoint_folder import CheckpointFolder, steps_in
 from cerberus_jax.checkpoint_integrity import checksums_of, read_arrays
 from cerberus_jax.parallel import make_mesh, replicated
@@ -161,6 +163,26 @@ def test_where_nothing_is_whole_the_run_says_so_once_and_begins_anew(run, states
     with pytest.raises(ValueError, match=r"all checkpoints are damaged \(last/5, last/4, best/3\)"):
         checkpoint.newest_whole(run)
     assert checkpoint.newest_whole(run) is None
+
+
+def test_what_cannot_be_read_now_is_no_damage(run, monkeypatch):
+    """A file of another owner: nothing is set aside, and nothing begins anew."""
+    file = next(run.glob("checkpoints/last/5/params/**/d/*"))
+
+    def refuse(*_):
+        raise ValueError("PERMISSION_DENIED: as tensorstore says it")
+
+    def refuse_one(name, *mode):
+        if str(name) == str(file):
+            raise PermissionError(errno.EACCES, "Permission denied", str(name))
+        return open(name, *mode)
+
+    monkeypatch.setattr(checkpoint, "read_arrays", refuse)
+    monkeypatch.setattr(checkpoint_integrity, "open", refuse_one, raising=False)
+    with pytest.raises(PermissionError, match=re.escape(str(file))):
+        checkpoint.newest_whole(run)
+    assert checkpoint.saved_steps(run) == {"best": 3, "last": 5}
+    assert not (run / "checkpoints/damaged").exists()
 
 
 def test_what_is_set_aside_keeps_what_was_set_aside_before(run, states):

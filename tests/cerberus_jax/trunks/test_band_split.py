@@ -113,10 +113,11 @@ def test_the_features_are_those_of_loops_over_excerpts_bands_and_frames(trunk, i
         assert np.abs(expected).max() > 0.05
 
 
-def test_dropout_is_between_the_layers_in_training_alone(inputs, params):
+@pytest.mark.parametrize("size", [SIZE, SIZE + 1])
+def test_dropout_is_between_the_layers_in_training_alone(inputs, size):
     def found(layers, train, key):
         trunk = BandSplit(
-            grid=GRID, layers=layers, hidden=HIDDEN, size=SIZE, channels=3, blocks=1, dropout=0.5
+            grid=GRID, layers=layers, hidden=HIDDEN, size=size, channels=3, blocks=1, dropout=0.5
         )
         variables = trunk.init(jax.random.key(0), inputs, train=False)
         rngs = {"dropout": jax.random.key(key)}
