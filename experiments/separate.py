@@ -24,7 +24,7 @@ from experiments.config.command_line import CommandFlags, run_command
 from experiments.runtime.compile_cache import keep_compiled
 from experiments.runtime.freed_memory import return_large_blocks
 from experiments.songs import sound
-from experiments.songs.files import write_song
+from experiments.songs.files import files_of, write_song
 from experiments.songs.find import find_songs
 from experiments.songs.folders import check_place, listed, output_folders
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, by_instrument, who_plays
@@ -96,7 +96,7 @@ def separate(
         raise NotADirectoryError(f"--references={references}: no such folder of SONG.mid files")
     Path(out).mkdir(parents=True, exist_ok=True)
     check_writable(out)
-    written, failed = [], []
+    files, written, failed = files_of(predictor, options), [], []
     with SongProgress(folders) as progress:
         for line in _remarks(predictor, options):
             progress.write(line)
@@ -104,7 +104,7 @@ def separate(
             progress.write(f"[{number}/{len(folders)}] {song}")
             started = time.monotonic()
             try:
-                if kept := check_place(folder, predictor.instruments, overwrite=overwrite):
+                if kept := check_place(folder, files, overwrite=overwrite, song=song):
                     progress.write(f"  {folder}: kept {listed(kept)}, not of this command")
                 notes = _reference_notes(song, references, predictor.instruments, progress)
                 with progress.song(song) as advance:

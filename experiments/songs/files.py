@@ -24,8 +24,8 @@ from data_pipeline.io.midi import write_midi
 from experiments.songs.folders import put_in_place
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 from experiments.songs.options import SongOptions
-from experiments.songs.page import MIXTURE, SongPage
-from experiments.songs.stems import StemFiles
+from experiments.songs.page import PAGE_FILE, SOUNDS, SongPage
+from experiments.songs.stems import StemFiles, stem_names
 
 
 def write_song(
@@ -60,12 +60,19 @@ def write_song(
             new_folder.mkdir()
             writer = _SongWriter(new_folder, info, predictor, options)
             writer.write(song, reference_notes or {}, on_progress)
-            put_in_place(folder, new_folder, predictor.instruments)
+            put_in_place(folder, new_folder)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot write the files of a song ({reason})"
         raise OSError(error.errno, message, str(folder)) from error
     return info
+
+
+def files_of(predictor: Predictor, options: SongOptions) -> set[str]:
+    """The names of what `write_song` puts into a song's folder."""
+    names = {f"{n}.{options.format}" for n in stem_names(predictor.instruments, options)}
+    names |= {MIDI_FILE, NOTES_FILE} if transcribes(predictor.model.heads) else set()
+    return names | ({PAGE_FILE, SOUNDS} if options.page else set())
 
 
 @dataclass(frozen=True)
@@ -95,8 +102,8 @@ class _SongWriter:
             page.finish(printable(song.stem), parts_of(notes), reference=inside)
         if page and page.num_clipped:
             print(
-                f"  {MIXTURE}: {page.num_clipped} samples beyond full scale were clipped; only the "
-                "page plays it",
+                f"  {page.mixture}: {page.num_clipped} samples beyond full scale were clipped; "
+                "only the page plays it",
                 flush=True,
             )
         for name, count in stems.clipped.items():

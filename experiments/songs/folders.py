@@ -2,14 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from data_pipeline.io.files import fitting_name
-from experiments.songs.notes import MIDI_FILE, NOTES_FILE
-from experiments.songs.page import PAGE_FILE, SOUNDS
-from experiments.songs.stems import stem_files
 
+RECORD = ".separated"
 _MAX_NAMES = 5
 
 
@@ -39,41 +37,56 @@ def output_folders(songs: Sequence[Path], out: Path) -> dict[Path, Path]:
     return {song: out / name for song, name in zip(songs, names, strict=True)}
 
 
-def check_place(folder: Path, instruments: Sequence[str], *, overwrite: bool) -> list[Path]:
+def check_place(
+    folder: Path, files: Collection[str], *, overwrite: bool, song: Path | None = None
+) -> list[Path]:
     """Whether a song's files may go into `folder`.
 
     Args:
         folder: the song's.
-        instruments: those of the network.
+        files: the names of those that will be written into it.
         overwrite: whether files of an earlier call may be replaced.
+        song: the audio file that is separated.
 
     Returns:
-        the files in it that are not of this command and stay.
+        what is in it that no call has written, which stays.
 
     Raises:
-        ValueError: if it is a file, holds only other things, or holds an earlier call's files and
-            these may not be replaced.
+        ValueError: if it is a file, holds only other things, holds an earlier call's files and
+            these may not be replaced, or if something would be lost: a file of the user's that has
+            the name of a new one, or the song itself.
     """
     if not folder.exists():
         return []
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file; move it, or choose another --out")
-    kept = kept_files(folder, instruments)
-    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    if kept and len(kept) == len(files):
+    kept, written = kept_files(folder), _recorded(folder)
+    if kept and not written:
         raise ValueError(
-            f"{folder} holds other things ({listed(kept)}) and nothing that was separated; move "
-            "it, or choose another --out"
+            f"{folder} holds other things ({listed(kept)}) and no {RECORD}, the list of what an "
+            "earlier call wrote; move it, or choose another --out"
         )
     if not overwrite:
         raise ValueError(f"{folder} exists already; --overwrite replaces it")
+    if taken := [name for name in kept if str(name) in files]:
+        raise ValueError(
+            f"{folder / taken[0]} is not of an earlier call and would be replaced; move it, or "
+            "choose another --out"
+        )
+    if song and song.resolve() in {(folder / name).resolve() for name in written}:
+        raise ValueError(f"{song} lies in the folder that it would replace; choose another --out")
     return kept
 
 
-def kept_files(folder: Path, instruments: Sequence[str]) -> list[Path]:
-    """The files in a song's folder that no call has written, relative to it."""
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in files if not _is_output(name, instruments))
+def kept_files(folder: Path) -> list[Path]:
+    """Files, links and empty folders in a song's folder that no call has written, by their place."""
+    written = _recorded(folder)
+    return sorted(
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if (path.is_symlink() or not path.is_dir() or not any(path.iterdir()))
+        and path.relative_to(folder) not in written
+    )
 
 
 def listed(files: Sequence[Path]) -> str:
@@ -82,22 +95,23 @@ def listed(files: Sequence[Path]) -> str:
     return ", ".join(map(str, files[:_MAX_NAMES])) + (f" and {more} more" if more > 0 else "")
 
 
-def put_in_place(folder: Path, new_folder: Path, instruments: Sequence[str]) -> None:
-    """Puts the new files in the place of all that an earlier call has written; files that are not
-    of this command stay.
+def put_in_place(folder: Path, new_folder: Path) -> None:
+    """Puts the new files in the place of all that an earlier call has written; what is not of this
+    command stays.
 
     Args:
         folder: the song's.
         new_folder: the new files, in a folder on the same disk.
-        instruments: those of the network.
+
+    Raises:
+        ValueError: if one that stays has the name of a new one.
     """
+    _write_record(new_folder)
     if not folder.exists():
         os.rename(new_folder, folder)
         return
-    for name in kept_files(folder, instruments):
-        if not (new_folder / name).exists():
-            (new_folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / name, new_folder / name)
+    for name in kept_files(folder):
+        _keep(folder / name, new_folder / name)
     old_folder = new_folder.with_name("before")
     try:
         os.rename(folder, old_folder)
@@ -107,7 +121,25 @@ def put_in_place(folder: Path, new_folder: Path, instruments: Sequence[str]) -> 
             os.rename(old_folder, folder)
 
 
-def _is_output(file: Path, instruments: Sequence[str]) -> bool:
-    """Whether a call may have written this file, whatever its options."""
-    files = {MIDI_FILE, NOTES_FILE, PAGE_FILE} | stem_files(instruments)
-    return file.parts[0] == SOUNDS or str(file) in files
+def _keep(path: Path, place: Path) -> None:
+    if place.exists():
+        raise ValueError(f"{path} is not of an earlier call and would be replaced; move it")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        place.mkdir()
+    else:
+        shutil.copy2(path, place, follow_symlinks=False)
+
+
+def _write_record(folder: Path) -> None:
+    """The names of all files of a call, by which the next one knows them from those of the user."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    (folder / RECORD).write_text("".join(f"{name}\n" for name in [*names, RECORD]))
+
+
+def _recorded(folder: Path) -> set[Path]:
+    """The files that a call has written, relative to the song's folder; none without a record."""
+    try:
+        return {Path(name) for name in (folder / RECORD).read_text(errors="replace").splitlines()}
+    except FileNotFoundError:
+        return set()

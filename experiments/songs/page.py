@@ -42,6 +42,19 @@ def describe(info: AudioInfo) -> list[str]:
     return [f"{minutes:.0f}:{seconds:04.1f}", channels, f"{info.sample_rate_hz / 1000:g} kHz"]
 
 
+def _copy_of_song(path, info):
+    """A writer of 16 bits; of a wav where FLAC does not go up to the rate."""
+    size = {
+        "sample_rate_hz": info.sample_rate_hz,
+        "num_channels": info.num_channels if info.num_channels <= 2 else 1,
+    }
+    try:
+        return AudioWriter(path, **size)
+    except ValueError:
+        path.unlink()
+        return AudioWriter(path.with_suffix(".wav"), **size)
+
+
 class SongPage:
     """Collects what the page shows while the song is being separated.
 
@@ -54,14 +67,15 @@ class SongPage:
     def __init__(self, folder: Path, info: AudioInfo, files: Mapping[str, str]):
         self._folder, self._info, self._files = folder, info, dict(files)
         (folder / SOUNDS).mkdir()
-        self._mixture = AudioWriter(
-            folder / MIXTURE,
-            sample_rate_hz=info.sample_rate_hz,
-            num_channels=info.num_channels if info.num_channels <= 2 else 1,
-        )
+        self._mixture = _copy_of_song(folder / MIXTURE, info)
         size = (info.sample_rate_hz, info.num_samples)
         self._pictures = {name: Spectrogram(*size) for name in ("", *files)}
         self._energy = dict.fromkeys(files, 0.0)
+
+    @property
+    def mixture(self) -> str:
+        """The name of the song's copy in the song's folder."""
+        return self._mixture.path.relative_to(self._folder).as_posix()
 
     @property
     def num_clipped(self) -> int:
@@ -106,7 +120,7 @@ class SongPage:
         pictures = {
             name: listening.picture_uri(picture, top_db=top) for name, picture in decibels.items()
         }
-        rows = [{"name": None, "sets": {"song": {"src": MIXTURE}}}]
+        rows = [{"name": None, "sets": {"song": {"src": self.mixture}}}]
         rows += [self._row(name, parts.get(name), volumes, reference) for name in self._files]
         for row in rows:
             row["picture"] = pictures[row["name"] or ""]

@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from data_pipeline.io.audio_stream import SUBTYPES, AudioInfo, AudioWriter, quantise
+from data_pipeline.io.audio_stream import AudioInfo, AudioWriter, quantise
 from experiments.songs.options import SongOptions
 
 OTHER = "other"
 _MINUS = "minus_"
 
 
-def stem_files(instruments: Sequence[str]) -> set[str]:
-    """The names of all files that `StemFiles` may write, whatever its options."""
-    names = [*instruments, *(f"{_MINUS}{name}" for name in instruments), OTHER]
-    return {f"{name}.{suffix}" for name in names for suffix in SUBTYPES}
+def stem_names(instruments: Sequence[str], options: SongOptions) -> list[str]:
+    """The names of the files that `StemFiles` writes, without their endings."""
+    names = [name for name in instruments if name in (options.only or instruments)]
+    names += [f"{_MINUS}{name}" for name in instruments if name in options.minus]
+    return names + [OTHER] * options.other
 
 
 class StemFiles:
@@ -34,8 +35,6 @@ class StemFiles:
         self.written = tuple(name for name in instruments if name in (options.only or instruments))
         self._subtype = options.stored_subtype
         self._minus = [name for name in instruments if name in options.minus]
-        names = [*self.written, *(f"{_MINUS}{name}" for name in self._minus)]
-        names += [OTHER] * options.other
         self._writers = {
             name: AudioWriter(
                 folder / f"{name}.{options.format}",
@@ -44,7 +43,7 @@ class StemFiles:
                 subtype=options.stored_subtype,
                 num_samples=info.num_samples,
             )
-            for name in names
+            for name in stem_names(instruments, options)
         }
 
     @property

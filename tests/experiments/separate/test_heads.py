@@ -15,6 +15,7 @@ from cerberus_jax.inference import Predictor
 from data_pipeline.io.audio import read_audio, write_audio
 from data_pipeline.io.midi import Part, write_midi
 from experiments.separate import main, separate
+from experiments.songs.folders import RECORD
 from experiments.songs.page import WITHOUT_NOTES
 from tests import ROOT
 from tests.browser import chromium, console_errors
@@ -39,7 +40,7 @@ def test_a_network_without_transcription_writes_stems_and_a_page(masks_only, tmp
     path, out = song(tmp_path / "a.wav", rate=16000), tmp_path / "out"
     assert main([f"--workdir={masks_only}", f"--out={out}", "--subtype=FLOAT", str(path)]) == 0
     assert "this network does not transcribe" in capsys.readouterr().out
-    assert names_in(out / "a") == ["drums.wav", "index.html", "page", "piano.wav"]
+    assert names_in(out / "a") == [RECORD, "drums.wav", "index.html", "page", "piano.wav"]
     assert names_in(out / "a" / "page") == ["mixture.flac"]
     waveform, _ = read_audio(path)
     predictor = Predictor.load(masks_only, exact=True)

@@ -12,6 +12,7 @@ import soundfile
 from experiments.separate import separate
 from experiments.songs import folders as module
 from experiments.songs.find import find_songs
+from experiments.songs.folders import RECORD
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from experiments.songs.options import SongOptions
 from tests.experiments.separate.test_separate import HalfAndHalf, names_in, song
@@ -26,7 +27,7 @@ def test_a_second_call_leaves_nothing_of_the_first(tmp_path):
     (folder / "notes/mine.txt").write_text("mine")
     options = SongOptions(format="flac", only=("drums",), page=False)
     separate([path], predictor=HalfAndHalf(), out=out, options=options, overwrite=True)
-    assert names_in(folder) == ["drums.flac", "notes", NOTES_FILE, MIDI_FILE]
+    assert names_in(folder) == [RECORD, "drums.flac", "notes", NOTES_FILE, MIDI_FILE]
     assert (folder / "notes/mine.txt").read_text() == "mine"
     assert names_in(out) == ["a"]
 

@@ -18,12 +18,13 @@ from data_pipeline.io.audio import read_audio, write_audio
 from experiments.separate import main, separate
 from experiments.songs import files as module
 from experiments.songs.find import find_songs
+from experiments.songs.folders import RECORD
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from tests.full_disk import room_for
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
 NAMES = ("piano", "drums")
-FILES = ["drums.wav", "index.html", NOTES_FILE, "page", "piano.wav", MIDI_FILE]
+FILES = [RECORD, "drums.wav", "index.html", NOTES_FILE, "page", "piano.wav", MIDI_FILE]
 NOTES = {
     "piano": Notes(np.array([[0.1, 0.5], [0.5, 1.0]]), np.array([60, 64]), np.array([90, 80])),
     "drums": Notes(np.array([[0.25, 0.26]]), np.array([36]), np.array([100])),

@@ -14,10 +14,13 @@ from data_pipeline.io.audio import read_audio
 from data_pipeline.io.audio_stream import SCALES, AudioWriter, quantise
 from data_pipeline.io.midi import Part, write_midi
 from experiments.separate import separate
+from experiments.songs.files import files_of
+from experiments.songs.folders import RECORD
 from experiments.songs.notes import MIDI_FILE, NOTES_FILE
 from experiments.songs.options import SongOptions
-from experiments.songs.stems import stem_files
-from tests.experiments.separate.test_separate import NAMES, NOTES, HalfAndHalf, song
+from experiments.songs.page import PAGE_FILE, SOUNDS
+from experiments.songs.stems import stem_names
+from tests.experiments.separate.test_separate import NAMES, NOTES, HalfAndHalf, names_in, song
 from tests.tiny_run import prepare_data, tiny_config, write_run
 
 
@@ -50,7 +53,9 @@ def test_stems_and_the_rest_are_the_song_to_the_last_bit(run, tmp_path, format, 
     np.testing.assert_array_equal(without + stems["drums"], read_quantised(path, subtype))
     assert (folder / f"piano.{format}").exists() == (not only)
     written = {file.name for file in folder.glob(f"*.{format}")}
-    assert written == stem_files(NAMES) & written and len(written) == len(names) + len(NAMES)
+    assert written == {f"{name}.{format}" for name in stem_names(NAMES, options)}
+    assert written | {NOTES_FILE, MIDI_FILE, PAGE_FILE, SOUNDS, RECORD} == set(names_in(folder))
+    assert set(names_in(folder)) == files_of(Predictor.load(run), options) | {RECORD}
     rows = list(csv.DictReader((folder / NOTES_FILE).open()))
     assert {row["instrument"] for row in rows} <= set(only or NAMES)
 

@@ -84,6 +84,17 @@ def test_without_the_synthesiser_the_page_shows_notes_and_says_that_they_are_sil
     assert [file.name for file in (tmp_path / "page").iterdir()] == ["mixture.flac"]
 
 
+def test_the_copy_of_a_song_is_a_wav_where_flac_does_not_go_up_to_its_rate(tmp_path):
+    info = AudioInfo(768_000, 2, 4000)
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 4000)).astype(np.float32)
+    with SongPage(tmp_path, info, {}) as page:
+        page.add(samples, {})
+    page.finish("fast", [])
+    assert [file.name for file in (tmp_path / "page").iterdir()] == ["mixture.wav"]
+    np.testing.assert_allclose(read_audio(tmp_path / page.mixture)[0], samples, atol=2**-15)
+    assert "page/mixture.wav" in (tmp_path / "index.html").read_text()
+
+
 def test_text_cannot_end_the_script():
     for title in ("</script><b>", "<!--<script>"):
         text = pages.json_for_html({"title": title})
