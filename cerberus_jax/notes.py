@@ -91,6 +91,22 @@ class Notes:
         """The notes for which the boolean mask or index array `keep` holds."""
         return Notes(self.intervals[keep], self.pitches[keep], self.velocities[keep])
 
+    def without_unisons(self, seconds: float) -> "Notes":
+        """Notes of one key that begin within `seconds` of the first of them as one note, which ends
+        with the last of them and has the highest velocity: what several players strike together."""
+        found = []
+        for k in np.lexsort((self.onsets, self.pitches)).tolist():
+            note = [*self.intervals[k].tolist(), int(self.pitches[k]), int(self.velocities[k])]
+            last = found[-1] if found else None
+            if last and last[2] == note[2] and note[0] - last[0] <= seconds:
+                last[1], last[3] = max(last[1], note[1]), max(last[3], note[3])
+            else:
+                found.append(note)
+        if not found:
+            return self
+        onsets, offsets, pitches, velocities = zip(*found, strict=True)
+        return Notes(np.stack([onsets, offsets], 1), np.array(pitches), np.array(velocities))
+
     def window(self, start_seconds: float, end_seconds: float) -> "Notes":
         """The notes that sound in [start, end), cut at its borders, in seconds from its start."""
         is_sounding = (self.onsets < end_seconds) & (self.offsets > start_seconds)

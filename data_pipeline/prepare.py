@@ -40,6 +40,9 @@ SAMPLE_RATE_HZ = 16000
 MIN_SAMPLE_RATE_HZ = 1000
 
 
+_PARTS = "part-*"  # folders of converted tracks
+
+
 def prepare(
     corpus: str,
     root: str | os.PathLike,
@@ -97,6 +100,9 @@ def prepare(
     home = Path(out) / corpus
     _check_rates(Path(out), sample_rate_hz)
     if report := _finished(home, root, fingerprint):
+        if any(home.glob(_PARTS)):  # stopped while they were removed
+            with _alone(home):
+                _remove_parts(home)
         return report
     songs = [Song(corpus, track.split, track.id, track.uuid) for track in tracks]
     check_splits([*songs_beside(home), songs], how_to_split(corpus))  # by their UUIDs, in advance
@@ -171,11 +177,16 @@ def _complete(home: Path, files: list[Path], fingerprint: str) -> Report:
     songs = songs_of_tables(home.name, tables_of(converted), report.uuids)
     check_splits([*songs_beside(home), songs], how_to_split(home.name))
     pack(converted, files, json.dumps(asdict(report), indent=1), home)
-    for folder in home.glob("part-*"):  # those of unfinished runs with other settings too
-        shutil.rmtree(folder)
+    _remove_parts(home)
     if (home / FIRST_VERSION).is_dir():
         logging.warning("%s is no longer read; it can be deleted", home / FIRST_VERSION)
     return report
+
+
+def _remove_parts(home: Path) -> None:
+    """What was converted, of unfinished runs with other settings too."""
+    for folder in home.glob(_PARTS):
+        shutil.rmtree(folder)
 
 
 def bytes_needed(tracks: list[Track], part: Path, *, sample_rate_hz: int) -> int:

@@ -103,7 +103,7 @@ def evaluate(
     }
     file = workdir / results_file(split=split, excerpts=excerpts, songs=songs)
     if songs:
-        results |= _score_songs(data.planner(config, split), song_systems(predictor), config)
+        results |= _score_songs(config, split, song_systems(predictor))
         return write_results(results | provenance(config), file)
     systems = excerpt_systems(predictor, seed=config.seed)
     planner, count = data.test_excerpts(config, split)
@@ -155,9 +155,9 @@ def run_config(workdir: str | Path, *, data_root: str = "", excerpts: str = "") 
     return build_config(flatten(config) | overrides) if overrides else config
 
 
-def _score_songs(planner: Planner, systems: Mapping[str, System], config: ConfigDict) -> dict:
-    groups = ([song] for song in whole_songs(planner))
-    scores = _score(groups, None, systems, config, split=planner.config.split)
+def _score_songs(config: ConfigDict, split: str, systems: Mapping[str, System]) -> dict:
+    groups = ([song] for song in whole_songs(*data.song_plan(config, split)))
+    scores = _score(groups, None, systems, config, split=split)
     return {"unit": "songs", "excerpt_seconds": None} | scores
 
 

@@ -38,7 +38,8 @@ def download(
 ) -> None:
     """Download and unpack what is missing of a corpus.
 
-    The transfer goes to ROOT.download beside `root`; folders appear in `root` when they are whole,
+    The transfer goes to ROOT.download beside `root`, on the same disk; into ROOT/.download where
+    `root` is a disk of its own. Folders appear in `root` when they are whole,
     and their archives are deleted then.
 
     Args:
@@ -53,15 +54,16 @@ def download(
         OSError: if the transfer fails or the disk is too full.
     """
     archives = _archives_of(corpus) if archives is None else archives
-    root = Path(root)
+    root = Path(root).resolve()
+    inside = root / ".download"
+    work = inside if root.is_mount() else root.with_name(f"{root.name}.download")
     strange = {path.name for path in root.iterdir()} if root.is_dir() else set()
-    strange -= {archive.folder for archive in archives}
+    strange -= {archive.folder for archive in archives} | {inside.name}
     if strange:
         raise ValueError(
             f"--root={root} holds other files already ({min(strange)}, ...); leave --download out "
             "if they are the corpus, or choose a new folder"
         )
-    work = root.absolute().with_name(f"{root.absolute().name}.download")
     for archive in archives:
         file, unpacked = work / archive.name, work / f"{archive.name}.unpacked"
         if (root / archive.folder).exists():

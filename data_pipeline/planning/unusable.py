@@ -38,14 +38,19 @@ def explain_unusable(
             f"{_example(catalogue, config)}, or set data.coherent_probability=0"
         )
     seconds = config.num_samples / t.sample_rate_hz
-    fitting = [k for k in common if activity.num_starts[k] > 0]
-    if not fitting:
-        longest = max(common, key=lambda k: t.track_num_samples[k])
-        return (
-            f"{split}: all usable tracks are shorter than excerpt_seconds={seconds:g} "
-            f"({t.track_ids[longest]}, the longest, lasts "
-            f"{t.track_num_samples[longest] / t.sample_rate_hz:.3f} s); lower excerpt_seconds"
-        )
+    # Where sources come from tracks of their own, each instrument needs long ones.
+    of_what = {"": common} if together else dict(zip(config.instruments, tracks, strict=True))
+    fitting = {
+        name: [k for k in found if activity.num_starts[k] > 0] for name, found in of_what.items()
+    }
+    for name, found in of_what.items():
+        if not fitting[name]:
+            longest = max(found, key=lambda k: t.track_num_samples[k])
+            return (
+                f"{split}: all usable tracks{name and f' with {name}'} are shorter than "
+                f"excerpt_seconds={seconds:g} ({t.track_ids[longest]}, the longest, lasts "
+                f"{t.track_num_samples[longest] / t.sample_rate_hz:.3f} s); lower excerpt_seconds"
+            )
     silent = [
         name
         for name, starts in zip(config.instruments, activity.slots, strict=True)
@@ -53,10 +58,11 @@ def explain_unusable(
     ]
     if silent or (together and not len(activity.joint.tracks)):
         what = ", ".join(silent or config.instruments)
+        example = fitting["" if together else silent[0]][0]
         return (
             f"{split}: {what} never active{'' if silent else ' together'} for {seconds:g} s above "
             f"data.active_rms_db={config.active_rms_db:g} (for example in "
-            f"{t.track_ids[fitting[0]]}); lower that, or excerpt_seconds"
+            f"{t.track_ids[example]}); lower that, or excerpt_seconds"
         )
     return ""
 
@@ -74,8 +80,8 @@ def _example(catalogue: Catalogue, config: PlanConfig) -> str:
         for name in config.instruments
         if not any(takes(name, found, config.instruments) for found in instruments_of[track])
     ]
+    lacks = f"but no {', '.join(missing)}" if missing else "all of one corpus"
     return (
-        f"{t.track_ids[track]} has {', '.join(sorted(instruments_of[track]))}, but no "
-        f"{', '.join(missing)}; "
+        f"{t.track_ids[track]} has {', '.join(sorted(instruments_of[track]))}, {lacks}; "
         "choose instruments that the data has, or prepare a corpus that has them all"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int16
 
 from cerberus_jax.notes import Notes
-from data_pipeline.prepared.layout import PCM, RECORDS_INFO, VERSION, prepared_folder
+from data_pipeline.prepared.layout import PCM, RECORDS_INFO, VERSION, named, prepared_folder
 from data_pipeline.prepared.report import load_uuids
 from data_pipeline.prepared.same_songs import check_splits, how_to_split, songs_of_tables
 from data_pipeline.prepared.tables import Tables
@@ -38,7 +38,7 @@ class Catalogue:
             ValueError: if it is not prepared, in which case the message holds the command that
                 prepares it, or two corpora have a song in common, in different splits.
         """
-        root = Path(root)
+        root = named(Path(root))
         if not root.is_dir():
             raise FileNotFoundError(f"data.root={root}: no such folder; {_hint(None, root)}")
         homes = [root] if prepared_folder(root) else sorted(root.iterdir())

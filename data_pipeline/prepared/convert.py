@@ -97,9 +97,9 @@ def read_labels(stem: Stem, read_notes: Callable[[Stem], Notes]) -> Notes:
         return Notes.empty()
     notes = read_notes(stem).transposed(stem.pitch_shift)
     if stem.time_shift:
-        moved = notes.intervals + stem.time_shift
-        notes = Notes(np.maximum(moved, 0.0), notes.pitches, notes.velocities)
-        notes = notes.select(moved[:, 1] > 0)
+        notes = notes.select(notes.offsets + stem.time_shift > 0)
+        moved = np.maximum(notes.intervals + stem.time_shift, 0.0)
+        notes = Notes(moved, notes.pitches, notes.velocities)
     return notes
 
 

@@ -17,6 +17,11 @@ REPORT = "report.json"
 ALIGNED_SAMPLES = 32
 
 
+def named(root: Path) -> Path:
+    """A folder by its name, which `.` and `..` do not tell."""
+    return root.resolve() if root.name in ("", "..") else root
+
+
 def prepared_folder(home: Path) -> Path | None:
     """The folder of the newest version of a prepared corpus; None where it is not prepared.
 

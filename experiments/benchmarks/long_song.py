@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 def measure(flags: CommandFlags) -> None:
     """Separate a song of each length; print and write."""
     config = load_run_config(flags.workdir)
-    songs = [song.sources.sum(0) for song in whole_songs(data.planner(config, "validation"))]
+    songs = [song.sources.sum(0) for song in whole_songs(*data.song_plan(config, "validation"))]
     songs = [soxr.resample(song, config.audio.sample_rate_hz, RATE_HZ) for song in songs]
     result = Result("long_song", machine.describe(), COLUMNS)
     for minutes in map(float, flags.minutes):

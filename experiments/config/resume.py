@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from cerberus_jax.json_files import read_json
 from cerberus_jax.outside import MAX_CHARACTERS, quoted
 from data_pipeline.io.files import whole_file
-from data_pipeline.prepared.layout import REPORT, prepared_folder
+from data_pipeline.prepared.layout import REPORT, named, prepared_folder
 from experiments.config.loading import (
     CONFIG_FILE,
     PATH_FIELDS,
@@ -108,7 +108,7 @@ def _reason_of_root(root: str, workdir: str | Path) -> str | None:
 
 def fingerprints(root: str | Path) -> dict[str, str]:
     """The fingerprint of each corpus of a prepared directory; none of one without a report."""
-    root = Path(root).expanduser()
+    root = named(Path(root).expanduser())
     homes = [root] if prepared_folder(root) else sorted(root.glob("*"))
     reports = {home.name: folder / REPORT for home in homes if (folder := prepared_folder(home))}
     return {

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ from experiments.songs.spectrogram import Spectrogram
 
 TITLE = "SI-SDR improvement"
 SILENCE_DB = -40.0  # of a spectrogram: less than this is shown dark
+# Song and moment of an excerpt's id; what stands in a song's name may look like the rest.
+_MOMENT = re.compile(r"(.+?)@(\d+\.\d+)\[[^\]]*\](?:\+|$)")
 
 
 def excerpts_html(
@@ -44,12 +47,11 @@ def excerpts_html(
 
 def title_of(heard: Listening) -> str:
     """Which song and moment, for readers; a mixture of several songs has no one moment."""
-    songs = heard.excerpt.id.split("+")
-    moments = [song.partition("[")[0].partition("@") for song in songs]
+    moments = _MOMENT.findall(heard.excerpt.id)
     if len(moments) > 1:
-        names = ", ".join(dict.fromkeys(name for name, _, _ in moments))
+        names = ", ".join(dict.fromkeys(name for name, _ in moments))
         return f"{heard.end.capitalize()}: a mixture of {names}"
-    ((name, _, start),) = moments
+    ((name, start),) = moments
     end = float(start) + heard.seconds
     return f"{heard.end.capitalize()}: {name}, {float(start):.1f} to {end:.1f} s"
 

@@ -79,7 +79,7 @@ def check_place(
 
 
 def kept_files(folder: Path) -> list[Path]:
-    """Files, links and empty folders in a song's folder that no call has written, by their place."""
+    """Files, links and empty folders in a song's folder that no call wrote, by their place."""
     written = _recorded(folder)
     return sorted(
         path.relative_to(folder)

@@ -56,10 +56,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(flags: CommandFlags) -> None:
     config = load_run_config(flags.workdir)
-    planner = data.planner(config, flags.split, excerpt_seconds=config.evaluation.excerpt_seconds)
     predictor = replace(Predictor.load(flags.workdir), windows_per_call=2)
     rate, keep = predictor.grid.sample_rate_hz, flags.keep_seconds
-    songs = list(_joined(whole_songs(planner), flags.join, flags.num_songs, rate))
+    songs = list(
+        _joined(
+            whole_songs(*data.song_plan(config, flags.split)), flags.join, flags.num_songs, rate
+        )
+    )
     exact = replace(predictor, exact=True)
     whole = [exact.predict(song.sources.sum(0), rate) for song in songs]
     seconds = sum(song.sources.shape[1] for song in songs) / rate

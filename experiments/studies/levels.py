@@ -60,9 +60,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(flags: CommandFlags) -> None:
     config = load_run_config(flags.workdir)
-    planner = data.planner(config, flags.split, excerpt_seconds=config.evaluation.excerpt_seconds)
     predictor = Predictor.load(flags.workdir, windows_per_call=2)
-    songs = list(islice(whole_songs(planner), flags.num_songs))
+    songs = list(islice(whole_songs(*data.song_plan(config, flags.split)), flags.num_songs))
     names = predictor.instruments
     if flags.instrument not in names:
         raise ValueError(f"--instrument={flags.instrument}: one of {', '.join(names)} expected")

@@ -36,7 +36,7 @@ from data_pipeline.prepare import prepare
 from data_pipeline.prepared.catalogue import Catalogue
 from experiments.config.command_line import CommandFlags, run_command
 from experiments.evaluation.bootstrap import mean_intervals
-from experiments.evaluation.note_scores import score_notes
+from experiments.evaluation.note_scores import ONSET_TOLERANCE_SECONDS, score_notes
 from experiments.evaluation.scoring import (
     SEPARATION_METRICS,
     Estimate,
@@ -117,7 +117,8 @@ def load_network(name: str) -> Predictor:
 def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]:
     """All songs of prepared data in which any of the instruments sounds."""
     t = catalogue.tables
-    for track, name in enumerate(t.track_ids):
+    ids = [str(name) for name in t.track_ids]
+    for track, name in enumerate(ids):
         sources = np.zeros((len(instruments), int(t.track_num_samples[track])), np.float32)
         notes, of_track = {}, np.flatnonzero(t.stem_tracks == track).tolist()
         for slot, instrument in enumerate(instruments):
@@ -129,12 +130,15 @@ def songs_of(catalogue: Catalogue, instruments: Sequence[str]) -> Iterator[Song]
         if sounding.any():
             sources *= PEAK / np.abs(sources.sum(0)).max()
             names = tuple(np.array(instruments)[sounding].tolist())
-            yield Song(str(name), Reference(sources, of_transcribed(notes)), names)
+            if ids.count(name) > 1:
+                name = f"{t.track_splits[track]}/{name}"
+            yield Song(name, Reference(sources, of_transcribed(notes)), names)
 
 
 def pooled(notes: Mapping[str, Notes]) -> Notes:
-    """Those of all pitched instruments."""
-    return Notes.joined([own for name, own in notes.items() if not INSTRUMENTS[name].is_drum])
+    """Those of all pitched instruments; a key that two strike together is one note."""
+    pitched = [own for name, own in notes.items() if not INSTRUMENTS[name].is_drum]
+    return Notes.joined(pitched).without_unisons(ONSET_TOLERANCE_SECONDS)
 
 
 def score_network(

@@ -82,9 +82,19 @@ def planner(
         training: draw other mixtures, gains and augmentations in every batch, to be trained on;
             otherwise excerpts are fixed, to be scored.
     """
+    plan = _plan(config, split, excerpt_seconds or config.excerpt_seconds, training)
+    return Planner(_catalogue(data_root(config)), plan)
+
+
+def song_plan(config: ConfigDict, split: str) -> tuple[Catalogue, PlanConfig]:
+    """What `whole_songs` takes; it does not matter whether excerpts can be drawn of them."""
+    plan = _plan(config, split, config.excerpt_seconds, training=False)
+    return _catalogue(data_root(config)), plan
+
+
+def _plan(config, split, seconds, training) -> PlanConfig:
     data = config.data
-    seconds = excerpt_seconds or config.excerpt_seconds
-    plan_config = PlanConfig(
+    return PlanConfig(
         instruments=tuple(config.instruments),
         grid=grid_of(config),
         num_samples=round(seconds * config.audio.sample_rate_hz),
@@ -102,7 +112,6 @@ def planner(
         silence_probability=data.silence_probability if training else 0.0,
         rest_probability=data.rest_probability if training else 1.0,
     )
-    return Planner(_catalogue(data_root(config)), plan_config)
 
 
 def test_excerpts(config: ConfigDict, split: str) -> tuple[Planner, int]:

@@ -79,6 +79,7 @@ class DecodingTask:
         self.seconds = num_samples / grid.sample_rate_hz
         self.onset_rows, self._last, self._criteria = None, None, {}
         self.has_onset_rolls = onset_rolls is not None
+        self.num_counted = np.zeros(0, np.int64)
         if not scored:
             return
         stacked = _stack(rolls, scored)
@@ -129,7 +130,9 @@ class DecodingTask:
 
     def scores(self, config: DecodingConfig) -> tuple[float, ...]:
         """Mean onset F1, mean frame F1, and with offsets mean onset+offset F1, as
-        experiments.evaluation.note_scores defines them."""
+        experiments.evaluation.note_scores defines them; NaN without a reference note."""
+        if not self.num_items:
+            return (np.nan,) * (2 + self.with_offsets)
         row, first, end, _ = self._segment(replace(config, onset_shift_seconds=0.0))
         onsets, offsets = shifted_intervals(row, first, end, config, self.grid).T
         frame_f1 = self._frame_f1(row, *note_frames(onsets, offsets, self.grid))
@@ -226,7 +229,10 @@ def search(
 def search_from(
     task: DecodingTask, config: DecodingConfig, settings: Iterable[str]
 ) -> DecodingConfig:
-    """The best decoding along one setting after the other, twice."""
+    """The best decoding along one setting after the other, twice; `config` without a reference
+    note."""
+    if not task.num_items:
+        return config
     candidates_of = CANDIDATES | ONSET_CANDIDATES
     for _ in range(2):
         before = config

@@ -70,7 +70,11 @@ class ValidationScores:
             scores["si_sdr_improvement"] = found
         if transcribes(model.heads):
             tasks = decoding_tasks_of(predictor, heard, num_samples=self.planner.config.num_samples)
-            f1 = [task.scores(decoding[name])[0] for name, task in tasks.items() if task.num_items]
+            f1 = [
+                task.scores(decoding[name])[0]
+                for name, task in tasks.items()
+                if task.num_counted.any()  # as `evaluate` leaves out what no note counts of
+            ]
             if f1:
                 scores["onset_f1"] = float(np.mean(f1))
         return scores

@@ -138,3 +138,24 @@ def test_joined_parts_are_sorted_together():
     assert found.pitches.tolist() == [60, 50, 61]
     assert found.velocities.tolist() == [90, 80, 70]
     assert Notes.joined([]) == Notes.empty()
+
+
+@given(ROWS, ROWS, st.sampled_from([0.0, 0.05, 3.0]))
+def test_unisons_are_one_note(rows, others, seconds):
+    """By taking the notes of a key away one group after another, of two players with many notes in
+    common."""
+    notes = make([*rows, *rows[::2], *others])
+    expected, left = [], sorted(map(tuple, _rows_of(notes)))
+    while left:
+        onset, _, pitch, _ = left[0]
+        group = [row for row in left if row[2] == pitch and row[0] - onset <= seconds]
+        expected.append((onset, max(r[1] for r in group), pitch, max(r[3] for r in group)))
+        left = [row for row in left if row not in group]
+    assert notes.without_unisons(seconds) == make(expected)
+
+
+def _rows_of(notes):
+    times = notes.intervals.tolist()
+    return [
+        (*time, *own) for time, *own in zip(times, notes.pitches, notes.velocities, strict=True)
+    ]

@@ -18,7 +18,7 @@ def peak(
     hertz: float | int, gain_db: float | int, q: float | int, rate: int
 ) -> Float[np.ndarray, "1 6"]:
     """A peaking filter as a second-order section (Bristow-Johnson, Audio EQ Cookbook)."""
-    amplitude, angle = 10 ** (gain_db / 40), 2 * math.pi * hertz / rate
+    amplitude, angle = 10 ** (gain_db / 40), _angle(hertz, rate)
     alpha, cosine = math.sin(angle) / (2 * q), math.cos(angle)
     b = (1 + alpha * amplitude, -2 * cosine, 1 - alpha * amplitude)
     a = (1 + alpha / amplitude, -2 * cosine, 1 - alpha / amplitude)
@@ -29,7 +29,7 @@ def shelf(
     hertz: float | int, gain_db: float | int, rate: int, *, is_high: bool
 ) -> Float[np.ndarray, "1 6"]:
     """A shelving filter of slope 1 as a second-order section (the same source)."""
-    amplitude, angle = 10 ** (gain_db / 40), 2 * math.pi * hertz / rate
+    amplitude, angle = 10 ** (gain_db / 40), _angle(hertz, rate)
     cosine = math.cos(angle) * (-1 if is_high else 1)
     edge = math.sqrt(2 * amplitude) * math.sin(angle)
     above, below = amplitude + 1, amplitude - 1
@@ -50,6 +50,11 @@ def shelf(
     if is_high:
         b[1], a[1] = -b[1], -a[1]
     return np.concatenate([b, a])[None] / a[0]
+
+
+def _angle(hertz, rate):
+    """Of a frequency at a rate; above .45 of it these filters warp, and above a half they ring."""
+    return 2 * math.pi * min(hertz / rate, 0.45)
 
 
 def band(low: float | int, high: float | int, order: int, rate: int) -> Float[np.ndarray, "k 6"]:

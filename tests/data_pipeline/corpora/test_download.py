@@ -4,6 +4,7 @@ import collections
 import hashlib
 import http.server
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,32 @@ def test_a_tree_arrives_once(server, tmp_path):
     _is_whole(tmp_path / "root")
     _download(server, tmp_path / "root")
     assert server.asked == [""]
+
+
+def test_a_link_leads_to_the_disk_that_is_filled(server, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "tree")
+    (tmp_path / "disk" / "tree").mkdir()
+    server.cuts = [500] + [0] * 20
+    with pytest.raises(OSError, match="broke off after 500 bytes"):
+        _download(server, tmp_path / "link")
+    assert (tmp_path / "disk" / "tree.download").is_dir()
+    server.cuts = []
+    _download(server, tmp_path / "link")
+    _is_whole(tmp_path / "disk" / "tree")
+
+
+def test_a_disk_of_its_own_holds_what_is_under_way(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "root")
+    (tmp_path / "root").mkdir()
+    server.cuts = [500] + [0] * 20
+    with pytest.raises(OSError, match="broke off after 500 bytes"):
+        _download(server, tmp_path / "root")
+    assert (tmp_path / "root" / ".download").is_dir()
+    server.cuts = []
+    _download(server, tmp_path / "root")
+    _is_whole(tmp_path / "root")
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["tree"]
 
 
 def test_broken_lines_are_taken_up_where_they_broke(server, tmp_path):

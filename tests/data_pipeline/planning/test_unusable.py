@@ -5,7 +5,7 @@ import pytest
 from data_pipeline import prepare
 from data_pipeline.planning.planner import Planner
 from data_pipeline.prepared.catalogue import Catalogue
-from tests.tiny_slakh import plan_config, tiny_catalogue
+from tests.tiny_slakh import make_track, plan_config, tiny_catalogue
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,17 @@ def test_windows_that_cannot_be(catalogue):
         Planner(catalogue, plan_config(num_samples=160000))
     with pytest.raises(ValueError, match=r"never active .*data\.active_rms_db=0"):
         Planner(catalogue, plan_config(active_rms_db=0))
+
+
+def test_each_source_needs_tracks_of_its_own_that_are_long_enough(tmp_path):
+    make_track(tmp_path / "raw/train/Track00001", ("piano",), seconds=1)
+    make_track(tmp_path / "raw/train/Track00002", ("guitar",), seconds=4, seed=2)
+    prepare.prepare("slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False)
+    config = plan_config(instruments=("guitar", "piano"), coherent_probability=0.0)
+    with pytest.raises(
+        ValueError, match=r"tracks with piano are shorter .*Track00001, .* 1\.000 s"
+    ):
+        Planner(Catalogue.load(tmp_path / "out"), config)
 
 
 def test_the_missing_drums_of_the_samples_are_named(samples, tmp_path):

@@ -70,6 +70,16 @@ def test_again_does_nothing_and_says_so(tmp_path, caplog):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
 
 
+def test_what_a_stopped_sweep_left_goes_with_the_next_call(tmp_path):
+    make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
+    first = prepare_quietly(tmp_path / "raw", tmp_path / "out")
+    left = tmp_path / "out/slakh2100/part-0123"
+    left.mkdir()
+    (left / "Track00001.npz").write_bytes(bytes(100))
+    assert prepare_quietly(tmp_path / "raw", tmp_path / "out") == first
+    assert not left.exists()
+
+
 def test_another_tree_is_refused(tmp_path):
     make_tree(tmp_path / "raw", {"train": 1}, stems=("piano",), seconds=1)
     prepare_quietly(tmp_path / "raw", tmp_path / "out")

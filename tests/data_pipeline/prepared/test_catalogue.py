@@ -58,3 +58,12 @@ def test_a_corpus_folder_alone_and_a_moved_directory(prepared, tmp_path):
         catalogue = Catalogue.load(root)
         assert (catalogue.corpora, catalogue.version) == (("slakh2100",), VERSION)
         assert len(catalogue.notes(0)) > 0
+
+
+def test_where_one_is_already_has_its_name(prepared, monkeypatch):
+    monkeypatch.chdir(prepared / "out/slakh2100")
+    for root in (".", "..", ""):
+        assert Catalogue.load(root).corpora == ("slakh2100",)
+    monkeypatch.chdir(prepared / "raw")
+    with pytest.raises(ValueError, match=r"(?s)not a prepared directory .*raw_prepared"):
+        Catalogue.load(".")

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cerberus_jax.notes import Notes
 from data_pipeline.corpora import guitarset, slakh
 from data_pipeline.corpora.track import read_midi_notes
 from data_pipeline.io.audio import write_audio
@@ -113,6 +115,14 @@ def test_notes_before_the_beginning_of_the_audio(tmp_path):
     stem = slakh.Stem("mic", "guitar", 25, False, tmp_path, path, time_shift=-1.0)
     found = convert.read_labels(stem, guitarset.read_notes)
     np.testing.assert_allclose(found.intervals, [[0.0, 0.3], [1.0, 1.5]])
+
+
+def test_the_note_that_sounds_stays_and_not_the_one_before_the_audio():
+    early = Notes(np.array([[0, 0.3], [0.1, 1.0]]), np.array([60, 50]), np.array([80, 90]))
+    stem = slakh.Stem("mic", "guitar", 25, False, Path("x"), Path("y"), time_shift=-0.5)
+    found = convert.read_labels(stem, lambda _: early)
+    assert (found.pitches.tolist(), found.velocities.tolist()) == ([50], [90])
+    np.testing.assert_allclose(found.intervals, [[0.0, 0.5]])
 
 
 def test_a_failing_pool_says_what_to_do(tmp_path, capfd):

@@ -98,8 +98,11 @@ def test_the_fingerprint_is_kept_beside_the_config(prepared):
     assert saved_soundfonts(workdir) == []
 
 
-def test_moved_data_are_the_same_data(prepared):
+def test_moved_data_are_the_same_data(prepared, monkeypatch):
     root, workdir = prepared
+    monkeypatch.chdir(root / "tiny")
+    assert fingerprints(".") == fingerprints("..") == {"tiny": "0123abcd"}
+    monkeypatch.undo()
     check_resume(tiny_config(_move(root)), workdir)
 
 

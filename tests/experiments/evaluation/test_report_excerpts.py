@@ -91,6 +91,7 @@ def test_titles():
         return title_of(Listening("worst", excerpt, 10.0, {}))
 
     assert titled("Track30016@8.494[S00,S01]") == "Worst: Track30016, 8.5 to 18.5 s"
+    assert titled("Live @ 8 + B [demo]@8.000[S00]") == "Worst: Live @ 8 + B [demo], 8.0 to 18.0 s"
     mixed = titled("Track1@0.500[S00]+Track2@3.000[S01]+Track1@4.000[S02]")
     assert mixed == "Worst: a mixture of Track1, Track2"
 

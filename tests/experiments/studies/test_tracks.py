@@ -115,6 +115,25 @@ def test_a_stem_with_unknown_notes_is_separated_and_no_more(made):
     assert scores["piano"]["si_sdr_improvement"] is not None
 
 
+def test_songs_of_one_name_keep_their_scores_apart(tmp_path):
+    for split, seed in (("train", 1), ("test", 2)):
+        make_track(tmp_path / f"raw/{split}/Song", ("piano", "bass"), seconds=2, seed=seed)
+        (tmp_path / f"raw/{split}/Song/metadata.yaml").write_text(
+            (tmp_path / f"raw/{split}/Song/metadata.yaml").read_text().replace("Song", split)
+        )
+    prepare("slakh2100", tmp_path / "raw", out=tmp_path / "out", progress=False)
+    songs = tracks.songs_of(Catalogue.load(tmp_path / "out"), ("piano", "bass"))
+    assert {song.name for song in songs} == {"train/Song", "test/Song"}
+
+
+def test_what_two_instruments_strike_together_is_pooled_once():
+    one = Notes(np.array([[1.0, 2.0]]), np.array([60]), np.array([90]))
+    late = Notes(np.array([[1.04, 3.0], [5.0, 6.0]]), np.array([60, 60]), np.array([80, 80]))
+    found = tracks.pooled({"piano": one, "guitar": late, "drums": one.transposed(1)})
+    expected = Notes(np.array([[1.0, 3.0], [5.0, 6.0]]), np.array([60, 60]), np.array([90, 80]))
+    assert found == expected
+
+
 @pytest.mark.parametrize("head", ["mask_inference", "transcription"])
 def test_a_network_without_a_head_is_scored_by_the_other(made, head):
     root, _ = made

@@ -211,7 +211,8 @@ def test_without_reference_notes_nothing_changes():
     task = task_of((np.ones((NUM_FRAMES, 88), np.float32), Notes.empty()))
     base = DecodingConfig(threshold=0.33)
     assert search(task, base) == base
-    assert search(task) == DecodingConfig()
+    assert search(task) == search_from(task, DecodingConfig(), CANDIDATES) == DecodingConfig()
+    assert np.isnan(task.scores(base)).all()
 
 
 def test_notes_from_before_alone_have_no_onset_score():

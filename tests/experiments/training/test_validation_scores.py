@@ -8,9 +8,12 @@ import pytest
 
 from cerberus_jax import checkpoint
 from cerberus_jax.inference import Predictor
+from cerberus_jax.notes import Notes
+from cerberus_jax.steps import Rolls
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments import run, train
 from experiments.config.loading import load_config
+from experiments.evaluation.note_scores import activity
 from experiments.evaluation.scoring import Estimate, Reference, score_item, summarise
 from experiments.training import data, validation_scores
 from experiments.training.metric_log import read_metrics
@@ -84,6 +87,20 @@ def test_an_instrument_that_is_silent_takes_no_part(root, monkeypatch):
     ]
     monkeypatch.setattr(validation_scores, "read_excerpts", lambda *_: iter(nothing))
     assert ValidationScores(scored.planner, count=2)(*parts(predictor)) == {}
+
+
+def test_an_instrument_of_which_no_note_counts_takes_no_part(root, monkeypatch):
+    """All its notes have begun before the excerpt, so none can be found."""
+    config, predictor = predictor_of(root)
+    planner = data.tuning_planner(config)
+    (excerpt,) = read_excerpts(planner, 1)
+    held = Notes(np.array([[-1.0, 0.5]]), np.array([60]), np.array([90]))
+    changed = dataclasses.replace(excerpt, notes=(excerpt.notes[0], held))
+    num_frames = predictor.grid.num_frames(planner.config.num_samples)
+    true = [activity(notes, predictor.grid, num_frames) for notes in changed.notes]
+    heard = [changed], None, Rolls(0.9 * np.float32([true]))
+    monkeypatch.setattr(validation_scores, "predicted", lambda *_: [heard])
+    assert ValidationScores(planner, count=1)(*parts(predictor)) == {"onset_f1": 1.0}
 
 
 def _si_sdr(estimate, reference):

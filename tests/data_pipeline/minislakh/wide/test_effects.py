@@ -35,6 +35,15 @@ def test_filters_have_the_gains_that_they_are_given(gain_db):
     assert gains_db(high, [1, 3000, 7999]) == pytest.approx([0, gain_db / 2, gain_db], abs=0.05)
 
 
+@pytest.mark.parametrize("rate", [8000, 11025])
+def test_filters_above_half_the_rate_are_stable(rate):
+    for hertz in (1500, 5000, 6500):
+        sections = [effects.peak(hertz, 8, 3, rate)]
+        sections += [effects.shelf(hertz, -8, rate, is_high=is_high) for is_high in (False, True)]
+        for section in sections:
+            assert np.abs(np.roots(section[0, 3:])).max() < 1
+
+
 def test_a_band_passes_its_middle_and_open_ends():
     band = effects.band(100, 4000, 2, RATE)
     assert gains_db(band, [10, 100, 700, 4000]) == pytest.approx([-40, -3, 0, -3], abs=0.5)
