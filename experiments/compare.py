@@ -16,7 +16,7 @@ from experiments.config.command_line import CommandFlags, run_command
 from experiments.config.loading import load_run_config
 from experiments.evaluation.markdown import markdown_table
 from experiments.evaluation.result_table import RESULTS_FILE, number, read_results
-from experiments.evaluation.run_facts import duration, training_seconds
+from experiments.evaluation.run_facts import duration, named_runs, training_seconds
 from experiments.sweeps.results import Outcome, Row, rows_of
 from experiments.sweeps.table import COMPARED, signed
 from experiments.training.metric_log import read_metrics
@@ -53,7 +53,8 @@ def read_networks(workdirs: Sequence[Path], results: str = RESULTS_FILE) -> list
         ValueError: if a file is broken, a run is there twice, or the seeds of a network were scored
             on different excerpts.
     """
-    outcomes = [_read(Path(folder), results) for folder in workdirs]
+    names_of = {str(folder): name for name, folder in named_runs(workdirs).items()}
+    outcomes = [_read(Path(folder), results) for folder in names_of]
     networks = []
     for row in rows_of(outcomes):
         seeds = [own.config.seed for own in row.outcomes]
@@ -68,7 +69,7 @@ def read_networks(workdirs: Sequence[Path], results: str = RESULTS_FILE) -> list
                 "scored on the same excerpts expected, got others; evaluate both again"
             )
         by_seed = sorted(row.outcomes, key=lambda own: own.config.seed)
-        names = [Path(own.name).name for own in row.outcomes]
+        names = [names_of[own.name] for own in row.outcomes]
         networks.append(replace(row, name=_common_name(names), outcomes=tuple(by_seed)))
     return networks
 

@@ -4,7 +4,9 @@ The config says what the network is. Weights of another shape are refused with t
 because only the config knows what weights do not tell: instruments, hop, activations.
 """
 
+import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,10 +76,13 @@ def import_torch(
     task = task_of(config)
     check_same_network(params, task.model, "config")
     state = TrainState.create(jax.tree.map(jnp.asarray, params), task.optimizer)
-    save_config(config, workdir)
-    with CheckpointWriter(workdir) as writer:
-        for kind in ("last", "best"):
-            writer.save(kind, state, untuned_metadata(config, task.model))
+    workdir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".importing.", dir=workdir) as folder:
+        with CheckpointWriter(folder) as writer:
+            for kind in ("last", "best"):
+                writer.save(kind, state, untuned_metadata(config, task.model))
+        os.rename(Path(folder) / "checkpoints", workdir / "checkpoints")
+    save_config(config, workdir)  # last: with it the directory is a run
 
 
 def check_fit(params: Mapping[str, dict], config: ConfigDict) -> None:

@@ -19,7 +19,7 @@ from experiments.config.loading import flatten, load_run_config
 from experiments.evaluation.report_excerpts import listen
 from experiments.evaluation.report_players import excerpts_html
 from experiments.evaluation.result_table import RESULTS_FILE, read_results
-from experiments.evaluation.run_facts import run_facts
+from experiments.evaluation.run_facts import named_runs, run_facts
 from experiments.pages import listening
 from experiments.pages.comparison import comparison_html, run_name
 from experiments.pages.curves import plots_html
@@ -71,7 +71,7 @@ def write_report(
         ValueError: if a file of a run is broken, which is named, or a run is named twice.
     """
     workdirs = [workdirs] if isinstance(workdirs, str | Path) else list(workdirs)
-    runs = {name: Run.read(folder) for name, folder in _named(workdirs).items()}
+    runs = {name: Run.read(folder) for name, folder in named_runs(workdirs).items()}
     page = Path(out or Path(workdirs[0]) / (REPORT_FILE if len(runs) == 1 else COMPARISON_FILE))
     page.parent.mkdir(parents=True, exist_ok=True)
     text = page_html(runs, _excerpts(runs, excerpts) if excerpts else "")
@@ -114,21 +114,6 @@ def page_html(runs: Mapping[str, Run], excerpts: str = "") -> str:
             "script": listening.script("curves.js"),
         },
     )
-
-
-def _named(workdirs: Sequence[str | Path]) -> dict[str, Path]:
-    """The directories by the names of the runs, each name once."""
-    folders = [Path(workdir).resolve() for workdir in workdirs]
-    if not folders:
-        raise ValueError("workdirs: the directory of at least one run expected, got none")
-    for folder in folders:
-        if folders.count(folder) > 1:
-            raise ValueError(f"--workdir={folder}: named twice; each run is shown once")
-    names = [folder.name for folder in folders]
-    return {
-        name if names.count(name) == 1 else f"{folder.parent.name}/{name}": folder
-        for name, folder in zip(names, folders, strict=True)
-    }
 
 
 def _excerpts(runs: Mapping[str, Run], count: int) -> str:

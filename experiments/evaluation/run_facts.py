@@ -1,6 +1,6 @@
 """What is known of a run besides its scores: when, for how long, on what, and how large."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +46,28 @@ def training_seconds(metrics: list[dict]) -> float:
             seconds += (entry["step"] - before) * pace["seconds_per_step"]
         before = entry["step"]
     return seconds
+
+
+def named_runs(workdirs: Sequence[str | Path]) -> dict[str, Path]:
+    """The directories by the names of the runs: as much of the end of each path as tells it from
+    the others.
+
+    Raises:
+        ValueError: if there is none, or one is named twice.
+    """
+    folders = [Path(workdir).resolve() for workdir in workdirs]
+    if not folders:
+        raise ValueError("workdirs: the directory of at least one run expected, got none")
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise ValueError(f"--workdir={folder}: named twice; each run is shown once")
+    return {_end_of(folder, folders): folder for folder in folders}
+
+
+def _end_of(folder: Path, folders: Sequence[Path]) -> str:
+    counts = range(1, len(folder.parts))
+    ends = (folder.parts[-count:] for count in counts)
+    return "/".join(next(e for e in ends if [f.parts[-len(e) :] for f in folders].count(e) == 1))
 
 
 def duration(seconds: float) -> str:

@@ -101,8 +101,8 @@ def load_points(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if there is no such sweep, or a point is not valid, or sets a field that another
-            factor or `overrides` set too.
+        ValueError: if there is no such sweep, a point is not valid or the same as another, or sets
+            a field that another factor or `overrides` set too.
     """
     factors = [_points_of(text.strip()) for text in sweep.split("*")] if sweep else []
     factors += [_axis(text.strip()) for text in grid.split(";") if text.strip()]
@@ -129,6 +129,12 @@ def load_points(
         )
     if len({name.lower() for name in names}) < len(names):
         raise ValueError(f"--sweep: expected points with a name each, got {', '.join(names)}")
+    for (name, config), (other, of_other) in itertools.combinations(points, 2):
+        if config == of_other:
+            raise ValueError(
+                f"--sweep: {name} and {other} are the same run with --config={config_path}; leave "
+                "one of them out"
+            )
     return points
 
 

@@ -1,6 +1,7 @@
 """Runs side by side: seeds gathered, means and intervals computed a second way, clear refusals."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ METRICS = tuple(compare.METRICS)
 
 def _write(folder, values, *, seed=0, songs=SONGS, results="results.json", **fields):
     """A run with scores [excerpt instrument metric]."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     overrides = [("seed", seed), *fields.items()]
     save_config(load_config("sets/set1.py", overrides), folder)
     own = [dict(zip(METRICS, row, strict=True)) for row in values.mean(0).tolist()]
@@ -137,6 +138,15 @@ def test_the_command_prints_the_tables_of_any_file_of_scores(runs, values, capsy
     args = [f"--workdir={run}" for run in runs[1:3]]
     assert compare.main([*args, "--results=results_test_unseen.json"]) == 0
     assert "fast_a minus own_s0" in capsys.readouterr().out
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path, values, monkeypatch):
+    rate = {"optimizer.learning_rate": 2e-3}
+    old = _write(tmp_path / "old/demo", values[0], seed=0)
+    new = _write(tmp_path / "new/demo", values[1], seed=0, **rate)
+    assert [row.name for row in compare.read_networks([old, new])] == ["old/demo", "new/demo"]
+    monkeypatch.chdir(new)
+    assert [row.name for row in compare.read_networks([Path(".")])] == ["demo"]
 
 
 def test_refusals(runs, values, tmp_path, capsys):

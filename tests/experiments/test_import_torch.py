@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax import torch_weights
-from cerberus_jax.checkpoint import restore_model, saved_steps
+from cerberus_jax.checkpoint import CheckpointWriter, restore_model, saved_steps
 from experiments import evaluate, separate
 from experiments.config.loading import load_run_config
 from experiments.import_torch import LAYOUTS, main, read_state_dict
@@ -169,6 +169,18 @@ def test_a_run_is_not_overwritten(run, weights, capsys):
     layout = run.parent.name.rstrip("0123456789")
     text = error_of(capsys, flags(weights[layout], run, layout))
     assert "holds a run already" in text
+
+
+def test_a_stopped_import_leaves_no_run(weights, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    arguments = flags(weights["nussl"], tmp_path / "run", "nussl")
+    with monkeypatch.context() as context:
+        context.setattr(CheckpointWriter, "save", stop)
+        assert main(arguments) == 130
+    assert list((tmp_path / "run").iterdir()) == []
+    assert main(arguments) == 0
 
 
 @pytest.mark.parametrize("missing", ["checkpoint", "config", "workdir"])

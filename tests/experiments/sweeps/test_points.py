@@ -119,6 +119,8 @@ def test_points_that_cannot_be(tmp_path, text, message):
         ("seeds", "seed=3", "two factors"),
         ("", "seed", "FIELD=VALUE"),
         ("", " ; ", "expected, got nothing"),
+        ("", "optimizer.learning_rate=1e-3,0.001", "learning_rate_0.001 are the same run"),
+        ("ingredients", "", "all and linear_masks are the same run"),
     ],
 )
 def test_requests_that_cannot_be(sweep, grid, message):
