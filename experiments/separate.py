@@ -32,6 +32,7 @@ from experiments.songs.options import SongOptions
 from experiments.songs.page import describe
 from experiments.songs.progress import SongProgress
 from experiments.songs.thresholds import EXAMPLE, with_thresholds
+from experiments.songs.work_folder import sweep
 
 # What ends the whole command: the next song would meet it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -98,6 +99,8 @@ def separate(
     check_writable(out)
     files, written, failed = files_of(predictor, options), [], []
     with SongProgress(folders) as progress:
+        if left := sweep(Path(out)):
+            progress.write(f"{out}: removed what stopped calls had left ({', '.join(left)})")
         for line in _remarks(predictor, options):
             progress.write(line)
         for number, (song, folder) in enumerate(folders.items(), 1):

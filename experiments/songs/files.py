@@ -5,7 +5,6 @@ is whole.
 """
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from experiments.songs.notes import MIDI_FILE, NOTES_FILE, parts_of, write_notes
 from experiments.songs.options import SongOptions
 from experiments.songs.page import PAGE_FILE, SOUNDS, SongPage
 from experiments.songs.stems import StemFiles, stem_names
+from experiments.songs.work_folder import work_folder
 
 
 def write_song(
@@ -55,8 +55,8 @@ def write_song(
     """
     info = audio_info(song)
     try:
-        with tempfile.TemporaryDirectory(prefix=".separating.", dir=folder.parent) as name:
-            new_folder = Path(name) / folder.name
+        with work_folder(folder.parent) as place:
+            new_folder = place / folder.name
             new_folder.mkdir()
             writer = _SongWriter(new_folder, info, predictor, options)
             writer.write(song, reference_notes or {}, on_progress)

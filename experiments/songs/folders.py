@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from data_pipeline.io.files import fitting_name
+from experiments.songs.work_folder import BEFORE
 
 RECORD = ".separated"
 _MAX_NAMES = 5
@@ -112,7 +113,7 @@ def put_in_place(folder: Path, new_folder: Path) -> None:
         return
     for name in kept_files(folder):
         _keep(folder / name, new_folder / name)
-    old_folder = new_folder.with_name("before")
+    old_folder = new_folder.with_name(BEFORE)
     try:
         os.rename(folder, old_folder)
         os.rename(new_folder, folder)
