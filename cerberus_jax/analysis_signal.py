@@ -48,7 +48,8 @@ class AnalysisSignal:
     """
 
     def __init__(self, sample_rate_hz: int):
-        self._window = max(1 << round(np.log2(FRAME_SECONDS * sample_rate_hz)), 4 * _BAND)
+        power = max(round(np.log2(FRAME_SECONDS * sample_rate_hz)), 0)
+        self._window = max(2**power, 4 * _BAND)
         self._hop = self._window // _OVERLAP
         self._taper = np.hanning(self._window + 1)[:-1].astype(np.float32)
         # Bins below LOWEST_HZ; an offset reaches two of them.

@@ -282,7 +282,7 @@ class Predictor:
             )
 
     def _check(self, waveform):
-        if waveform.ndim != 2 or waveform.shape[1] == 0:
+        if waveform.ndim != 2 or waveform.size == 0:
             raise ValueError(
                 f"waveform: samples of shape [n] or [c n] expected, got {waveform.shape}"
             )

@@ -57,6 +57,12 @@ def test_ordinary_channels_give_their_mean_to_the_last_bit(gains, rate):
     assert signal.cancelled == signal.subsonic == 0 and signal.doubts() == []
 
 
+@pytest.mark.parametrize("rate", [1, 2, 3])
+def test_the_lowest_rates_lose_no_sample(rate):
+    mono, channels, _ = heard(noise(2, 50), rate=rate)
+    assert mono.shape == (50,) and channels.shape == (2, 50)
+
+
 @pytest.mark.parametrize(
     ("gains", "expected"),
     [

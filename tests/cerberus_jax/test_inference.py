@@ -132,6 +132,7 @@ def test_loaded_network_predicts_like_the_saved_one(tmp_path):
     ("waveform", "rate", "message"),
     [
         (np.zeros(0), 16000, "samples of shape"),
+        (np.zeros((0, 100)), 16000, "samples of shape"),
         (np.zeros((1, 2, 3)), 16000, "samples of shape"),
         (np.array([0.0, np.nan]), 16000, "every sample must be finite"),
         (np.zeros(5), 0, "sample_rate_hz: must be positive"),
