@@ -1,9 +1,12 @@
 """A small network, its task and a batch of noise, for tests of the training code."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
 from cerberus_jax.frames import FrameGrid
+from cerberus_jax.inference import Predictor
 from cerberus_jax.model import Cerberus
 from cerberus_jax.steps import Task
 from cerberus_jax.train_state import OptimizerConfig
@@ -23,6 +26,26 @@ def tiny_task(*, model=None, optimizer=None, **changes) -> Task:
         optimizer=optimizer or OptimizerConfig(),
         **changes,
     )
+
+
+def half_full(params, *, contrast: float = 1.0) -> dict:
+    """The parameters with rolls around one half: those of an untrained network are nearly empty.
+
+    Their logits are multiplied by `contrast`. From about 20 on, notes begin and end with sounds.
+    """
+    heads = {
+        name: {
+            "kernel": contrast * params[name]["kernel"],
+            "bias": jnp.zeros_like(params[name]["bias"]),
+        }
+        for name in {"transcription_head", "onset_head"} & params.keys()
+    }
+    return {**params, **heads}
+
+
+def half_full_network(predictor: Predictor, *, contrast: float = 1.0) -> Predictor:
+    """The same network with parameters of `half_full`."""
+    return dataclasses.replace(predictor, params=half_full(predictor.params, contrast=contrast))
 
 
 def noise_batch(size: int = 8, *, seed: int = 0, num_samples: int = 1280) -> dict:

@@ -13,6 +13,7 @@ from data_pipeline.prepared.layout import PCM
 from data_pipeline.prepared.records import write_records
 from experiments.config.loading import load_config, save_config
 from experiments.training.task import task_of
+from tests.tiny_network import half_full
 
 RATE = 16000
 RMS_HOP = 1600
@@ -89,8 +90,15 @@ def tiny_config(root, **fields):
     return load_config("sets/set1.py", values | fields)
 
 
-def write_run(workdir, config, *, steps=(3,)):
-    """A run's directory with untrained checkpoints: `last` of every step, `best` of the first."""
+def write_run(workdir, config, *, steps=(3,), with_notes=False):
+    """A run's directory with untrained checkpoints: `last` of every step, `best` of the first.
+
+    Args:
+        workdir: where.
+        config: of the run.
+        steps: of the checkpoints.
+        with_notes: whether the rolls hold notes, random ones that begin and end with sounds.
+    """
     task = task_of(config)
     sources = np.ones((1, len(config.instruments), 2000), np.int16)
     batch = {
@@ -100,6 +108,8 @@ def write_run(workdir, config, *, steps=(3,)):
         "labelled": np.ones(sources.shape[:2], np.bool_),
     }
     state = jax.jit(lambda batch: init_state(task, jax.random.key(0), batch))(batch)
+    if with_notes:
+        state = state.replace(params=half_full(state.params, contrast=20.0))
     decoding = asdict(DecodingConfig(threshold=config.decoding.threshold))
     metadata = metadata_of(task.model, dict.fromkeys(config.instruments, decoding))
     save_config(config, workdir)

@@ -13,7 +13,7 @@ from cerberus_jax.inference import Predictor
 from cerberus_jax.note_stream import NoteStream
 from cerberus_jax.stft import stft
 from cerberus_jax.train_state import OptimizerConfig, TrainState
-from tests.tiny_network import GRID, tiny_model
+from tests.tiny_network import GRID, half_full_network, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +74,8 @@ def test_windows_agree_with_the_whole_song_away_from_its_level(predictor):
     np.testing.assert_allclose(found.rolls[:, 90:-90], rolls.frames[0, :, 90:-90], atol=1e-4)
 
 
-def _half_full(predictor):
-    """The same network with rolls around one half: those of an untrained one are nearly empty."""
-    params = dict(predictor.params)
-    for head in {"transcription_head", "onset_head"} & params.keys():
-        params[head] = params[head] | {"bias": np.zeros_like(params[head]["bias"])}
-    return dataclasses.replace(predictor, params=params)
-
-
 def test_the_reference_of_the_song_is_that_of_its_loudest_bin(predictor):
-    predictor = _half_full(predictor)
+    predictor = half_full_network(predictor)
     song = _song(1, 30000) * np.linspace(0.1, 1, 30000, dtype=np.float32)
     db_reference = predictor.song_db_reference(np.split(song, [100, 7000], axis=1))
     np.testing.assert_allclose(
@@ -105,11 +97,14 @@ def test_the_reference_of_the_song_is_that_of_its_loudest_bin(predictor):
 
 
 def test_velocities_follow_the_sources(predictor):
+    predictor = half_full_network(predictor)
     found = predictor.predict(_song(2, 30000), 16000)
     for name, source in zip(found.instruments, found.sources, strict=True):
         notes = predictor.decode(found.rolls)[name]
         levels = frame_envelope(source, 16000, GRID)
+        assert len(notes) > 0
         assert found.notes[name] == with_velocities(notes, levels, GRID)
+        assert found.notes[name] != notes
 
 
 def test_silence_stays_silent(predictor):
@@ -169,7 +164,8 @@ def test_a_network_with_one_head_does_what_it_can(head, exact):
 @pytest.mark.parametrize("exact", [False, True])
 def test_rolls_of_onsets_go_beside_the_others(exact):
     """And the notes are decoded from both, in the song as a whole and in a stream."""
-    network = _half_full(Predictor.untrained(tiny_model(heads=("transcription", "onsets"))))
+    heads = ("transcription", "onsets")
+    network = half_full_network(Predictor.untrained(tiny_model(heads=heads)))
     network = dataclasses.replace(
         network, exact=exact, window_seconds=0.5, context_seconds=0.1,
         decoding={

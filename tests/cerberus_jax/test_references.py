@@ -18,7 +18,7 @@ from cerberus_jax.references import (
 from cerberus_jax.song_windows import window_spectrum
 from cerberus_jax.steps import masks_and_rolls
 from cerberus_jax.windows import WindowCutter
-from tests.tiny_network import tiny_model
+from tests.tiny_network import half_full_network, tiny_model
 
 GRID = FrameGrid(16000, 1024, 256)
 SINE = 256.0  # the largest magnitude of a sine of full scale
@@ -122,9 +122,12 @@ def test_a_song_out_of_phase_is_separated_by_masks_of_each_channel(predictor, ca
 
 
 def test_an_offset_changes_neither_sources_nor_rolls(predictor):
+    predictor = half_full_network(predictor)
     time = np.arange(32000) / 16000
     song = (0.1 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
     expected = predictor.predict(song, 16000)
     found = predictor.predict(song + np.float32(0.3), 16000)
     np.testing.assert_allclose(found.sources, expected.sources, atol=2e-3)
-    assert np.abs(found.rolls - expected.rolls).mean() < 5e-3
+    another = predictor.predict(_song(), 16000).rolls
+    assert np.abs(another - expected.rolls).mean() > 1e-2
+    assert np.abs(found.rolls - expected.rolls).mean() < 1e-3

@@ -27,7 +27,7 @@ from tests.waiting import wait_for
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     root = prepare_data(tmp_path_factory.mktemp("prepared"))
-    workdir = write_run(tmp_path_factory.mktemp("run"), tiny_config(root))
+    workdir = write_run(tmp_path_factory.mktemp("run"), tiny_config(root), with_notes=True)
     evaluate(workdir)
     return workdir
 
@@ -108,6 +108,7 @@ def test_two_runs_hear_the_same_excerpts(run, tmp_path):
         np.testing.assert_array_equal(
             *(decoded(row["sets"][key]["src"]) for key in ("run0", "run1"))
         )
+        assert row["notes"]
         assert row["sets"]["run0"]["notes"] == row["sets"]["run1"]["notes"] == row["notes"]
     scores = re.search(r"SI-SDR improvement (.*?)</p>", page.read_text())[1]
     assert re.fullmatch(rf"{run.name} (\S+) dB, &lt;other&gt; \1 dB", scores)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax.inference import Predictor
+from experiments.config.loading import load_run_config
 from experiments.evaluate import evaluate
 from experiments.studies import curve, tracks
 from experiments.training.metric_log import MetricLog
@@ -21,7 +22,8 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("curve")
     config = tiny_config(prepare_data(root / "prepared"))
     for steps in (1, 2):
-        workdir = write_run(root / f"copy{steps}", config, steps=range(1, steps + 1))
+        workdir = root / f"copy{steps}"
+        write_run(workdir, config, steps=range(1, steps + 1), with_notes=True)
         with MetricLog(workdir) as log:
             for step in (1, 2):
                 log.write(step, {"time": {"seconds_per_step": 80.0 * step}})
@@ -43,6 +45,7 @@ def test_scores_are_those_of_evaluation_and_of_whole_songs(made, tmp_path, capsy
     scores = rows[workdirs[1]]["scores"]
     tune_run(workdirs[1])
     expected = evaluate(workdirs[1], step="last")
+    assert expected["mean"]["onset_f1"] > 0
     for metric in curve.METRICS:
         assert scores["test"][metric] == pytest.approx(expected["mean"][metric])
         unseen = expected["splits"]["test_unseen"]["mean"][metric]
@@ -58,10 +61,17 @@ def test_scores_are_those_of_evaluation_and_of_whole_songs(made, tmp_path, capsy
     assert scores["songs"]["onset_f1"] == pytest.approx(np.mean(notes))
 
 
+def contents(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
 def test_the_copies_stay_as_they_are(made):
-    before = Predictor.load(made / "copy1", step="last").decoding
-    assert curve.main([f"--workdirs={made}/copy1"]) == 0
-    assert Predictor.load(made / "copy1", step="last").decoding == before
+    """Their thresholds are tuned for the scores alone."""
+    copy = made / "copy1"
+    before, stored = contents(copy), Predictor.load(copy, step="last").decoding
+    assert curve.last_predictor(copy, load_run_config(copy)).decoding != stored
+    assert curve.main([f"--workdirs={copy}"]) == 0
+    assert contents(copy) == before
 
 
 def test_the_last_checkpoint_is_scored_and_not_the_best(made, tmp_path):

@@ -22,14 +22,18 @@ def root(tmp_path_factory):
 
 
 def test_thresholds_are_stored_with_both_checkpoints(root, tmp_path):
-    workdir = write_run(tmp_path, tiny_config(root), steps=(1, 2))
+    config = tiny_config(root, **{"decoding.threshold": 0.95})  # no candidate
+    workdir = write_run(tmp_path, config, steps=(1, 2), with_notes=True)
+    untuned = Predictor.load(workdir).decoding
     tuned = tune_run(workdir)
     assert set(tuned) == {"best", "last"}
     for kind, decoding in tuned.items():
         assert set(decoding) == set(INSTRUMENTS)
         assert all(config.threshold in CANDIDATES["threshold"] for config in decoding.values())
+        assert all(config != untuned[name] for name, config in decoding.items())
         assert Predictor.load(workdir, step=kind).decoding == decoding
-        assert json.loads((locate(workdir, kind) / "decoding.json").read_text())
+        stored = json.loads((locate(workdir, kind) / "decoding.json").read_text())
+        assert stored == {name: dataclasses.asdict(config) for name, config in decoding.items()}
     assert tune_run(workdir) == tuned
 
 

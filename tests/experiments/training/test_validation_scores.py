@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cerberus_jax import checkpoint
+from cerberus_jax.decoding import DecodingConfig
 from cerberus_jax.inference import Predictor
 from cerberus_jax.notes import Notes
 from cerberus_jax.steps import Rolls
@@ -20,7 +21,7 @@ from experiments.training.metric_log import read_metrics
 from experiments.training.steppers import InTurn, Stacked
 from experiments.training.validation_scores import ValidationScores
 from tests import tiny_run
-from tests.tiny_network import noise_batch
+from tests.tiny_network import half_full_network, noise_batch
 from tests.tiny_training import batches, last_state, tiny_config, without_time
 
 ALL = {"si_sdr_improvement", "onset_f1"}
@@ -42,8 +43,10 @@ def parts(predictor):
 
 @pytest.mark.parametrize("count", [3, 9])
 def test_they_are_those_of_evaluation(root, count):
-    """Nine excerpts are more than the network takes at once."""
+    """Nine excerpts are more than the network takes at once. Rounding may move a note."""
     config, predictor = predictor_of(root, **{"train.scored_excerpts": count})
+    sure = dict.fromkeys(predictor.instruments, DecodingConfig(threshold=0.8))
+    predictor = dataclasses.replace(half_full_network(predictor, contrast=20.0), decoding=sure)
     found = ValidationScores.of([config])(*parts(predictor))
     items = []
     for excerpt in read_excerpts(data.tuning_planner(config), count):
@@ -57,9 +60,9 @@ def test_they_are_those_of_evaluation(root, count):
             )
         )
     expected = summarise(items, predictor.instruments)["mean"]
-    assert set(found) == ALL
+    assert set(found) == ALL and expected["onset_f1"] > 0
     for name, value in found.items():
-        assert value == pytest.approx(expected[name], abs=1e-6)
+        assert value == pytest.approx(expected[name], abs=1e-4)
 
 
 def test_an_instrument_that_is_silent_takes_no_part(root, monkeypatch):
@@ -128,16 +131,19 @@ def test_clustering_alone_has_none(root):
 
 
 def test_a_run_logs_them_at_every_validation(root, tmp_path):
+    begun = tiny_run.write_run(tmp_path / "begun", tiny_run.tiny_config(root), with_notes=True)
     fields = {"train.num_steps": 4, "train.eval_every": 2, "train.log_every": 1}
-    config = tiny_run.tiny_config(root, **fields, **{"train.scored_excerpts": 2})
-    run.train_run(config, tmp_path)
-    entries = read_metrics(tmp_path)
+    fields |= {"train.init_from": str(begun), "decoding.threshold": 0.75}
+    fields["optimizer.learning_rate"] = 1e-5  # it keeps the notes that it begins with
+    config = tiny_run.tiny_config(root, **fields, **{"train.scored_excerpts": 3})
+    run.train_run(config, tmp_path / "run")
+    entries = read_metrics(tmp_path / "run")
     names = {f"validation_{name}" for name in ALL}
     assert [names <= set(entry) for entry in entries] == [False, True, False, True]
-    predictor = dataclasses.replace(
-        Predictor.load(tmp_path, step="last"),
-        decoding=Predictor.untrained(train.model_of(config)).decoding,
-    )
+    untuned = dict.fromkeys(config.instruments, DecodingConfig(threshold=0.75))
+    last = Predictor.load(tmp_path / "run", step="last")
+    predictor = dataclasses.replace(last, decoding=untuned)
+    assert entries[-1]["validation_onset_f1"] > 0
     for name, value in ValidationScores.of([config])(*parts(predictor)).items():
         assert entries[-1][f"validation_{name}"] == pytest.approx(value, abs=1e-9)
 
