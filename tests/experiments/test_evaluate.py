@@ -232,8 +232,12 @@ def test_files_of_another_tool(run, tmp_path, capsys):
     assert results["mean"]["onset_f1"] == results["mean"]["frame_f1"] == 1
     assert set(results["baselines"]) == {"mixture", "oracle_mask"}
     assert (tool / "results.md").exists()
-    (tool / "0002" / "drums.wav").unlink()
     assert results["gaps"] == []
+    (tool / "0002" / "drums.wav").unlink()
+    assert main([f"--workdir={run}", f"--estimates={tool}"]) == 0
+    (gap,) = json.loads((tool / "results.json").read_text())["gaps"]
+    assert "drums: no waveform" in gap and "1 of 3" in gap and "0002" in gap
+    assert gap in capsys.readouterr().out
 
 
 @pytest.fixture
