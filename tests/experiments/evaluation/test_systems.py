@@ -11,6 +11,7 @@ from cerberus_jax.frames import FrameGrid
 from cerberus_jax.inference import Predictor
 from cerberus_jax.metrics import si_sdr
 from cerberus_jax.notes import Notes
+from cerberus_jax.stft import istft, stft
 from data_pipeline.planning.batch import Excerpt
 from experiments.evaluation import systems
 from experiments.evaluation.systems import (
@@ -28,6 +29,14 @@ def test_oracle_masks_are_those_of_the_definition():
     grid = FrameGrid(window=256, hop=64)
     estimates = np.asarray(oracle_sources(sources, grid))
     assert estimates.shape == sources.shape
+    spectra, mixture = (
+        np.asarray(stft(jnp.asarray(waveforms), grid)) for waveforms in (sources, sources.sum(1))
+    )
+    angle = np.angle(mixture)[:, None]
+    projected = np.abs(spectra) * np.cos(np.angle(spectra) - angle)
+    target = np.clip(projected, 0, np.abs(mixture)[:, None]) * np.exp(1j * angle)
+    expected = istft(jnp.asarray(target, jnp.complex64), grid, 4000)
+    np.testing.assert_allclose(estimates, expected, atol=1e-5)
     alone = sources * np.array([1, 0, 0], np.float32)[:, None]
     estimates = np.asarray(oracle_sources(alone, grid))
     np.testing.assert_allclose(estimates[:, 0], alone[:, 0], atol=1e-5)

@@ -219,8 +219,12 @@ def test_held_out_excerpts_are_unscaled_and_coherent(root):
     np.testing.assert_array_equal(batches[0]["gains"], 1.0)
     (training,) = data.batches(config, "train", num_steps=1)
     assert (training["gains"] != 1.0).all()
-    plan = data.planner(config, "test").batch(0)
-    assert (plan.starts >= 0).all()
+    tracks_of = data.planner(config, "test").catalogue.tables.stem_tracks
+    for split in ("validation", "test"):
+        plan = data.planner(_config(root, batch_size=16), split).batch(0)
+        for values in (tracks_of[plan.stems], plan.offsets):
+            assert values.shape == (16, 5) and (values == values[:, :1]).all()
+        assert len(np.unique(plan.offsets)) > 1 and (plan.gains == 1).all()
     incoherent = _config(root, **{"data.coherent_probability": 0.0})
     assert data.held_out_coherence(config) == 1.0
     assert data.held_out_coherence(incoherent) == 0.0
