@@ -40,17 +40,11 @@ def test_what_numpy_writes_is_read(tmp_path, save):
     assert "name" not in read_arrays(tmp_path / "x.npz", "arrays", without=["name"])
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", r"not arrays \(File is not a zip file\); again"),
-        (b"PK\x05\x06" + bytes(14), "BadZipFile|zip"),
-        (b"\x93NUMPY", "File is not a zip file"),
-    ],
-)
-def test_what_is_no_archive_is_refused(tmp_path, content, reason):
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(14), b"\x93NUMPY"])
+def test_what_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"x\.npz: .*{reason}"):
+    message = r"x\.npz: not arrays \(File is not a zip file\); again$"
+    with pytest.raises(ValueError, match=message):
         read_arrays(tmp_path / "x.npz", "arrays", remedy="again")
 
 

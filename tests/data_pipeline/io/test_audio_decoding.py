@@ -147,6 +147,7 @@ def test_what_is_damaged_is_refused_by_both_readers(file):
             read(path)
         assert str(error.value).startswith(f"{path}: ")
         messages.append(str(error.value))
+    assert messages[0] == messages[1]
     assert len(messages[0]) < len(str(path)) + 160
 
 

@@ -171,21 +171,28 @@ def _change_one_byte(path):
     path.write_bytes(content)
 
 
+_TRAIN = "babyslakh-train.array_record-00000-of-00001"
+
+
 @pytest.mark.parametrize(
-    ("name", "damage"),
+    ("name", "damage", "message"),
     [
-        ("babyslakh-train.array_record-00000-of-00001", _truncate),
-        ("babyslakh-train.array_record-00000-of-00001", _change_one_byte),
-        ("babyslakh-train.array_record-00000-of-00001", lambda path: path.unlink()),
-        ("dataset_info.json", lambda path: path.write_text("not JSON")),
-        ("dataset_info.json", lambda path: path.write_text("{}")),
-        ("features.json", lambda path: path.unlink()),
+        (_TRAIN, _truncate, "Failed to read RiegeliPostscript"),
+        (_TRAIN, _change_one_byte, "Corrupted Riegeli/records file: chunk data hash mismatch"),
+        (_TRAIN, lambda path: path.unlink(), rf"No such file or directory.*/damaged/{_TRAIN}"),
+        (
+            "dataset_info.json",
+            lambda path: path.write_text("no"),
+            "/damaged: a damaged file of JSON",
+        ),
+        ("dataset_info.json", lambda path: path.write_text("{}"), "Invalid version ''"),
+        ("features.json", lambda path: path.unlink(), f"Cannot restore babyslakh/{VERSION}"),
     ],
 )
-def test_damage_is_noticed(folder, tmp_path, name, damage):
+def test_damage_is_noticed(folder, tmp_path, name, damage, message):
     damaged = shutil.copytree(folder, tmp_path / "damaged")
     damage(damaged / name)
-    with pytest.raises((ValueError, RuntimeError, OSError)):
+    with pytest.raises((ValueError, RuntimeError, OSError), match=message):
         read_records(damaged)
 
 
