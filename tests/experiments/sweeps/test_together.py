@@ -1,7 +1,6 @@
 """Which points train together, and how many at once."""
 
 import jax
-import numpy as np
 import pytest
 
 from experiments.sweeps import together
@@ -78,4 +77,3 @@ def test_a_point_set_apart_stays_so_until_more_updates_may_be_left_out(tmp_path,
     (tmp_path / "diverged.json").write_text("{}")
     with pytest.raises(ValueError, match=r"diverged\.json"):
         why_apart(tmp_path, config)
-    assert np.isfinite(config.optimizer.learning_rate)

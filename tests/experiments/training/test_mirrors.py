@@ -120,7 +120,8 @@ def test_a_run_stays_one_run_of_weights_and_biases(tmp_path, wandb):
     ((code, run),) = wandb.runs.items()
     assert json.loads((tmp_path / "wandb.json").read_text()) == {"id": code}
     assert run.settings["project"] == "separation" and run.settings["name"] == tmp_path.name
-    assert run.settings["config"]["train"]["num_steps"] in (2, 4) and not run.is_open
+    # The stand-in keeps the settings of the first start.
+    assert run.settings["config"]["train"]["num_steps"] == 2 and not run.is_open
     logged = {entry["step"]: scalars(entry) for entry in read_metrics(tmp_path)}
     assert list(run.lines) == [1, 2, 3, 4]
     assert all(run.lines[step]["training/loss"] == logged[step]["training/loss"] for step in logged)
