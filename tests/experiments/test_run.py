@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from experiments import run
 from experiments.config.command_line import CommandFlags, run_command, split_overrides
-from experiments.config.loading import load_config, save_config
+from experiments.config.loading import known_files, load_config, save_config
 from tests import ROOT
 
 
@@ -113,14 +114,11 @@ def test_debug_shows_the_traceback(trained):
 def test_help_names_every_flag_and_set(capsys):
     assert run.main(["--help"]) == 0
     out = capsys.readouterr().out
-    for word in (
-        "--config=",
-        "--workdir=",
-        "--distributed",
-        "sets/demo.py",
-        "--config.FIELD=VALUE",
-    ):
-        assert word in out
+    flags, sets = list(run._flags()), known_files("sets")
+    assert {"config", "workdir", "distributed"} <= set(flags) and "sets/demo.py" in sets
+    for name in flags:
+        assert re.search(rf"^  --(\[no\])?{name}\b(?!\.)", out, re.MULTILINE), name
+    assert "--config.FIELD=VALUE" in out and all(name in out for name in sets)
 
 
 def test_unexpected_errors_keep_their_traceback():

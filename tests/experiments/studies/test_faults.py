@@ -4,10 +4,12 @@ The faults themselves are tried by the study alone, `python -m experiments.studi
 a run or two of the real command.
 """
 
+import inspect
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -115,15 +117,15 @@ def test_one_row_for_all_of_a_kind(finished, other):
 
 
 def test_every_fault_has_a_row():
-    injections = {vars(module)[name] for module, names in FAULTS_OF.items() for name in names}
-    assert injections <= set(study.FAULTS.values())
-
-
-FAULTS_OF = {
-    signals: ("ignored_interrupt",),
-    places: ("full_disk", "read_only", "two_starts", "edited_config", "changed_corpus"),
-    surroundings: ("dead_reader", "out_of_memory", "clock", "locale"),
-}
+    """Every function that injects some; kills have a row beside the table of faults."""
+    injections = {
+        function
+        for module in (signals, places, surroundings)
+        for _, function in inspect.getmembers(module, inspect.isfunction)
+        if inspect.signature(function).return_annotation == Iterator[Injection]
+    }
+    assert {signals.kills, signals.ignored_interrupt, places.damaged_checkpoint} <= injections
+    assert injections - {signals.kills} <= set(study.FAULTS.values())
 
 
 def test_an_unknown_fault_is_refused(capsys):
