@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -267,14 +268,15 @@ def immutable(run):
 
 
 @pytest.mark.parametrize("is_found_before", [True, False])
-def test_a_folder_that_cannot_be_written_to_is_one_error_at_once(
+def test_a_folder_that_cannot_be_written_to_is_one_error_that_names_it(
     run, states, immutable, is_found_before, monkeypatch
 ):
-    """Without our own look Orbax finds it, and must not wait for the folder it could not make."""
+    """Found by our own look, and by Orbax without it."""
     if not is_found_before:
         monkeypatch.setattr(CheckpointFolder, "_check_access", lambda *_: None)
-    with pytest.raises(OSError, match=r"last"), checkpoint.CheckpointWriter(run) as writer:
+    with pytest.raises(PermissionError) as error, checkpoint.CheckpointWriter(run) as writer:
         writer.save("last", states[5].replace(step=np.int32(6)), METADATA)
+    assert Path(error.value.filename).parent == immutable
     assert checkpoint.saved_steps(run)["last"] == 5
 
 
