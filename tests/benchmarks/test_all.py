@@ -49,7 +49,8 @@ def test_the_set_runs_where_those_packages_are_absent(tmp_path):
         # PyTorch, where it is installed, imports TensorFlow where that is: blocked, its sides fail.
         own = [row for row in result["rows"] if row["side"].startswith("cerberus_jax")]
         assert own and all(row[figure] > 0 for row in own), name
-        assert all(0 < row.get("roofline_percent", 50) < 100 for row in own)
+        if name != "memory":  # which takes no times
+            assert all(0 < row["roofline_percent"] < 100 for row in own), name
         assert f"## {name}\n\n{name}: {result['machine']['device']}" in report
     assert [path.name for path in out.glob("*.md")] == [all_benchmarks.REPORT]
 
