@@ -79,3 +79,50 @@ def test_corpora_of_different_rates_cannot_be_joined(tables):
     slower = dataclasses.replace(tables, sample_rate_hz=8000)
     with pytest.raises(ValueError, match="share one sample rate"):
         Tables.joined([tables, slower])
+
+
+def _arrays(tables):
+    return {name: np.asarray(value) for name, value in vars(tables).items()}
+
+
+def test_stored_arrays_become_the_same_tables(tables):
+    again = Tables.checked(_arrays(tables))
+    for name, value in vars(tables).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sample_rate_hz": 0}, "sample_rate_hz of at least 1 expected, got 0"),
+        ({"rms_hop": -3}, "rms_hop of at least 1 expected, got -3"),
+        ({"rms_start": [0, 2, 1, 6, 8]}, "rms_start: rising numbers from 0 to 8 expected"),
+        ({"rms_start": [1, 2, 4, 6, 8]}, "rms_start: rising numbers from 0 to 8 expected"),
+        (
+            {"rms_start": [0, 2, 4, 8], "note_start": [0, 0, 3, 5]},
+            "rms_start: rising numbers from 0 to 8 expected",
+        ),
+        ({"note_start": [0, 0, 3, 3, 6]}, "note_start: rising numbers from 0 to 5 expected"),
+        ({"stem_pcm_start": [0, 3200, -1, 9600]}, "stems with a first sample and a length"),
+        ({"track_num_samples": [3200, -1, 3200]}, "stems with a first sample and a length"),
+        ({"stem_tracks": [0, 1, 0, 2]}, "stem_tracks: rising numbers below 3 expected"),
+        ({"stem_tracks": [-1, 0, 1, 2]}, "stem_tracks: rising numbers below 3 expected"),
+        ({"stem_tracks": [0, 0, 1, 3]}, "stem_tracks: rising numbers below 3 expected"),
+    ],
+)
+def test_arrays_that_point_nowhere_are_named(tables, change, message):
+    arrays = _arrays(tables)
+    for name, values in change.items():
+        arrays[name] = np.array(values, arrays[name].dtype)
+    with pytest.raises(ValueError, match=message):
+        Tables.checked(arrays)
+
+
+def test_tables_without_stems_are_refused(tables):
+    stems = {name: value[:0] for name, value in _arrays(tables).items() if name.startswith("stem_")}
+    none = {"rms_start": np.array([0]), "rms_db": np.zeros(0, np.float16)}
+    none |= {"note_start": np.array([0])}
+    none |= {name: np.zeros(0) for name in ("onsets", "offsets")}
+    none |= {name: np.zeros(0, np.int16) for name in ("pitches", "velocities")}
+    with pytest.raises(ValueError, match="stems with a first sample and a length expected"):
+        Tables.checked(_arrays(tables) | stems | none)
