@@ -15,7 +15,7 @@ from data_pipeline.planning.excerpt_list import ExcerptList
 from data_pipeline.reading.excerpts import read_excerpts
 from experiments.config.loading import load_run_config
 from experiments.evaluate import evaluate
-from experiments.evaluation.report_excerpts import Listening, choose
+from experiments.evaluation.report_excerpts import Listening, choose, listen
 from experiments.evaluation.report_players import title_of
 from experiments.report import main, write_report
 from experiments.training import data
@@ -201,3 +201,10 @@ def test_listed_excerpts_of_moved_data_are_those_that_were_scored(run, tmp_path)
     ((index, _, _), _) = choose(results, 1)
     (excerpt,) = read_excerpts(planner, 1, first=index)
     np.testing.assert_allclose(mixture, excerpt.sources.sum(0), atol=1 / 32768)
+
+
+def test_scores_of_other_excerpts_than_those_of_their_config_are_refused(run):
+    results = json.loads((run / "results.json").read_text())
+    results["config"]["data"]["seed"] += 1
+    with pytest.raises(ValueError, match=r"scores other excerpts than the config's; evaluate agai"):
+        listen({"run": run}, {"run": results}, count=1)

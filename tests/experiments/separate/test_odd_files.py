@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from experiments.separate import separate
+from experiments.songs import files
 from experiments.songs import folders as module
 from experiments.songs.find import find_songs
 from experiments.songs.folders import RECORD
@@ -171,4 +172,33 @@ def test_a_song_too_large_for_the_memory_fails_alone(tmp_path, capsys, error):
     with pytest.raises(ValueError, match="1 of 2 songs failed"):
         separate(songs, predictor=Large(), out=tmp_path / "out")
     assert "not enough memory; without --exact" in capsys.readouterr().err
+    assert names_in(tmp_path / "out") == ["b"]
+
+
+def test_a_network_of_instruments_that_are_none_here_is_refused(tmp_path):
+    class Other(HalfAndHalf):
+        instruments = ("piano", "zither", "kazoo")
+
+    message = "instruments that are none here: kazoo, zither; known: piano, guitar, bass"
+    with pytest.raises(ValueError, match=message):
+        separate([song(tmp_path / "a.wav")], predictor=Other(), out=tmp_path / "out")
+    assert names_in(tmp_path) == ["a.wav"]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_song_that_fails_while_it_is_read_fails_alone(tmp_path, monkeypatch, capsys, code):
+    """Of what is written, the same errors would end the command."""
+    read_blocks = files.read_blocks
+
+    def failing(path):
+        yield from read_blocks(path, block_seconds=0.5)
+        if path.name == "a.wav":
+            raise OSError(code, os.strerror(code), "somewhere")
+
+    monkeypatch.setattr(files, "read_blocks", failing)
+    songs = [song(tmp_path / "a.wav"), song(tmp_path / "b.wav")]
+    with pytest.raises(ValueError, match=r"1 of 2 songs failed .*a\.wav"):
+        separate(songs, predictor=HalfAndHalf(), out=tmp_path / "out")
+    failed = f"failed: {songs[0]}: cannot be read ({os.strerror(code)})"
+    assert failed in capsys.readouterr().err
     assert names_in(tmp_path / "out") == ["b"]

@@ -10,6 +10,7 @@ from tests.data_pipeline.io.broken_audio import encoded, song, streamed_wav, wav
 
 WAV = encoded(song(0.1), "WAV")
 SOUND_BYTES = 4410 * 4
+SOUND_START = len(WAV) - SOUND_BYTES
 
 
 def test_a_whole_file_is_one_stream_as_it_stands():
@@ -56,3 +57,25 @@ def test_chunks_of_odd_size_and_the_other_byte_order():
     assert sized_links(big_endian) == Layout((Link(),), ())
     with pytest.raises(ValueError, match="4 bytes of sound announced, 2 there"):
         sized_links(big_endian[:-2])
+
+
+class Long(bytes):
+    """The first bytes of a file whose sound is so long, for what reads its header alone."""
+
+    sound_bytes = 2**32 - 1
+
+    def __len__(self):
+        return SOUND_START + self.sound_bytes
+
+
+class Longer(Long):
+    sound_bytes = 2**32
+
+
+def test_more_sound_than_a_header_without_length_could_say():
+    (link,) = sized_links(Long(streamed_wav(WAV, 0, 0))).links
+    header, sound = link.pieces
+    assert struct.unpack("<I", header[-4:])[0] == len(sound) == 2**32 - 1
+    message = f"says no length, and {2**32} bytes of sound are more than it could say; convert it"
+    with pytest.raises(ValueError, match=message):
+        sized_links(Longer(streamed_wav(WAV, 0, 0)))
