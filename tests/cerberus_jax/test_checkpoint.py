@@ -112,6 +112,9 @@ def test_missing_checkpoints_are_named(run, tmp_path):
         checkpoint.locate(run, "7")
     with pytest.raises(FileNotFoundError, match="holds no checkpoint; train first"):
         checkpoint.locate(tmp_path, "best")
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint to go on from"):
+        like = jax.eval_shape(lambda: _state(5))
+        checkpoint.restore_state(tmp_path, like, replicated(make_mesh()))
 
 
 def test_an_incomplete_checkpoint_is_an_error_that_names_it(run, tmp_path):
@@ -176,6 +179,7 @@ def test_an_average_is_what_is_restored_for_use_and_both_go_on(tmp_path):
 
 
 NETWORK = METADATA["model"]
+GRID = NETWORK["grid"]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +193,22 @@ NETWORK = METADATA["model"]
         ({"model": NETWORK | {"grid": 3}}, "grid: an object expected, got 3"),
         ({"model": NETWORK | {"instruments": [3]}}, r"instruments\[0\]: text expected, got 3"),
         ({"model": NETWORK | {"instruments": ["../x"]}}, "instruments: names of letters expected"),
+        (
+            {"model": NETWORK | {"instruments": []}},
+            r"instruments: one or more, each once, got \(\)",
+        ),
+        (
+            {"model": NETWORK | {"instruments": ["bass", "bass"]}},
+            r"instruments: one or more, each once, got \('bass', 'bass'\)",
+        ),
+        (
+            {"model": NETWORK | {"grid": GRID | {"window": 0}}},
+            "window: 1 to 1048576 expected, got 0",
+        ),
+        (
+            {"model": NETWORK | {"grid": GRID | {"window": 1048577}}},
+            "window: 1 to 1048576 expected, got 1048577",
+        ),
         ({"model": NETWORK | {"transcribed": ["oboe"]}}, "transcribed: some of the instruments"),
         ({"model": NETWORK | {"layers": "2"}}, "layers: a whole number expected, got '2'"),
         ({"model": NETWORK | {"layers": 10**9}}, "layers: 1 to 256 expected"),

@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 
 from cerberus_jax.heads import HEADS, PAPER_HEADS
-from cerberus_jax.model import relative_db
+from cerberus_jax.model import CerberusOutput, relative_db
 from cerberus_jax.stft import stft
 from tests.tiny_network import GRID, tiny_model
 
@@ -130,3 +130,10 @@ def test_a_head_that_reads_what_the_trunk_does_not_give_is_refused():
     with pytest.raises(ValueError, match="mask_inference reads pitches, and the trunk blstm gives"):
         _init(model)
     _init(model.clone(trunk_name="harmonic"))
+
+
+def test_an_output_that_no_head_has_is_no_attribute():
+    output = CerberusOutput({})
+    assert output.mask is None
+    with pytest.raises(AttributeError, match="CerberusOutput has no output 'maks'"):
+        _ = output.maks

@@ -18,12 +18,12 @@ FILES = [(f"top/{name}.bin", bytes(range(256)) * 800) for name in "abc"]
 
 class Server(http.server.ThreadingHTTPServer):
     """Serves one file; `cuts` are bytes after which the next answers break off, `refusals` statuses
-    that the next ones have instead of a body.
+    that the next ones have instead of a body; ranges start `late` bytes after what was asked for.
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.cuts, self.ranges = b"", [], True
+        self.content, self.cuts, self.ranges, self.late = b"", [], True, 0
         self.refusals, self.asked = [], []
 
     @property
@@ -47,6 +47,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes */{total}")
             body = b""
         elif begin:
+            begin += server.late
+            body = server.content[begin:]
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {begin}-{total - 1}/{total}")
         else:
@@ -79,6 +81,13 @@ def _archive(server, **kwargs):
 
 def _download(server, root, **kwargs):
     download.download("test", root, archives=(_archive(server, **kwargs),), progress=False)
+
+
+def _begin(root, content):
+    part = root.with_name(f"{root.name}.download") / "x.tar.gz.part"
+    part.parent.mkdir()
+    part.write_bytes(content)
+    return part
 
 
 def _is_whole(root):
@@ -142,11 +151,32 @@ def test_a_second_command_goes_on(server, tmp_path):
 
 @pytest.mark.parametrize("extra", [0, 5])
 def test_interrupted_after_the_last_byte_or_with_too_many(server, tmp_path, extra):
-    part = tmp_path / "root.download/x.tar.gz.part"
-    part.parent.mkdir()
-    part.write_bytes(server.content + b"x" * extra)
+    _begin(tmp_path / "root", server.content + b"x" * extra)
     _download(server, tmp_path / "root")
     _is_whole(tmp_path / "root")
+
+
+def test_another_range_than_was_asked_for_is_not_appended(server, tmp_path, monkeypatch):
+    part = _begin(tmp_path / "root", server.content[:700])
+    server.late = 1
+    with monkeypatch.context() as patched:
+        patched.setattr(download, "_ATTEMPTS", 1)
+        message = r"x\.tar\.gz.*broke off after 0 bytes \(the server sent another range than it was"
+        with pytest.raises(OSError, match=message):
+            _download(server, tmp_path / "root")
+    assert not part.exists() and server.asked == ["bytes=700-"]
+    _download(server, tmp_path / "root")
+    _is_whole(tmp_path / "root")
+
+
+def test_more_than_the_server_has_is_thrown_away(server, tmp_path, monkeypatch):
+    part = _begin(tmp_path / "root", server.content + b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(download, "_ATTEMPTS", 1)
+        message = r"broke off after 0 bytes \(the server has less than what is here already\)"
+        with pytest.raises(OSError, match=message):
+            _download(server, tmp_path / "root")
+    assert not part.exists()
 
 
 def test_stopped_while_the_sum_is_taken(server, tmp_path, monkeypatch):

@@ -66,6 +66,18 @@ def test_shorter_stems_are_filled_up_and_late_notes_dropped(tmp_path):
         assert len(own) and own.max() <= end and own[:, 0].max() < end
 
 
+def test_a_stem_without_samples_is_left_out(tmp_path):
+    stems = {"stems": ("piano", "bass"), "suffix": ".wav"}
+    make_tree(tmp_path / "raw", {"train": 1}, seconds=0.5, **stems)
+    empty = tmp_path / "raw/train/Track00001/stems/S00.wav"
+    write_audio(empty, np.zeros(0), sample_rate_hz=16000)
+    (track,) = slakh.scan(tmp_path / "raw")
+    convert.convert(convert.Job(track, tmp_path / "x.npz", 16000))
+    meta = convert.read_converted(tmp_path / "x.npz")["meta"]
+    assert [stem["id"] for stem in meta["stems"]] == ["S01"]
+    assert meta["unreadable"] == [["S00", f"{empty}: no samples"]]
+
+
 def test_not_a_converted_track(tmp_path):
     for content in (b"PK no", b""):
         (tmp_path / "x.npz").write_bytes(content)

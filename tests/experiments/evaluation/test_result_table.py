@@ -1,9 +1,12 @@
 """The printed table: what stands where."""
 
+import json
+
 import pytest
 
 from experiments.evaluation.result_table import (
     COUNTED_NOTES,
+    read_results,
     results_file,
     results_markdown,
     results_table,
@@ -110,3 +113,16 @@ def test_tables_of_excerpts_say_which_notes_count():
 )
 def test_scores_of_different_things_have_files_of_their_own(what, name):
     assert results_file(**what) == name
+
+
+def test_scores_that_lack_an_instrument_are_refused(tmp_path):
+    path = tmp_path / "results.json"
+    assert read_results_of(path, results())["step"] == 12
+    message = r"results\.json: .*no scores of 'bass'.*evaluate the run again"
+    with pytest.raises(ValueError, match=message):
+        read_results_of(path, results() | {"instruments": ["piano", "bass"]})
+
+
+def read_results_of(path, content):
+    path.write_text(json.dumps(content))
+    return read_results(path)
