@@ -60,3 +60,8 @@ def forever(work, mode, *, file):
         time.sleep(3600)
 
     return call
+
+
+def leaves(work, mode):
+    """Ends its process without an error before it is ready."""
+    os._exit(0)

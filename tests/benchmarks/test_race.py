@@ -97,6 +97,13 @@ def test_a_python_that_is_not_there():
         race([Side("none", "a:b", SMALL, "train", python="no-python")], rounds=1)
 
 
+def test_a_side_that_ends_without_an_error_has_failed_too(capsys):
+    gone, quick = race([side("gone", "leaves"), side("quick")], rounds=1)
+    assert gone.error == "ended before its turn" and not gone.seconds
+    assert quick.error is None and len(quick.seconds) == 1
+    assert "gone: failed: ended before its turn" in capsys.readouterr().err
+
+
 def test_no_second_round_begins_after_the_limit():
     (result,) = race([side("quick")], rounds=5, limit_seconds=0)
     assert result.error is None and len(result.seconds) == 1

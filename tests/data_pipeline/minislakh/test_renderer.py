@@ -6,6 +6,7 @@ import pytest
 from cerberus_jax.notes import Notes
 from data_pipeline.io.midi import Part
 from data_pipeline.minislakh import programs, renderer, soundfonts, track_folder
+from data_pipeline.minislakh.dice import Dice
 
 
 def one_part(program, pitch, *, is_drum=False, onset=0.5, offset=1.5):
@@ -61,3 +62,21 @@ def test_without_the_package_of_the_soundfont_it_is_told(monkeypatch):
     monkeypatch.setattr(soundfonts, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"pip install pretty_midi, or .* --soundfont"):
         renderer.Renderer()
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        (one_part(25, 60), r"program 25 \(Acoustic Guitar \(steel\)\)"),
+        (one_part(40, 38, is_drum=True), r"program 40 \(drum kit\)"),
+    ],
+)
+def test_a_program_that_no_soundfont_has_is_named(synths, monkeypatch, part, missing):
+    fonts = ("a.sf2", "b.sf2")
+    monkeypatch.setattr(synths, "_has", lambda font, bank, program: bank == 128 and font == "c.sf2")
+    with pytest.raises(
+        ValueError, match=rf"none of a\.sf2, b\.sf2 has General MIDI {missing}; add a"
+    ):
+        synths.draw_soundfont(part, Dice(0, "x"), fonts)
+    if part.is_drum:
+        assert synths.draw_soundfont(part, Dice(0, "x"), (*fonts, "c.sf2")) == "c.sf2"

@@ -1,5 +1,6 @@
 """From a config to batches: where the embedded data go, when they are made, what a split holds."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -269,12 +270,37 @@ def test_a_root_that_does_not_exist_or_is_raw_is_an_error(root, tmp_path):
 
 
 def test_only_training_is_augmented(root):
-    config = _config(root, **{"data.augment_polarity": 0.5, "data.augment_semitones": 2})
+    augmented = {"augment_polarity": 0.5, "augment_semitones": 2}
+    augmented |= {"silence_probability": 0.5, "rest_probability": 0.25}
+    config = _config(root, **{f"data.{name}": value for name, value in augmented.items()})
     (batch,) = data.batches(config, "train", num_steps=1)
     assert batch["sources"].shape == (2, 5, 16000)
     training = data.planner(config, "train", training=True).config
-    assert (training.augment_polarity, training.augment_semitones) == (0.5, 2)
+    assert {name: getattr(training, name) for name in augmented} == augmented
     held_out = data.validation_batches(config)[0]
     plain = data.validation_batches(_config(root))[0]
     for name in plain:
         np.testing.assert_array_equal(held_out[name], plain[name])
+    held_out_plan, plain_plan = (
+        data.planner(own, "validation").config for own in (config, _config(root))
+    )
+    assert held_out_plan == plain_plan
+
+
+def test_the_names_of_excerpts_are_those_of_the_batch_of_that_step(root):
+    """The sound of every source lies where its name says, to the millisecond."""
+    config, k = _config(root), 3
+    batch = next(data.batches(config, "train", first_step=k))
+    plan = data.planner(config, "train", training=True)
+    (pcm,), tables = plan.catalogue.pcm(), plan.catalogue.tables
+    names = data.excerpt_names(config, k)
+    assert len(names) == len(batch["sources"]) == 2
+    for name, sources in zip(names, batch["sources"], strict=True):
+        found = re.findall(r"(\w+)@([\d.]+)\[(.*?)\]", name)
+        places = [(song, start, stem) for song, start, stems in found for stem in stems.split(",")]
+        for (song, start, stem), source in zip(places, sources, strict=True):
+            of_song = tables.track_ids[tables.stem_tracks] == song
+            (row,) = np.flatnonzero(of_song & (tables.stem_ids == stem))
+            first = tables.stem_pcm_start[row] + round(float(start) * 16000)
+            near = [pcm[at : at + 16000] for at in range(first - 8, first + 9)]
+            assert any(np.array_equal(sound, source) for sound in near)
