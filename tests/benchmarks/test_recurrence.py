@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from cerberus_jax.lstm import EXPERIMENTAL
-from experiments.benchmarks import recurrence
+from experiments.benchmarks import command, recurrence, sides
 from experiments.benchmarks import recurrence_accuracy as accuracy
 from experiments.benchmarks.child import ChildFailed
 from experiments.benchmarks.race import Side, SideResult
 from experiments.benchmarks.result import Result
 from experiments.benchmarks.workload import SMALL, Workload
+from tests.benchmarks.test_command import MACHINE
 
 WORK = replace(SMALL, seconds=0.02)
 # Of the largest number; bfloat16 keeps 8 bits.
@@ -97,3 +98,31 @@ def test_the_process_measures_every_contestant():
     contestants = [(answer["backend"], answer["precision"]) for answer in answers]
     assert contestants == accuracy.contestants("cpu")
     assert all(0 < answer["gradients"] < BOUNDS[answer["precision"]] for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("flags", "raced", "has_accuracy"),
+    [
+        ([], ["loop", "trunk"], True),
+        (["--parts=loop"], ["loop"], False),
+        (["--parts=accuracy,trunk"], ["trunk"], True),
+        (["--parts=accuracy"], [], True),
+    ],
+)
+def test_the_parts_that_are_asked_for_are_measured(monkeypatch, flags, raced, has_accuracy):
+    held, exact = [], []
+    monkeypatch.setattr(command.machine, "measure", lambda device, small: MACHINE)
+    monkeypatch.setattr(sides, "torch_version", lambda python: "")
+    monkeypatch.setattr(command.Session, "hold", lambda self, races, more: held.append(races))
+    monkeypatch.setattr(recurrence, "add_accuracy", lambda *arguments: exact.append(arguments))
+    assert recurrence.main(["--small", "--precision=float32", *flags]) == 0
+    labels = [{tuple(side.labels.values()) for side in contest} for contest in held[0]]
+    passes = recurrence.PASSES.values()
+    assert labels == [{(part, kind)} for part in raced for kind in passes]
+    assert len(exact) == has_accuracy
+
+
+def test_a_part_that_there_is_not(monkeypatch, capsys):
+    assert recurrence.main(["--small", "--parts=trunk,attention"]) == 1
+    message = "parts: among accuracy, loop, trunk, got 'attention'"
+    assert message in capsys.readouterr().err

@@ -1,9 +1,15 @@
 """The watch over a long run: what it counts, and that growth is found."""
 
+import itertools
+import re
+
 import pytest
 
+from experiments import train
 from experiments.studies import soak
 from experiments.studies.soak import Sample, check_flat, growth, sample, watched
+from experiments.training import data
+from tests.tiny_run import INSTRUMENTS, prepare_data
 
 
 def test_a_sample_counts_what_this_process_holds(tmp_path):
@@ -40,3 +46,37 @@ def test_a_system_that_does_not_tell(monkeypatch, tmp_path):
     monkeypatch.setattr(soak, "_PROCESS", tmp_path)
     with pytest.raises(ValueError, match="soak: needs Linux"):
         sample(0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        ([], ""),
+        (["--max_growth_mb=3.7"], ""),
+        (["--max_growth_mb=3.5"], "memory grew by 3.60 MB (at most 3.5)"),
+    ],
+)
+def test_the_command_watches_every_batch_and_allows_the_growth_of_its_flag(
+    tmp_path, monkeypatch, capsys, flags, error
+):
+    """Batches are read, and memory grows by a tenth of a MB with each; nothing is trained."""
+    batches, read = data.batches, []
+
+    def train_on(config, given, *, workdir, validation_batches):
+        read.extend(batch["sources"].shape for batch in given)
+
+    def by_numpy(config, split, *, num_steps):
+        return itertools.islice(itertools.cycle([*batches(config, split, num_steps=1)]), num_steps)
+
+    monkeypatch.setattr(train, "train", train_on)
+    monkeypatch.setattr(data, "batches", by_numpy)
+    monkeypatch.setattr(soak, "sample", lambda step: Sample(step, 100 + step / 10, 20))
+    fields = {"data.root": prepare_data(tmp_path), "instruments": ",".join(INSTRUMENTS)}
+    flags = [*flags, *(f"--config.{name}={value}" for name, value in fields.items())]
+    assert soak.main(["--steps=60", *flags]) == bool(error)
+    out, said = capsys.readouterr()
+    assert read == [(2, 2, 1600)] * 60
+    steps = re.findall(r"^\| (\d+) \|", out, re.MULTILINE)
+    assert steps == [str(step) for step in range(0, 60, 6)]
+    assert "Growth from the second fifth to the last: +3.60 MB, +0.0 files" in out
+    assert error in said and bool(said) == bool(error)
