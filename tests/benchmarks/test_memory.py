@@ -47,10 +47,14 @@ def _figures(rows):
     return [tuple(row[name] for name in names) for row in rows]
 
 
-def test_parts_have_the_microbatches_that_are_asked_for_and_fit(measured):
-    rows = measured("--batch=8", "--parts=1,2,8", "--microbatch=2")
-    sizes = {1: 2, 2: 2, 8: 1}
-    expected = [(8, k, size, 10 * size + 2, (10 * size + 2) / 22) for k, size in sizes.items()]
+@pytest.mark.parametrize("microbatch", [1, 2])
+def test_parts_have_the_microbatches_that_are_asked_for_and_fit(measured, microbatch):
+    rows = measured("--batch=8", "--parts=1,2,8", f"--microbatch={microbatch}")
+    sizes = {1: microbatch, 2: microbatch, 8: 1}
+    megabytes = {k: MICROBATCH_MB * size + REST_MB for k, size in sizes.items()}
+    expected = [
+        (8, k, size, megabytes[k], megabytes[k] / megabytes[1]) for k, size in sizes.items()
+    ]
     assert _figures(rows) == expected
 
 
@@ -59,6 +63,7 @@ def test_parts_have_the_microbatches_of_training_by_default(measured):
     rows = measured("--batch=8", "--parts=1,4")
     sizes = {k: ours.task(work, accumulation_steps=k).microbatch_size for k in (1, 4)}
     assert {row["parts"]: row["microbatch_size"] for row in rows} == sizes
+    assert sizes[1] > 1
 
 
 def test_without_parts_microbatches_of_every_batch_are_compared(measured):
