@@ -281,10 +281,8 @@ def test_only_training_is_augmented(root):
     plain = data.validation_batches(_config(root))[0]
     for name in plain:
         np.testing.assert_array_equal(held_out[name], plain[name])
-    held_out_plan, plain_plan = (
-        data.planner(own, "validation").config for own in (config, _config(root))
-    )
-    assert held_out_plan == plain_plan
+    plans = [data.planner(own, "validation").config for own in (config, _config(root))]
+    assert plans[0] == plans[1]
 
 
 def test_the_names_of_excerpts_are_those_of_the_batch_of_that_step(root):
