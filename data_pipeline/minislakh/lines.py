@@ -7,11 +7,21 @@ from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.harmony import BLUES, voicing
 from data_pipeline.minislakh.rhythm import Section, step_near
 
+WIDEST = 1.1  # seconds between two onsets of a line, at the most
 FORMS = ("AABA", "AAAB", "ABAC", "ABAB", "AABC")
 
 
 def melody(
-    section: Section, dice: Dice, register, *, rate, gate, leap=0.25, double=(), longest=1.2
+    section: Section,
+    dice: Dice,
+    register,
+    *,
+    rate,
+    gate,
+    leap=0.25,
+    double=(),
+    longest=1.2,
+    widest=WIDEST,
 ):
     """A line in bar-long motifs that come back: the rhythm and contour stay, the notes follow the
     chords.
@@ -25,10 +35,11 @@ def melody(
         leap: probability of a jump instead of a step.
         double: (probability, interval name) of a second voice: `octave`, `third` or `sixth` below.
         longest: seconds after which a note ends at the latest.
+        widest: seconds after which the next note begins at the latest.
     """
     wanted, gate = dice.log_between(*rate), dice.between(*gate)
     limit = longest * section.bpm / 60
-    motifs = {name: _motif(section, dice, wanted, leap) for name in "ABC"}
+    motifs = {name: _motif(section, dice, wanted, leap, widest) for name in "ABC"}
     form = dice.pick(FORMS)
     second = double[1] if double and dice.chance(double[0]) else ""
     position = dice.between(0.35, 0.65)
@@ -52,7 +63,9 @@ def melody(
     return events
 
 
-def _motif(section: Section, dice: Dice, rate: float | int, leap: float | int) -> list[tuple]:
+def _motif(
+    section: Section, dice: Dice, rate: float | int, leap: float | int, widest: float | int
+) -> list[tuple]:
     """(beat, steps on the scale from the note before, strength) of one bar."""
     beats = section.bars[0].beats
     count = max(round(rate * section.bar_seconds + dice.between(-0.4, 0.4)), 1)
@@ -60,8 +73,7 @@ def _motif(section: Section, dice: Dice, rate: float | int, leap: float | int) -
     slots = [index * fine for index in range(round(beats / fine))]
     ranked = sorted((dice.uniform() ** (1 / _weight(slot)), slot) for slot in slots)
     chosen = sorted(slot for _, slot in ranked[-min(count, len(slots)) :])
-    widest = 1.1 * section.bpm / 60
-    chosen = _fill_gaps(chosen, beats, widest, fine)
+    chosen = _fill_gaps(chosen, beats, widest * section.bpm / 60, fine)
     direction, motif = dice.pick((-1, 1)), []
     for slot in chosen:
         if dice.chance(0.3):
@@ -151,7 +163,7 @@ def ostinato(section: Section, dice: Dice, register, *, rate, gate, voices=(1, 2
 def riff(section: Section, dice: Dice, register, *, rate, gate):
     """A one-bar figure on the pentatonic scale of the chord that repeats with it."""
     wanted, gate = dice.log_between(*rate), dice.between(*gate)
-    motif = _motif(section, dice, wanted, 0.3)
+    motif = _motif(section, dice, wanted, 0.3, WIDEST)
     events = []
     for bar in section.bars:
         starts = [beat for beat, _, _ in motif] + [float(bar.beats)]

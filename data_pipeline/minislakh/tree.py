@@ -21,6 +21,7 @@ from data_pipeline.minislakh.wide import WIDE_VERSION
 from data_pipeline.minislakh.wide.palettes import SEEN
 
 MAX_SONGS = 20000
+MIN_WIDE_SECONDS = 2.0  # in shorter wide songs there may be no note at all
 SOUNDS = ("narrow", "wide")
 SETTINGS_FILE = "minislakh.json"
 
@@ -71,6 +72,10 @@ def build(
     """
     _check(num_songs, song_seconds, num_workers)
     _check_sounds(sounds, rest, midi_dir, midi_share)
+    if sounds == "wide" and song_seconds < MIN_WIDE_SECONDS:
+        raise ValueError(
+            f"song_seconds must be at least {MIN_WIDE_SECONDS} with sounds=wide, got {song_seconds}"
+        )
     out = Path(out)
     fonts = found_soundfonts(soundfonts)
     # Fonts that cannot play and a bad rate fail here, before anything is written.
@@ -165,12 +170,12 @@ def _claim(out: Path, settings: dict, jobs: list[Job]) -> None:
     file = out / SETTINGS_FILE
     if file.is_file():
         found = found_settings(file)
-        differing = [key for key in settings if found.get(key) != settings[key]]
+        differing = [key for key in found | settings if found.get(key) != settings.get(key)]
         if differing:
             raise ValueError(
                 f"out: {out} was made with other settings: "
                 + ", ".join(
-                    f"{key}={quoted(found.get(key))} (now {settings[key]})" for key in differing
+                    f"{key}={quoted(found.get(key))} (now {settings.get(key)})" for key in differing
                 )
                 + "; choose another --out or remove it"
             )

@@ -67,8 +67,7 @@ def measure(flags: CommandFlags, overrides: Overrides) -> None:
     taken = {side: [] for side in sides}
     for _ in range(flags.rounds):
         for side, processes in sides.items():
-            with tempfile.TemporaryDirectory() as compiled:
-                done = [_process(own, fields, flags.way, compiled) for own in processes]
+            done = [_process(own, fields, flags.way) for own in processes]
             taken[side].append(
                 {
                     "step_ms": 1e3 * sum(own["step_seconds"] for own in done),
@@ -88,10 +87,11 @@ def measure(flags: CommandFlags, overrides: Overrides) -> None:
     result.finish(flags.out)
 
 
-def _process(names, fields, way, compiled) -> dict:
-    """Trains points in a process; what a step of all takes, and the whole."""
+def _process(names, fields, way) -> dict:
+    """Trains points in a process that finds nothing compiled; what a step of all takes, and the
+    whole."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as compiled:
         (measured,) = answers(
             "experiments.benchmarks.sweep:trained",
             environment={JAX_VARIABLE: compiled},
@@ -110,6 +110,7 @@ def trained(names: list[str], fields: dict, way: str, folder: str) -> Iterator[d
     from experiments.sweeps.together import train_group
     from experiments.training import data
     from experiments.training.metric_log import read_metrics
+    from experiments.training.validation_scores import ValidationScores
 
     points = dict(load_points(SWEEP, SET, list(fields.items())))
     folders = {Path(folder) / name: points[name] for name in names}
@@ -122,6 +123,7 @@ def trained(names: list[str], fields: dict, way: str, folder: str) -> Iterator[d
             data.batches(config, "train", num_steps=config.train.num_steps),
             workdir=workdir,
             validation_batches=data.validation_batches(config),
+            scored=ValidationScores.of([config]),
         )
     seconds = [read_metrics(own)[-1]["time"]["seconds_per_step"] for own in folders]
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -67,7 +67,7 @@ class Player {
 
   async play() {
     this.onPlay();
-    if (this.loop && !this.#insideLoop()) this.seek(this.loop[0]);
+    if (this.loop && !this.#isInLoop(this.position)) this.seek(this.loop[0]);
     else if (this.position >= this.seconds - 0.05) this.seek(0);
     this.playing = true;
     this.#open(this.active);
@@ -118,10 +118,10 @@ class Player {
 
   // Called with every picture while it plays.
   stayInLoop() {
-    if (this.playing && this.loop && !this.leader.seeking && !this.#insideLoop()) this.seek(this.loop[0]);
+    if (this.playing && this.loop && !this.leader.seeking && !this.#isInLoop(this.now)) this.seek(this.loop[0]);
   }
 
-  #insideLoop() { return this.now >= this.loop[0] - 0.05 && this.now < this.loop[1]; }
+  #isInLoop(moment) { return moment >= this.loop[0] - 0.05 && moment < this.loop[1]; }
 
   #end() {
     if (this.loop) this.seek(this.loop[0]); else this.pause();

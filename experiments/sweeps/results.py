@@ -20,6 +20,7 @@ from experiments.evaluation.bootstrap import interval_95, resampled_means, song_
 from experiments.evaluation.result_table import COLUMNS
 from experiments.sweeps.points import JOINT
 
+SEEDS = "all seeds"  # the name of a row whose points have no other part in common
 METRICS = tuple(metric for _, metrics, _ in COLUMNS for metric in metrics)
 
 
@@ -121,15 +122,15 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
             key = tuple((k, v) for k, v in flatten(own.config).items() if k != "seed")
             found.setdefault(key, []).append(own)
     return [
-        Row(_common_name([own.name for own in points]), points[0].config, tuple(points))
+        Row(_common_name([own.name for own in points]) or SEEDS, points[0].config, tuple(points))
         for points in found.values()
     ]
 
 
 def _common_name(names):
-    parts = [name.split(JOINT) for name in names]
-    common = [part for part in parts[0] if all(part in other for other in parts)]
-    return JOINT.join(common) or names[0]
+    """The parts that all names have in common, each in its place; '' where there are none."""
+    places = zip(*(name.split(JOINT) for name in names), strict=False)
+    return JOINT.join(own for own, *others in places if all(own == other for other in others))
 
 
 def _scores(results) -> Float[np.ndarray, "i s m"]:

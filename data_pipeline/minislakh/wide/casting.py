@@ -14,7 +14,7 @@ from data_pipeline.io.midi import Part
 from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.programs import PIZZICATO
 from data_pipeline.minislakh.renderer import Renderer, Voice
-from data_pipeline.minislakh.wide import plucked
+from data_pipeline.minislakh.wide import effects, plucked
 from data_pipeline.minislakh.wide.palettes import Palette
 from data_pipeline.minislakh.wide.plucked import PluckedString
 from data_pipeline.minislakh.wide.timbre import Timbre, draw_timbre
@@ -47,7 +47,7 @@ def cast(
         ValueError: if no soundfont may play, or none has a sound for a part.
     """
     tuning = Dice(seed, "tuning").between(-TUNING_CENTS, TUNING_CENTS)
-    fonts = palette.allowed_soundfonts(renderer.soundfonts)
+    fonts, rate = palette.allowed_soundfonts(renderer.soundfonts), renderer.sample_rate_hz
     played, voices = [], []
     for index, (part, name) in enumerate(zip(parts, names, strict=True)):
         dice = Dice(seed, f"voice {index}")
@@ -58,12 +58,12 @@ def cast(
         plain = Voice(font, partial(_played, renderer, font, cents))
         if dice.chance(palette.models.get(name, 0)):
             string = PluckedString.draw(dice, cents)
-            plain = Voice(plucked.NAME, partial(string.play, rate=renderer.sample_rate_hz))
+            plain = Voice(plucked.NAME, partial(string.play, rate=rate))
         timbre = Timbre(())
         if has_effects:
-            timbre = draw_timbre(name, palette, dice, renderer.sample_rate_hz)
+            timbre = draw_timbre(name, palette, dice, rate)
         played.append(part)
-        voices.append(Voice(plain.name, partial(_changed, plain, timbre), timbre.description))
+        voices.append(Voice(plain.name, partial(_changed, plain, timbre, rate), timbre.description))
     return played, voices
 
 
@@ -71,8 +71,8 @@ def _played(renderer: Renderer, font: str, cents: float | int, part: Part, num_s
     return renderer.render(part, soundfont=font, num_samples=num_samples, cents=cents)
 
 
-def _changed(plain: Voice, timbre: Timbre, part: Part, num_samples: int):
-    return timbre(plain.play(part, num_samples), part.notes)
+def _changed(plain: Voice, timbre: Timbre, rate: int, part: Part, num_samples: int):
+    return effects.without_offset(timbre(plain.play(part, num_samples), part.notes), rate)
 
 
 def _sound(

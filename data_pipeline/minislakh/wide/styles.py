@@ -49,7 +49,12 @@ ROLES = {
         ),
         "low_octaves": partial(chords.power, register=(28, 45), rate=(0.6, 3), gate=0.9),
         "slow_lead": partial(
-            lines.melody, register=(55, 84), rate=(0.5, 1.5), gate=(0.7, 1.0), longest=3
+            lines.melody,
+            register=(55, 84),
+            rate=(0.5, 1.5),
+            gate=(0.7, 1.0),
+            longest=3,
+            widest=3,
         ),
     },
     "guitar": roles.GUITAR

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments.config.loading import build_config, flatten, load_config
 from experiments.evaluation.bootstrap import NUM_RESAMPLES, SEED, interval_95, resampled_means
 from experiments.evaluation.paper_tables import paper_means
 from experiments.sweeps.page import curves_of, page_html
@@ -74,6 +75,21 @@ def test_resampled_means_are_those_of_drawn_runs_and_songs():
 
 def test_one_song_has_no_interval():
     assert np.isnan(resampled_means(np.ones((2, 6, 2, 3)), ["a"] * 6)).all()
+
+
+def test_points_that_differ_in_nothing_but_seeds_are_named_so():
+    """A part that both names have in another place is not what they have in common."""
+    config = load_config("sets/set1.py")
+    seeded = [build_config(flatten(config) | {"seed": k}) for k in (0, 1)]
+    results = {"mean": {}, "items": [], "instruments": []}
+    for names, expected in (
+        (("seed_0", "seed_1"), "all seeds"),
+        (("seed_0__seed_0", "seed_1__seed_0"), "seed_0"),
+        (("a__seed_0", "seed_0__a"), "all seeds"),
+        (("seed_0",), "seed_0"),
+    ):
+        outcomes = [Outcome(n, c, results) for n, c in zip(names, seeded, strict=False)]
+        assert [row.name for row in rows_of(outcomes)] == [expected]
 
 
 def test_points_that_differ_in_their_seed_are_one_row():

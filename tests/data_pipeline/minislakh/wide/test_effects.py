@@ -44,6 +44,21 @@ def test_filters_above_half_the_rate_are_stable(rate):
             assert np.abs(np.roots(section[0, 3:])).max() < 1
 
 
+@pytest.mark.parametrize("kind", effects.DRIVES)
+def test_silence_between_driven_notes_is_silent(kind):
+    """The curve of a tube is not symmetric: what it leaves in silence is taken away."""
+    time = np.arange(RATE) / RATE
+    note = 0.3 * np.sin(2 * np.pi * 220 * time)
+    song = np.concatenate([note, 0 * note, note, 0 * note]).astype(np.float32)
+    driven = effects.driven(song, kind, 12.0, 1.0)
+    cleaned = effects.without_offset(driven, RATE)
+    pause = slice(RATE + RATE // 2, 2 * RATE - 100)
+    assert np.abs(cleaned[pause]).max() < 1e-3 * np.abs(cleaned).max()
+    inside = slice(RATE // 2, RATE - 100)
+    assert cleaned[inside].std() == pytest.approx(driven[inside].std(), rel=0.01)
+    assert abs(cleaned[inside].mean()) < 5e-3 * np.abs(cleaned).max()
+
+
 def test_a_band_passes_its_middle_and_open_ends():
     band = effects.band(100, 4000, 2, RATE)
     assert gains_db(band, [10, 100, 700, 4000]) == pytest.approx([-40, -3, 0, -3], abs=0.5)

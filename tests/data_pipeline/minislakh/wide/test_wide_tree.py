@@ -81,6 +81,7 @@ def test_a_repeat_is_the_same_and_makes_only_what_is_missing(root, midi_dir, tmp
         ({"sounds": "narrow"}, "rest=1.0 needs sounds=wide"),
         ({"sounds": "narrow", "rest": 0.0}, "midi_share=0.5 needs sounds=wide"),
         ({"rest": 2.0}, "rest must lie in 0..1"),
+        ({"song_seconds": 1.5}, "song_seconds must be at least 2.0 with sounds=wide, got 1.5"),
         ({"midi_share": -1.0}, "midi_share must lie in 0..1"),
         ({"midi_dir": ""}, "midi_share=0.5 needs midi_dir"),
         ({"midi_share": 0.0}, "midi_dir with sounds=wide needs midi_share above 0"),
@@ -97,6 +98,8 @@ def test_a_tree_of_other_sounds_is_refused(root, midi_dir):
         minislakh.build(root, **options(num_songs=4, song_seconds=3.0))
     with pytest.raises(ValueError, match=r"rest=1.0 \(now 0.5\)"):
         minislakh.build(root, **wide(midi_dir, rest=0.5))
+    with pytest.raises(ValueError, match=r"midi_share=0.5 \(now None\)"):
+        minislakh.build(root, **wide("", midi_share=0.0))
 
 
 def test_a_tree_of_other_passages_is_refused(root, midi_dir, tmp_path):
