@@ -53,7 +53,8 @@ def write_song(
         FileNotFoundError, ValueError: if the song cannot be read.
         OSError: if its files cannot be written; names the folder.
     """
-    info = audio_info(song)
+    with _reading(song):
+        info = audio_info(song)
     try:
         with work_folder(folder.parent) as place:
             new_folder = place / folder.name
@@ -165,8 +166,17 @@ class _Tee:
 
 
 def _readable(song: Path) -> Iterator[np.ndarray]:
-    """The song's blocks; that it cannot be read must not look like a full disk."""
-    try:
+    """The song's blocks."""
+    with _reading(song):
         yield from read_blocks(song)
+
+
+@contextlib.contextmanager
+def _reading(song: Path) -> Iterator[None]:
+    """That the song cannot be read must not look like a full disk."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ValueError(f"{song}: cannot be read ({error.strerror or error})") from error

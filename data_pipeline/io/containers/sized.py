@@ -72,7 +72,9 @@ def _is_unknown(data, sound, available) -> bool:
     written = sound.size + sound.overhead
     bits = 8 * struct.calcsize(sound.size_format)
     near_limits = any(limit - 8192 <= written <= limit for limit in (1 << bits, 1 << (bits - 1)))
-    return sound.size > available and (near_limits or written in (2**32 - 1, 2**31 - 1))
+    if not (near_limits or written in (2**32 - 1, 2**31 - 1)):
+        return False
+    return sound.size > available or not _are_chunks(data, sound.start + sound.size)
 
 
 def _are_chunks(data, position) -> bool:

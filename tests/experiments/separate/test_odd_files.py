@@ -186,9 +186,17 @@ def test_a_network_of_instruments_that_are_none_here_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_a_song_that_fails_while_it_is_read_fails_alone(tmp_path, monkeypatch, capsys, code):
+@pytest.mark.parametrize("is_at_once", [True, False])
+def test_a_song_that_fails_while_it_is_read_fails_alone(
+    tmp_path, monkeypatch, capsys, code, is_at_once
+):
     """Of what is written, the same errors would end the command."""
-    read_blocks = files.read_blocks
+    read_blocks, audio_info = files.read_blocks, files.audio_info
+
+    def not_even_its_header(path):
+        if is_at_once and path.name == "a.wav":
+            raise OSError(code, os.strerror(code), "somewhere")
+        return audio_info(path)
 
     def failing(path):
         yield from read_blocks(path, block_seconds=0.5)
@@ -196,6 +204,7 @@ def test_a_song_that_fails_while_it_is_read_fails_alone(tmp_path, monkeypatch, c
             raise OSError(code, os.strerror(code), "somewhere")
 
     monkeypatch.setattr(files, "read_blocks", failing)
+    monkeypatch.setattr(files, "audio_info", not_even_its_header)
     songs = [song(tmp_path / "a.wav"), song(tmp_path / "b.wav")]
     with pytest.raises(ValueError, match=r"1 of 2 songs failed .*a\.wav"):
         separate(songs, predictor=HalfAndHalf(), out=tmp_path / "out")

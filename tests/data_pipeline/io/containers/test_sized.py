@@ -1,5 +1,7 @@
 """Containers with sizes: what is a stream, what is damage, what is a file without sound."""
 
+import mmap
+import os
 import struct
 
 import pytest
@@ -32,6 +34,22 @@ def test_no_sound_is_no_stream_of_unknown_length():
 def test_sizes_that_stand_for_an_unknown_one(size):
     (doubt,) = sized_links(streamed_wav(WAV, size, size)).doubts
     assert "no length" in doubt
+
+
+@pytest.mark.parametrize("more", [10**6, 0])
+def test_a_stream_longer_than_what_stands_for_its_length_is_read_to_its_end(tmp_path, more):
+    """Half of the limit stands for an unknown size too; a file that ends there has that size."""
+    size, header = 0x7FFFF000, streamed_wav(WAV, 0x7FFFF000, 0x7FFFF000)[:SOUND_START]
+    path = tmp_path / "long.wav"
+    path.write_bytes(header)
+    os.truncate(path, SOUND_START + size + more)
+    with path.open() as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        layout = sized_links(data)
+    if more:
+        assert "no length" in layout.doubts[0]
+        assert len(layout.links[0].pieces[1]) == size + more
+    else:
+        assert layout == Layout((Link(),), ())
 
 
 @pytest.mark.parametrize("size", [SOUND_BYTES + 1, SOUND_BYTES + 44, 2**30, 3 * 2**30])
