@@ -97,6 +97,17 @@ def test_a_loop_by_keys_and_buttons(browser):
     assert of_player(browser, "player.loop") == [2, 5]
 
 
+def test_in_a_loop_the_stems_go_on_where_the_song_was(browser):
+    stop(browser)
+    browser.execute_script("listenings[0].player.repeat([2, 11]); listenings[0].player.seek(6)")
+    press(browser, " ")
+    wait_for(lambda: state(browser)["now"] > 6.1)
+    press(browser, "2")
+    wait_for(lambda: len(state(browser)["heard"]) == 3)
+    assert 6 < state(browser)["now"] < 10
+    wait_for(lambda: min(state(browser)["times"]) > 6)
+
+
 def test_the_end_of_a_loop_before_its_start_begins_anew(browser):
     stop(browser)
     for key, seconds in (("a", 6), ("b", 3)):
