@@ -25,8 +25,8 @@ def get_config() -> ConfigDict:
     # (docs/data.md); what is none of the five more often.
     config.data.silence_probability = 0.25
     config.data.rest_probability = 0.5
-    # Here the loss of the masks is small beside those of the rolls. With the demo's weight it hardly
-    # improved after 2000 steps (docs/beyond.md).
+    # Here the loss of the masks is small beside those of the rolls. With the demo's weight it
+    # hardly improved after 2000 steps (docs/beyond.md).
     config.loss.mask_inference = 1.0
     config.loss.mask_inference_silence_db = 20.0
     config.train.num_steps = 20000
