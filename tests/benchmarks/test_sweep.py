@@ -45,8 +45,8 @@ def test_a_sweep_is_compared_with_its_points_one_by_one(tmp_path, monkeypatch):
     names = [names for names, *_ in asked]
     assert len(names[0]) == 7 and names == 2 * [names[0], *([name] for name in names[0])]
     assert {own[1:3] for own in asked} == {(5, "stacked")}
-    folders = [own[3] for own in asked]  # with nothing compiled before, one for each side and round
-    assert [folders.count(folder) for folder in dict.fromkeys(folders)] == [1, 7, 1, 7]
+    folders = [own[3] for own in asked]  # every process finds nothing compiled
+    assert len(set(folders)) == len(folders) == 2 * (1 + 7)
     of_sweep, single = json.loads(out.read_text())["rows"]
     assert (of_sweep["processes"], single["processes"]) == (1, 7)
     assert (of_sweep["step_ms"], single["step_ms"]) == pytest.approx((10, 70))
@@ -73,13 +73,14 @@ def _log(folder, seconds):
 def test_one_point_is_trained_as_a_run_by_itself(fields, tmp_path, monkeypatch):
     calls = []
 
-    def train_on(config, batches, *, workdir, validation_batches):
-        calls.append((config.seed, len(list(batches)), len(validation_batches)))
+    def train_on(config, batches, *, workdir, validation_batches, scored):
+        calls.append((config.seed, len(list(batches)), len(validation_batches), scored.count))
         _log(workdir, 4.0)
 
     monkeypatch.setattr(train, "train", train_on)
+    fields["train.scored_excerpts"] = 3
     (found,) = sweep.trained(["seed_1"], fields, "auto", str(tmp_path / "run"))
-    assert calls == [(1, 1, 1)]
+    assert calls == [(1, 1, 1, 3)]
     assert [folder.name for folder in (tmp_path / "run").iterdir()] == ["seed_1"]
     assert found["step_seconds"] == 4 and found["cpu_seconds"] > 0 and found["peak_mb"] > 100
 
