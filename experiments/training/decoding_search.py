@@ -2,8 +2,8 @@
 
 A decoding is scored in milliseconds: all items are segmented at once, keys that never reach the
 lowest threshold are left out, and onsets are matched as mir_eval does, by a largest matching
-(note_matching.py). Which notes count at the
-borders of an item is what `experiments.evaluation.note_scores` says.
+(note_matching.py). Which notes count at the borders of an item is what
+`experiments.evaluation.note_scores` says.
 """
 
 import copy

@@ -90,6 +90,16 @@ def _begin(root, content):
     return part
 
 
+def _download_in_two_calls(server, root, under_way):
+    """The first breaks off, and leaves what has arrived in `under_way`."""
+    server.cuts = [500] + [0] * 20
+    with pytest.raises(OSError, match="broke off after 500 bytes"):
+        _download(server, root)
+    assert under_way.is_dir()
+    server.cuts = []
+    _download(server, root)
+
+
 def _is_whole(root):
     content = {path.name: path.read_bytes() for path in (root / "tree").iterdir()}
     assert content == {name[4:]: served for name, served in FILES}
@@ -107,24 +117,14 @@ def test_a_link_leads_to_the_disk_that_is_filled(server, tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "tree")
     (tmp_path / "disk" / "tree").mkdir()
-    server.cuts = [500] + [0] * 20
-    with pytest.raises(OSError, match="broke off after 500 bytes"):
-        _download(server, tmp_path / "link")
-    assert (tmp_path / "disk" / "tree.download").is_dir()
-    server.cuts = []
-    _download(server, tmp_path / "link")
+    _download_in_two_calls(server, tmp_path / "link", tmp_path / "disk" / "tree.download")
     _is_whole(tmp_path / "disk" / "tree")
 
 
 def test_a_disk_of_its_own_holds_what_is_under_way(server, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "root")
     (tmp_path / "root").mkdir()
-    server.cuts = [500] + [0] * 20
-    with pytest.raises(OSError, match="broke off after 500 bytes"):
-        _download(server, tmp_path / "root")
-    assert (tmp_path / "root" / ".download").is_dir()
-    server.cuts = []
-    _download(server, tmp_path / "root")
+    _download_in_two_calls(server, tmp_path / "root", tmp_path / "root" / ".download")
     _is_whole(tmp_path / "root")
     assert [path.name for path in (tmp_path / "root").iterdir()] == ["tree"]
 
