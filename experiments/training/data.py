@@ -17,6 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from cerberus_jax.json_files import read_json
+from data_pipeline.io.processes import check_script_may_start_processes
 from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.excerpt_list import ExcerptList
 from data_pipeline.planning.listed import ListedPlanner
@@ -277,6 +278,7 @@ def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
     home = prepared / "minislakh"
     if prepared_folder(home):
         return prepared
+    check_script_may_start_processes()  # here: a process must not wait for the one it works for
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
