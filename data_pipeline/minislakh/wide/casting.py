@@ -14,9 +14,10 @@ from data_pipeline.io.midi import Part
 from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.programs import PIZZICATO
 from data_pipeline.minislakh.renderer import Renderer, Voice
-from data_pipeline.minislakh.wide import effects, plucked
+from data_pipeline.minislakh.wide import effects, mixed_kit, plucked
 from data_pipeline.minislakh.wide.palettes import Palette
 from data_pipeline.minislakh.wide.plucked import PluckedString
+from data_pipeline.minislakh.wide.sizes import LARGEST, played_in_size
 from data_pipeline.minislakh.wide.timbre import Timbre, draw_timbre
 
 QUICK_SECONDS = 0.06  # attacks that serve any part
@@ -41,13 +42,14 @@ def cast(
         palette: what may be drawn.
         renderer: with the soundfonts.
         seed: of all draws.
-        has_effects: False leaves stems as the synthesizer gives them.
+        has_effects: False leaves stems as the synthesizer gives them, in their usual size.
 
     Raises:
         ValueError: if no soundfont may play, or none has a sound for a part.
     """
     tuning = Dice(seed, "tuning").between(-TUNING_CENTS, TUNING_CENTS)
     fonts, rate = palette.allowed_soundfonts(renderer.soundfonts), renderer.sample_rate_hz
+    varied = palette.varied if has_effects else 0.0
     played, voices = [], []
     for index, (part, name) in enumerate(zip(parts, names, strict=True)):
         dice = Dice(seed, f"voice {index}")
@@ -55,7 +57,9 @@ def cast(
         program, font = _sound(part, programs, fonts, renderer, dice)
         part = replace(part, program=program)
         cents = tuning + dice.between(-TUNING_CENTS, TUNING_CENTS)
-        plain = Voice(font, partial(_played, renderer, font, cents))
+        kits = _present(fonts, programs, renderer) if part.is_drum else {}
+        sizes_dice = Dice(seed, f"size {index}")
+        plain = _of_soundfont(font, kits, cents, varied, renderer, sizes_dice)
         if dice.chance(palette.models.get(name, 0)):
             string = PluckedString.draw(dice, cents)
             plain = Voice(plucked.NAME, partial(string.play, rate=rate))
@@ -63,12 +67,39 @@ def cast(
         if has_effects:
             timbre = draw_timbre(name, palette, dice, rate)
         played.append(part)
-        voices.append(Voice(plain.name, partial(_changed, plain, timbre, rate), timbre.description))
+        done = "; ".join(filter(None, (plain.effects, timbre.description)))
+        voices.append(Voice(plain.name, partial(_changed, plain, timbre, rate), done))
     return played, voices
 
 
-def _played(renderer: Renderer, font: str, cents: float | int, part: Part, num_samples: int):
-    return renderer.render(part, soundfont=font, num_samples=num_samples, cents=cents)
+def _of_soundfont(
+    font: str,
+    kits: dict[tuple[str, int], float | int],
+    cents: float | int,
+    varied: float | int,
+    renderer: Renderer,
+    dice: Dice,
+) -> Voice:
+    """What a soundfont plays: as it is, or by chance in another size or by a mixed kit."""
+    semitones = 0
+    if dice.chance(varied):
+        if kits:
+            pieces = mixed_kit.draw_pieces(kits, dice)
+            play = partial(mixed_kit.play, pieces, renderer, cents)
+            return Voice(mixed_kit.NAME, play, mixed_kit.description(pieces))
+        semitones = dice.integer(-LARGEST, LARGEST)
+    play = partial(played_in_size, renderer, font, semitones=semitones, cents=cents)
+    return Voice(font, play, f"size {-semitones:+d} semitones" if semitones else None)
+
+
+def _present(fonts, programs, renderer: Renderer) -> dict[tuple[str, int], float | int]:
+    """The kits that are there, and how likely each is."""
+    return {
+        (font, program): weight
+        for font in fonts
+        for program, weight in programs.items()
+        if renderer.attack_seconds(font, program, 60, is_drum=True) is not None
+    }
 
 
 def _changed(plain: Voice, timbre: Timbre, rate: int, part: Part, num_samples: int):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,25 @@ from data_pipeline.minislakh.composer import form
 from data_pipeline.minislakh.dice import Dice, song_seed
 from data_pipeline.minislakh.harmony import Key
 from data_pipeline.minislakh.programs import INSTRUMENTS
-from data_pipeline.minislakh.wide import WIDE_VERSION, casting, composer, palettes, styles
+from data_pipeline.minislakh.wide import (
+    WIDE_VERSION,
+    casting,
+    composer,
+    mixed_kit,
+    palettes,
+    styles,
+)
 from data_pipeline.minislakh.wide.composer import compose_wide, instrument_of_part
 from data_pipeline.minislakh.wide.lineup import Player
 from data_pipeline.minislakh.wide.midi_excerpt import midi_excerpt
-from data_pipeline.minislakh.wide.palettes import SEEN, UNSEEN, VALIDATION, palette_of
+from data_pipeline.minislakh.wide.palettes import (
+    SEEN,
+    TRAINING,
+    UNSEEN,
+    VALIDATION,
+    palette_of,
+)
+from data_pipeline.minislakh.wide.sizes import LARGEST
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +48,7 @@ def test_a_seed_always_gives_the_same_song_and_the_version_counts():
     assert first.parts == again.parts
     notes = np.concatenate([p.notes.pitches for p in first.parts]).astype(np.uint8)
     digest = hashlib.sha256(notes.tobytes()).hexdigest()[:16]
-    assert (WIDE_VERSION, digest) == (4, "51fca81ab34cd834"), "raise WIDE_VERSION with every change"
+    assert (WIDE_VERSION, digest) == (5, "51fca81ab34cd834"), "raise WIDE_VERSION with every change"
 
 
 def test_arrangements_are_of_many_kinds(songs):
@@ -106,7 +121,9 @@ def test_splits_share_no_held_out_sound():
     for field in ("reverbs", "drives"):
         kinds = [kind for palette in palettes_ for kind in getattr(palette, field)]
         assert len(kinds) == len(set(kinds)) >= 3
-    assert palette_of("train", 1) is palette_of("test", 30002) is palette_of("validation", 1)
+    assert palette_of("test", 30002) is palette_of("validation", 1) is SEEN
+    training = palette_of("train", 1)
+    assert training.varied and replace(training, varied=SEEN.varied) == SEEN
     assert palette_of("validation", 2) is VALIDATION and palette_of("test_unseen", 1) is UNSEEN
 
 
@@ -149,6 +166,36 @@ def test_a_part_is_cast_by_sounds_that_fit_it(songs):
     unseen = _casts(songs[:40], UNSEEN, "guitar")
     assert {font for _, font, _ in unseen} == set(Fonts.soundfonts)
     assert {program for program, _, _ in unseen} == {27}
+
+
+@pytest.mark.parametrize(
+    ("palette", "has_effects", "is_varied"),
+    [(TRAINING, True, True), (TRAINING, False, False), (SEEN, True, False)],
+)
+def test_training_alone_hears_mixed_kits_and_other_sizes(
+    songs, monkeypatch, palette, has_effects, is_varied
+):
+    drawn, kits, told = set(), set(), set()
+
+    def played_in_size(*_, semitones, **__):
+        drawn.add(semitones)
+        return np.zeros(2000, np.float32)
+
+    monkeypatch.setattr(casting, "played_in_size", played_in_size)
+    for seed, song in enumerate(songs):
+        names = [instrument_of_part(part) for part in song.parts]
+        parts, voices = casting.cast(
+            song.parts, names, palette, Fonts(), seed, has_effects=has_effects
+        )
+        for part, voice in zip(parts, voices, strict=True):
+            if part.is_drum:
+                kits.add(voice.name)
+            if voice.name == "a.sf2":
+                voice.play(part, 2000)
+            told.add(voice.effects.split(" ")[0])
+    assert kits == {"a.sf2", *([mixed_kit.NAME] if is_varied else ())}
+    assert (told >= {"size", "kits"}) == is_varied == bool(told & {"size", "kits"})
+    assert drawn == (set(range(-LARGEST, LARGEST + 1)) if is_varied else {0})
 
 
 @pytest.mark.parametrize(
