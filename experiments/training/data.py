@@ -8,6 +8,7 @@ import fcntl
 import itertools
 import logging
 import math
+import shutil
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
@@ -29,7 +30,7 @@ from experiments.config.loading import grid_of
 from experiments.runtime.cache_folder import cache_folder
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
-_TREE = "tree"  # of the rendered songs, beside those that are prepared
+_TREE = "tree"  # of rendered held-out songs, beside all that are prepared
 MINISLAKH_SONGS = 480  # training songs of 20 s each
 USUAL_RATE_HZ = 16000  # that of songs in a folder without the rate in its name
 
@@ -47,7 +48,7 @@ def data_root(config: ConfigDict) -> Path:
 
 
 def embedded_tree(config: ConfigDict) -> Path:
-    """The songs of the embedded MiniSlakh, a tree of Slakh's shape; made on first use.
+    """The held-out songs of the embedded MiniSlakh, a tree of Slakh's shape; made on first use.
 
     Raises:
         ValueError: if the config is of other data.
@@ -292,4 +293,6 @@ def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
                 folder / _TREE, num_songs=num_songs, sample_rate_hz=sample_rate_hz, **options
             )
             prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)
+            # Read no more, and a third of the space; what cannot be removed takes space alone.
+            shutil.rmtree(tree / TRAINING_SPLIT, ignore_errors=True)
     return prepared

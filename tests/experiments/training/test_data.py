@@ -38,6 +38,8 @@ def made(tmp_path, monkeypatch):
 
     def build(out, *, num_songs, sample_rate_hz, **_):
         calls.append(("build", num_songs, sample_rate_hz))
+        for split in ("train", "test"):
+            (out / split / "Track00001").mkdir(parents=True, exist_ok=True)
         return out
 
     def prepared(corpus, tree, *, out, sample_rate_hz):
@@ -65,6 +67,12 @@ def test_the_embedded_data_are_made_once(made, tmp_path):
     assert first.name == "prepared"
 
 
+def test_rendered_training_songs_go_once_they_are_prepared(made):
+    tree = data.embedded_tree(load_config("sets/set4.py"))
+    assert [path.name for path in tree.iterdir()] == ["test"]
+    assert (tree / "test" / "Track00001").is_dir()
+
+
 def test_those_of_an_earlier_version_are_used_as_they_are(made):
     config = load_config("sets/set4.py")
     prepared = data.data_root(config)
@@ -81,7 +89,6 @@ def test_the_soundfonts_of_the_embedded_data_are_known(made):
     config = load_config("sets/set4.py")
     assert data.soundfonts(config) == []
     tree = data.embedded_tree(config)
-    tree.mkdir()
     (tree / SETTINGS_FILE).write_text('{"soundfonts": ["a.sf2", "b.sf3"]}')
     assert data.soundfonts(config) == ["a.sf2", "b.sf3"]
     assert data.soundfonts(_config(tree.parent / "prepared")) == []
