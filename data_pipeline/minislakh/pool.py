@@ -12,11 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from data_pipeline.cli.progress import Progress
-from data_pipeline.io.processes import (
-    check_script_may_start_processes,
-    end_with,
-    num_processors,
-)
+from data_pipeline.io.processes import end_with, num_processors
 from data_pipeline.minislakh.jobs import Job, describe, render_job
 from data_pipeline.minislakh.renderer import Renderer
 
@@ -87,7 +83,6 @@ def _render(jobs, out, fonts, sample_rate_hz, num_workers, progress) -> list[str
             failed.append(job.source)
         bar.update()
 
-    check_script_may_start_processes()
     num_workers = min(num_workers or num_processors(), max(len(jobs), 1))
     bar = Progress(total=len(jobs), desc="MiniSlakh", unit="song", disable=not (progress and jobs))
     with bar:
