@@ -70,9 +70,9 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
 def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
     """A copy, in `workdir`, of a mixture from the test songs, which training never sees."""
     from experiments.config.loading import load_config
-    from experiments.training.data import embedded_tree
+    from experiments.training import embedded
 
-    folder = embedded_tree(load_config(SET, overrides)) / "test"
+    folder = embedded.tree(load_config(SET, overrides)) / "test"
     songs = sorted(folder.glob("Track*/mix.flac"))
     if not songs:
         raise FileNotFoundError(f"no Track*/mix.flac in {folder}, the test songs to separate")

@@ -144,7 +144,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     import jax
 
     from experiments import train
-    from experiments.training import data
+    from experiments.training import data, embedded
     from experiments.training.sessions import keep_session
     from experiments.training.validation_scores import ValidationScores
     from experiments.training.warm_start import warm_start
@@ -162,7 +162,7 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     )
     say(_header(config, workdir, begin, first_step=first_step), flush=True)
     if distributed.is_first():
-        keep_fingerprints(data.data_root(config), workdir, data.soundfonts(config))
+        keep_fingerprints(data.data_root(config), workdir, embedded.soundfonts(config))
         save_config(config, workdir)
         keep_session(workdir, first_step=first_step, begin=begin)
     summary = train.train(

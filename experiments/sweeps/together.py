@@ -20,7 +20,7 @@ from experiments.config.loading import flatten, save_config
 from experiments.config.resume import keep_fingerprints
 from experiments.sweeps.diverged import set_apart
 from experiments.sweeps.points import Point
-from experiments.training import data
+from experiments.training import data, embedded
 from experiments.training.mirrors import check_mirrors
 from experiments.training.one_run import Run
 from experiments.training.sessions import keep_session
@@ -98,7 +98,7 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
     scored = ValidationScores.of(list(points.values()))
     for workdir, own in points.items():
         workdir.mkdir(parents=True, exist_ok=True)
-        keep_fingerprints(data.data_root(own), workdir, data.soundfonts(own))
+        keep_fingerprints(data.data_root(own), workdir, embedded.soundfonts(own))
         save_config(own, workdir)
         if (first := saved_steps(workdir).get("last", 0)) < num_steps:
             begin = None if first else warm_start(own)

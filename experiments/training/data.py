@@ -4,12 +4,9 @@ Training excerpts are mixed and scaled at random. Those that are scored, of what
 fixed, as loud as in their song, and from one song and moment wherever the config has such mixtures.
 """
 
-import fcntl
 import itertools
 import logging
 import math
-import shutil
-import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,59 +14,21 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from cerberus_jax.json_files import read_json
-from data_pipeline.io.processes import check_script_may_start_processes
 from data_pipeline.planning.batch import PlanConfig
 from data_pipeline.planning.excerpt_list import ExcerptList
 from data_pipeline.planning.listed import ListedPlanner
 from data_pipeline.planning.planner import Planner
 from data_pipeline.prepared.catalogue import Catalogue
-from data_pipeline.prepared.layout import prepared_folder
 from data_pipeline.reading.numpy_reader import numpy_batches
 from experiments.config.loading import grid_of
-from experiments.runtime.cache_folder import cache_folder
+from experiments.training import embedded
 
 TRAINING_SPLIT, VALIDATION_SPLIT = "train", "validation"
-_TREE = "tree"  # of rendered held-out songs, beside all that are prepared
-MINISLAKH_SONGS = 480  # training songs of 20 s each
-USUAL_RATE_HZ = 16000  # that of songs in a folder without the rate in its name
 
 
 def data_root(config: ConfigDict) -> Path:
     """The prepared data of the config; the embedded MiniSlakh is made on first use."""
-    if config.data.root:
-        return Path(config.data.root).expanduser()
-    num_songs = config.data.minislakh_songs or MINISLAKH_SONGS
-    options = {
-        name: config.data[f"minislakh_{name}"]
-        for name in ("sounds", "soundfonts", "rest", "midi_dir", "midi_share")
-    }
-    return _embedded_root(num_songs, options, config.audio.sample_rate_hz)
-
-
-def embedded_tree(config: ConfigDict) -> Path:
-    """The held-out songs of the embedded MiniSlakh, a tree of Slakh's shape; made on first use.
-
-    Raises:
-        ValueError: if the config is of other data.
-    """
-    if config.data.root:
-        raise ValueError(
-            "data.root: the songs of the embedded MiniSlakh were asked for, which a config has "
-            f"with an empty data.root, got {config.data.root!r}"
-        )
-    return data_root(config).parent / _TREE
-
-
-def soundfonts(config: ConfigDict) -> list[str]:
-    """What plays the embedded MiniSlakh, as it was rendered; none where that is not known."""
-    from data_pipeline.minislakh.tree import SETTINGS_FILE
-
-    file = data_root(config).parent / _TREE / SETTINGS_FILE
-    if config.data.root or not file.is_file():
-        return []
-    form = {"soundfonts?": [str]}
-    return read_json(file, "the settings of MiniSlakh", form).get("soundfonts", [])
+    return Path(config.data.root).expanduser() if config.data.root else embedded.root(config)
 
 
 def planner(
@@ -238,61 +197,6 @@ def describe(config: ConfigDict) -> str:
     return f"{catalogue.root} ({', '.join(catalogue.corpora)}); tracks: {tracks}"
 
 
-def _embedded_name(num_songs: int, options: dict, sample_rate_hz: int) -> str:
-    """The folder of these songs: each option that is not the usual one changes it."""
-    from data_pipeline.io.folders import files_below
-    from data_pipeline.minislakh.composer import VERSION
-    from data_pipeline.minislakh.soundfonts import found_soundfonts
-    from data_pipeline.minislakh.wide import WIDE_VERSION
-
-    kind = f"wide-{WIDE_VERSION}" if options["sounds"] == "wide" else str(VERSION)
-    unusual = [options["rest"]] if options["rest"] else []
-    files = found_soundfonts(options["soundfonts"]) if options["soundfonts"] else ()
-    if options["midi_share"]:
-        unusual.append(options["midi_share"])
-        files = (*files, *files_below(Path(options["midi_dir"])))
-    unusual += [
-        (Path(file).name, Path(file).stat().st_size) for file in files if Path(file).is_file()
-    ]
-    code = f"-{zlib.crc32(repr(unusual).encode()):08x}" if unusual else ""
-    rate = "" if sample_rate_hz == USUAL_RATE_HZ else f"-{sample_rate_hz}hz"
-    return f"minislakh-{kind}-{num_songs}{code}{rate}"
-
-
 @lru_cache(maxsize=4)
 def _catalogue(root: Path) -> Catalogue:
     return Catalogue.load(root)
-
-
-def _embedded_root(num_songs: int, options: dict, sample_rate_hz: int) -> Path:
-    """The prepared MiniSlakh of the cache; several processes and interrupted runs are safe.
-
-    One that an earlier version prepared is used as it is.
-
-    Args:
-        num_songs: training songs.
-        options: of `minislakh.build`.
-        sample_rate_hz: of the songs and of the prepared audio.
-    """
-    folder = cache_folder() / _embedded_name(num_songs, options, sample_rate_hz)
-    prepared = folder / "prepared"
-    home = prepared / "minislakh"
-    if prepared_folder(home):
-        return prepared
-    check_script_may_start_processes()  # here: a process must not wait for the one it works for
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not prepared_folder(home):
-            from data_pipeline import minislakh, prepare
-            from data_pipeline.prepared.pack import check_records_can_be_written
-
-            check_records_can_be_written(())
-            print(f"MiniSlakh: rendering {num_songs} songs into {folder}, once", flush=True)
-            tree = minislakh.build(
-                folder / _TREE, num_songs=num_songs, sample_rate_hz=sample_rate_hz, **options
-            )
-            prepare.prepare("minislakh", tree, out=prepared, sample_rate_hz=sample_rate_hz)
-            # Read no more, and a third of the space; what cannot be removed takes space alone.
-            shutil.rmtree(tree / TRAINING_SPLIT, ignore_errors=True)
-    return prepared

@@ -15,7 +15,7 @@ def songs(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "mix.flac").write_text(f"song {int(track[-3:])}")
     prepared = tmp_path / "minislakh" / "prepared"
-    monkeypatch.setattr("experiments.training.data.data_root", lambda config: prepared)
+    monkeypatch.setattr("experiments.training.embedded.root", lambda config: prepared)
     return tmp_path / "minislakh" / "tree" / "test"
 
 

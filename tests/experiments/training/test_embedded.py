@@ -1,0 +1,173 @@
+"""The embedded MiniSlakh: where it goes, when it is made, what room it needs."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from data_pipeline import minislakh, prepare
+from data_pipeline.corpora import archive
+from data_pipeline.minislakh.composer import VERSION as SONGS_VERSION
+from data_pipeline.minislakh.tree import SETTINGS_FILE
+from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
+from experiments.config.loading import load_config
+from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
+from experiments.training import embedded
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Calls of build and prepare, which make only the file by which prepared data are known."""
+    calls = []
+
+    def build(out, *, num_songs, sample_rate_hz, **_):
+        calls.append(("build", num_songs, sample_rate_hz))
+        for split in ("train", "test"):
+            (out / split / "Track00001").mkdir(parents=True, exist_ok=True)
+        return out
+
+    def prepared(corpus, tree, *, out, sample_rate_hz):
+        calls.append((corpus, tree.name, sample_rate_hz))
+        folder = out / corpus / VERSION
+        folder.mkdir(parents=True)
+        (folder / RECORDS_INFO).touch()
+
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(minislakh, "build", build, raising=False)
+    monkeypatch.setattr(prepare, "prepare", prepared)
+    return calls
+
+
+def _elsewhere(folder):
+    return load_config("sets/set4.py", {"data.root": str(folder)})
+
+
+def test_the_embedded_data_are_made_once(made, tmp_path):
+    config = load_config("sets/set4.py")
+    first = embedded.root(config)
+    assert embedded.root(config) == first
+    assert made == [("build", embedded.DEFAULT_SONGS, 16000), ("minislakh", "tree", 16000)]
+    assert first.is_relative_to(tmp_path / "cache")
+    assert first.name == "prepared"
+
+
+def test_rendered_training_songs_go_once_they_are_prepared(made):
+    tree = embedded.tree(load_config("sets/set4.py"))
+    assert [path.name for path in tree.iterdir()] == ["test"]
+    assert (tree / "test" / "Track00001").is_dir()
+
+
+def test_those_of_an_earlier_version_are_used_as_they_are(made):
+    config = load_config("sets/set4.py")
+    prepared = embedded.root(config)
+    made.clear()
+    home = prepared / "minislakh"
+    (home / VERSION / RECORDS_INFO).unlink()
+    (home / VERSION).rename(home / FIRST_VERSION)
+    (home / FIRST_VERSION / TABLES).touch()
+    assert embedded.root(config) == prepared
+    assert made == []
+
+
+def test_the_soundfonts_of_the_embedded_data_are_known(made):
+    config = load_config("sets/set4.py")
+    assert embedded.soundfonts(config) == []
+    tree = embedded.tree(config)
+    (tree / SETTINGS_FILE).write_text('{"soundfonts": ["a.sf2", "b.sf3"]}')
+    assert embedded.soundfonts(config) == ["a.sf2", "b.sf3"]
+    assert embedded.soundfonts(_elsewhere(tree)) == []
+
+
+def test_another_size_has_another_folder(made):
+    default = embedded.root(load_config("sets/set4.py"))
+    assert embedded.root(load_config("sets/set4.py", {"data.minislakh_songs": 3})) != default
+    assert ("build", 3, 16000) in made
+
+
+def test_another_rate_is_rendered_at_that_rate_into_a_folder_of_its_own(made):
+    usual = load_config("sets/demo.py")
+    other = load_config("sets/demo.py", {"audio.sample_rate_hz": 44100})
+    roots = [embedded.root(config) for config in (usual, other)]
+    assert made[2:] == [("build", embedded.DEFAULT_SONGS, 44100), ("minislakh", "tree", 44100)]
+    assert roots[0].parent.name == f"minislakh-{SONGS_VERSION}-{embedded.DEFAULT_SONGS}"
+    assert roots[0].parent != roots[1].parent
+    assert embedded.tree(other) == roots[1].parent / "tree"
+
+
+def test_other_songs_have_another_folder(made, tmp_path):
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.mid").write_bytes(b"one")
+    midi = {"data.minislakh_midi_dir": str(tmp_path / "songs"), "data.minislakh_midi_share": 0.5}
+    font = tmp_path / "own.sf2"
+    font.write_bytes(b"font")
+    choices = (
+        {},
+        {"data.minislakh_sounds": "narrow"},
+        {"data.minislakh_rest": 0.5},
+        {"data.minislakh_soundfonts": (str(font),)},
+        midi,
+    )
+    roots = [embedded.root(load_config("sets/set4.py", fields)) for fields in choices]
+    font.write_bytes(b"another font")
+    (tmp_path / "songs" / "a.mid").write_bytes(b"other")
+    roots += [embedded.root(load_config("sets/set4.py", fields)) for fields in choices[3:]]
+    assert len(set(roots)) == len(roots) == 7
+    assert roots[1].parent.name == f"minislakh-{SONGS_VERSION}-{embedded.DEFAULT_SONGS}"
+    assert embedded.root(load_config("sets/demo.py")) == roots[1]
+
+
+def test_an_interrupted_preparation_is_taken_up_again(made, monkeypatch):
+    whole = prepare.prepare
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "prepare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        embedded.root(load_config("sets/set4.py"))
+    monkeypatch.setattr(prepare, "prepare", whole)
+    assert embedded.root(load_config("sets/set4.py")).is_dir()
+    assert [call[0] for call in made] == ["build", "build", "minislakh"]
+
+
+def test_without_room_nothing_is_rendered(made, monkeypatch, capsys):
+    fields = {"data.minislakh_songs": 100, "data.minislakh_rest": 1.0}
+    config = load_config("sets/set4.py", fields)
+    size = 7 * 100 * embedded.BYTES_PER_STEM
+    free = SimpleNamespace(free=size + archive.RESERVE - 1)
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(OSError, match=rf"MiniSlakh \({CACHE_VARIABLE} .*needs 0.9 GB, 0.9 GB are"):
+        embedded.root(config)
+    assert made == []
+    free.free += 1
+    embedded.root(config)
+    assert "take up to 0.8 GB" in capsys.readouterr().out
+
+
+def test_what_is_rendered_already_needs_no_more_room(made, monkeypatch):
+    config = load_config("sets/set4.py", {"data.minislakh_songs": 100})
+    monkeypatch.setattr(embedded, "_make", lambda *_: None)
+    folder = embedded.root(config).parent
+    monkeypatch.undo()
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder.parent))
+    (folder / "tree").mkdir()
+    (folder / "tree" / "mix.flac").write_bytes(bytes(1 << 20))
+    asked = []
+    monkeypatch.setattr(archive, "need_space", lambda _, size, purpose: asked.append(size))
+    monkeypatch.setattr(minislakh, "build", lambda *_, **__: folder / "tree", raising=False)
+    monkeypatch.setattr(prepare, "prepare", lambda *_, **__: None)
+    embedded.root(config)
+    assert asked == [5 * 100 * embedded.BYTES_PER_STEM - (1 << 20)]
+
+
+def test_the_songs_of_other_data_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"data\.root: the songs of the embedded MiniSlakh"):
+        embedded.tree(_elsewhere(tmp_path))
+
+
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "cerberus_jax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "cerberus_jax"
