@@ -135,12 +135,12 @@ def test_without_room_nothing_is_rendered(made, monkeypatch, capsys):
     size = 7 * 100 * embedded.BYTES_PER_STEM
     free = SimpleNamespace(free=size + archive.RESERVE - 1)
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: free)
-    with pytest.raises(OSError, match=rf"MiniSlakh \({CACHE_VARIABLE} .*needs 0.9 GB, 0.9 GB are"):
+    with pytest.raises(OSError, match=rf"MiniSlakh \({CACHE_VARIABLE} .*needs 1.5 GB, 1.5 GB are"):
         embedded.root(config)
     assert made == []
     free.free += 1
     embedded.root(config)
-    assert "take up to 0.8 GB" in capsys.readouterr().out
+    assert "take up to 1.4 GB" in capsys.readouterr().out
 
 
 def test_what_is_rendered_already_needs_no_more_room(made, monkeypatch):
