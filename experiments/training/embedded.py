@@ -95,8 +95,12 @@ def _make(folder, prepared, num_songs, options, sample_rate_hz):
         folder / _TREE, num_songs=num_songs, sample_rate_hz=sample_rate_hz, **options
     )
     prepare.prepare("minislakh", songs, out=prepared, sample_rate_hz=sample_rate_hz)
-    # Read no more, and a third of the space; what cannot be removed takes space alone.
-    shutil.rmtree(songs / _TRAINING_SPLIT, ignore_errors=True)
+    # Read no more, and a third of the space; what cannot be removed takes space alone. Renamed
+    # first: a song of which a stopped call has removed files would be taken for a whole one.
+    removed = folder / "removed"
+    shutil.rmtree(removed, ignore_errors=True)
+    (songs / _TRAINING_SPLIT).rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _folder_name(num_songs: int, options: dict, sample_rate_hz: int) -> str:

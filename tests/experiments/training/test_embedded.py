@@ -56,6 +56,18 @@ def test_rendered_training_songs_go_once_they_are_prepared(made):
     assert (tree / "test" / "Track00001").is_dir()
 
 
+def test_a_stop_while_they_are_removed_leaves_no_half_of_a_song(made, monkeypatch):
+    def interrupted(path, **_):
+        if path.exists():
+            raise KeyboardInterrupt
+
+    config = load_config("sets/set4.py")
+    monkeypatch.setattr(embedded.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        embedded.root(config)
+    assert [path.name for path in embedded.tree(config).iterdir()] == ["test"]
+
+
 def test_those_of_an_earlier_version_are_used_as_they_are(made):
     config = load_config("sets/set4.py")
     prepared = embedded.root(config)
@@ -149,7 +161,7 @@ def test_what_is_rendered_already_needs_no_more_room(made, monkeypatch):
     folder = embedded.root(config).parent
     monkeypatch.undo()
     monkeypatch.setenv(CACHE_VARIABLE, str(folder.parent))
-    (folder / "tree").mkdir()
+    (folder / "tree" / "train").mkdir(parents=True)
     (folder / "tree" / "mix.flac").write_bytes(bytes(1 << 20))
     asked = []
     monkeypatch.setattr(archive, "need_space", lambda _, size, purpose: asked.append(size))
