@@ -1,7 +1,7 @@
 """Plays parts with soundfonts."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class Renderer:
         if not 8000 <= sample_rate_hz <= 192000:
             raise ValueError(f"sample_rate_hz must lie in 8000..192000, got {sample_rate_hz}")
         self.sample_rate_hz = sample_rate_hz
-        self._synths, self._attacks = {}, {}
+        self._synths, self._attacks, self._heard = {}, {}, {}
         for path in soundfonts or (default_soundfont(),):
             self._synths[str(path)] = self._load(str(path))
 
@@ -71,28 +71,40 @@ class Renderer:
         """The files, as they were given."""
         return tuple(self._synths)
 
-    def attack_seconds(
-        self, soundfont: str, program: int, pitch: int, *, is_drum: bool
-    ) -> float | None:
-        """Until a note has half of its largest level; None if it is silent or the preset missing.
-
-        Kits of drums are not measured: 0.
-        """
-        if not self._has(soundfont, DRUM_BANK if is_drum else 0, program):
+    def attack_seconds(self, soundfont: str, program: int, pitch: int) -> float | None:
+        """Until a note has half of its largest level; None if silent, or the preset is missing."""
+        if not self._has(soundfont, 0, program):
             return None
         key = (soundfont, program, pitch // 4)
-        if is_drum or key in self._attacks:
-            return 0.0 if is_drum else self._attacks[key]
-        notes = Notes(np.array([[0.0, 0.5]]), np.array([pitch // 4 * 4]), np.array([100]))
-        count = round(0.6 * self.sample_rate_hz)
-        sound = self.render(
-            Part("", program, is_drum, notes), soundfont=soundfont, num_samples=count
-        )
-        size = self.sample_rate_hz // 200
-        level = np.sqrt(np.square(sound[: len(sound) // size * size].reshape(-1, size)).mean(1))
-        first = int(np.argmax(level > level.max() / 2)) * size / self.sample_rate_hz
-        self._attacks[key] = first if level.max() > SILENT_LEVEL else None
+        if key not in self._attacks:
+            sound = self._note(soundfont, program, pitch // 4 * 4, is_drum=False)
+            size = self.sample_rate_hz // 200
+            level = np.sqrt(np.square(sound[: len(sound) // size * size].reshape(-1, size)).mean(1))
+            first = int(np.argmax(level > level.max() / 2)) * size / self.sample_rate_hz
+            self._attacks[key] = first if level.max() > SILENT_LEVEL else None
         return self._attacks[key]
+
+    def heard_keys(self, soundfont: str, kit: int, keys: Iterable[int]) -> int | None:
+        """How many of some keys of a kit of drums sound; None if the kit is missing."""
+        if not self._has(soundfont, DRUM_BANK, kit):
+            return None
+        return sum(self._is_heard(soundfont, kit, int(key)) for key in keys)
+
+    def _is_heard(self, soundfont: str, kit: int, key: int) -> bool:
+        index = (soundfont, kit, key)
+        if index not in self._heard:
+            sound = self._note(soundfont, kit, key, is_drum=True)
+            self._heard[index] = bool(np.abs(sound).max() > SILENT_LEVEL)
+        return self._heard[index]
+
+    def _note(
+        self, soundfont: str, program: int, pitch: int, *, is_drum: bool
+    ) -> Float[np.ndarray, " n"]:
+        """A note of half a second and what follows."""
+        notes = Notes(np.array([[0.0, 0.5]]), np.array([pitch]), np.array([100]))
+        part = Part("", program, is_drum, notes)
+        count = round(0.6 * self.sample_rate_hz)
+        return self.render(part, soundfont=soundfont, num_samples=count)
 
     def draw_soundfont(self, part: Part, dice: Dice, soundfonts: Sequence[str]) -> str:
         """One of the soundfonts that have the part's program.

@@ -4,6 +4,7 @@ A soundfont has few kits, and songs that are to teach what a kick is in any kit 
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from data_pipeline.io.midi import Part
 from data_pipeline.minislakh.dice import Dice
 from data_pipeline.minislakh.renderer import Renderer
-from data_pipeline.minislakh.wide.sizes import LARGEST, played_in_size
+from data_pipeline.minislakh.wide.sizes import played_in_size
 
 NAME = "mixed kit"
 # Kicks, snares (with stick and clap), hats, toms, cymbals; every other key is of the last piece.
@@ -25,6 +26,7 @@ _PIECES = (
 )
 _KEYS_OF_PIECES = (*_PIECES, tuple(sorted(set(range(128)).difference(*_PIECES))))
 LEVEL_DB = 4.0  # a piece is louder or softer by at most this
+LARGEST = 2  # semitones; toms are told from one another by few
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,27 @@ class Piece:
     level_db: float | int
 
 
-def draw_pieces(sounds: dict[tuple[str, int], float | int], dice: Dice) -> tuple[Piece, ...]:
+def draw_pieces(
+    kits_with: Callable[[set[int]], dict[tuple[str, int], float | int]], dice: Dice
+) -> tuple[Piece, ...]:
     """The pieces of a kit.
 
     Args:
-        sounds: (soundfont, kit) -> how likely it is.
+        kits_with: of some keys, (soundfont, kit) -> how likely it is to play them.
         dice: random choices.
     """
-    return tuple(
-        Piece(
-            keys,
-            *dice.pick(sounds, sounds.values()),
-            semitones=dice.integer(-LARGEST, LARGEST),
-            level_db=dice.between(-LEVEL_DB, LEVEL_DB),
+    pieces = []
+    for keys in _KEYS_OF_PIECES:
+        kits = kits_with(set(keys))
+        pieces.append(
+            Piece(
+                keys,
+                *dice.pick(kits, kits.values()),
+                semitones=dice.integer(-LARGEST, LARGEST),
+                level_db=dice.between(-LEVEL_DB, LEVEL_DB),
+            )
         )
-        for keys in _KEYS_OF_PIECES
-    )
+    return tuple(pieces)
 
 
 def description(pieces: tuple[Piece, ...]) -> str:

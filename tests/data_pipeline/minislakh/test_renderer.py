@@ -53,6 +53,13 @@ def test_drums_sound_in_every_kit_even_one_the_font_lacks(synths):
     assert np.array_equal(sounds[0], sounds[-1])
 
 
+def test_keys_of_a_kit_that_sound_are_counted(synths):
+    font = renderer.default_soundfont()
+    assert synths.heard_keys(font, 0, range(35, 82)) == 47
+    assert synths.heard_keys(font, 0, [5, 36, 120]) == 1
+    assert synths.heard_keys(font, 77, [36]) is None
+
+
 def test_balance_of_silence(synths):
     stems, gain, levels = track_folder.balance([np.zeros(16000, np.float32)] * 2, 16000)
     assert gain == 1.0 and levels == [track_folder.SILENCE_DB] * 2 and not np.any(stems)

@@ -1,4 +1,4 @@
-"""Sounds in another size, and kits mixed of several: pitches and times stay, the body moves."""
+"""What is made of several sounds: other sizes, layers, mixed kits."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,9 @@ import pytest
 from cerberus_jax.notes import Notes
 from data_pipeline.io.midi import Part
 from data_pipeline.minislakh.dice import Dice
-from data_pipeline.minislakh.renderer import Renderer
+from data_pipeline.minislakh.renderer import Renderer, Voice
 from data_pipeline.minislakh.wide import mixed_kit
+from data_pipeline.minislakh.wide.layers import layered
 from data_pipeline.minislakh.wide.sizes import LARGEST, played_in_size
 
 RATE = 16000
@@ -82,15 +83,44 @@ def test_notes_that_no_key_could_play_are_left_out():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_layer_plays_the_same_notes_by_its_own_program_at_its_level():
+    heard = []
+
+    def play(scale, part, num_samples):
+        heard.append((part.program, part.notes))
+        return scale * np.arange(num_samples, dtype=np.float32)
+
+    part = _part()
+    first = Voice("a.sf2", lambda *given: play(1, *given), "size +1 semitones")
+    second = Voice("/fonts/b.sf2", lambda *given: play(-8, *given))
+    voice = layered(first, second, 5, -6.0)
+    expected = np.arange(100) * (1 - 10 ** (-6 / 20))
+    np.testing.assert_allclose(voice.play(part, 100), expected, rtol=1e-5)
+    assert heard == [(part.program, part.notes), (5, part.notes)]
+    assert voice.name == "a.sf2"
+    assert voice.effects == "size +1 semitones; with b.sf2 5 -6 dB"
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_silent_layer_adds_nothing(silent):
+    sounds = [np.ones(10, np.float32), np.zeros(10, np.float32)]
+    voices = [Voice("a", lambda *_, s=s: s) for s in (sounds if silent else sounds[::-1])]
+    np.testing.assert_array_equal(
+        layered(*voices, 0, 0.0).play(_part(), 10), np.full(10, float(silent))
+    )
+
+
 def test_each_key_is_of_one_piece_and_pieces_are_drawn_from_all_kits():
     sounds = {("a.sf2", 0): 3, ("b.sf2", 8): 1}
-    kits = [mixed_kit.draw_pieces(sounds, Dice(seed)) for seed in range(50)]
+    kits = [mixed_kit.draw_pieces(lambda _: sounds, Dice(seed)) for seed in range(50)]
     for pieces in kits:
         assert sorted(key for piece in pieces for key in piece.keys) == list(range(128))
         assert all(abs(piece.level_db) <= mixed_kit.LEVEL_DB for piece in pieces)
     flat = [piece for pieces in kits for piece in pieces]
     assert {(piece.soundfont, piece.program) for piece in flat} == set(sounds)
-    assert {piece.semitones for piece in flat} == set(range(-LARGEST, LARGEST + 1))
+    assert {piece.semitones for piece in flat} == set(
+        range(-mixed_kit.LARGEST, mixed_kit.LARGEST + 1)
+    )
     told = mixed_kit.description(kits[0]).removeprefix("kits ").split(", ")
     for text, piece in zip(told, kits[0], strict=True):
         assert text == f"{piece.soundfont} {piece.program} {piece.semitones:+d}"
@@ -100,7 +130,7 @@ def test_each_key_is_of_one_piece_and_pieces_are_drawn_from_all_kits():
 def test_a_mixed_kit_is_the_sum_of_its_pieces():
     renderer = Renderer()
     (font,) = renderer.soundfonts
-    pieces = mixed_kit.draw_pieces({(font, 0): 1, (font, 25): 1}, Dice(4))
+    pieces = mixed_kit.draw_pieces(lambda _: {(font, 0): 1, (font, 25): 1}, Dice(4))
     onsets = np.arange(6) * 0.2
     notes = Notes(
         np.stack([onsets, onsets + 0.1], 1), np.array([36, 42, 38, 42, 49, 60]), np.full(6, 90)
