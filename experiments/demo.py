@@ -75,7 +75,10 @@ def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
     folder = embedded.tree(load_config(SET, overrides)) / "test"
     songs = sorted(folder.glob("Track*/mix.flac"))
     if not songs:
-        raise FileNotFoundError(f"no Track*/mix.flac in {folder}, the test songs to separate")
+        raise FileNotFoundError(
+            f"no Track*/mix.flac in {folder}, the test songs to separate; delete "
+            f"{folder.parent.parent}, and they are rendered anew"
+        )
     print(f"{len(songs)} held-out songs in {folder}", flush=True)
     workdir.mkdir(parents=True, exist_ok=True)
     name = songs[0].parent.name

@@ -149,7 +149,8 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     from experiments.training.validation_scores import ValidationScores
     from experiments.training.warm_start import warm_start
 
-    begin = None if first_step else warm_start(config)  # refused before data are rendered
+    embedded.check_songs(config, workdir)  # refused before data are rendered, as is
+    begin = None if first_step else warm_start(config)
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
     scored = ValidationScores.of([config])  # finds out now, not after hours, what is missing
@@ -162,7 +163,9 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     )
     say(_header(config, workdir, begin, first_step=first_step), flush=True)
     if distributed.is_first():
-        keep_fingerprints(data.data_root(config), workdir, embedded.soundfonts(config))
+        keep_fingerprints(
+            data.data_root(config), workdir, embedded.soundfonts(config), embedded.songs(config)
+        )
         save_config(config, workdir)
         keep_session(workdir, first_step=first_step, begin=begin)
     summary = train.train(

@@ -30,6 +30,7 @@ from experiments.sweeps.page import PAGE_FILE, page_html
 from experiments.sweeps.points import SWEEPS, Point, load_points
 from experiments.sweeps.results import Outcome
 from experiments.sweeps.table import TABLE_FILE, write_tables
+from experiments.training import embedded
 
 INTERRUPTED = "Stopped. The same command skips the finished points and continues the others."
 
@@ -102,6 +103,7 @@ def run_points(
     workdir = Path(workdir)
     for name, config in points:
         check_resume(config, workdir / name)
+        embedded.check_songs(config, workdir / name)
     order = [name for name, _ in points]
     outcomes = {name: _outcome(name, config, workdir / name) for name, config in points}
     for group in together.groups(points):

@@ -119,7 +119,7 @@ def fingerprints(root: str | Path) -> dict[str, str]:
 
 
 def keep_fingerprints(
-    root: str | Path, workdir: str | Path, soundfonts: Sequence[str] = ()
+    root: str | Path, workdir: str | Path, soundfonts: Sequence[str] = (), songs: str = ""
 ) -> None:
     """Write down what the data are when a run begins; later see that they are still the same.
 
@@ -127,6 +127,7 @@ def keep_fingerprints(
         root: the prepared data.
         workdir: the run's directory.
         soundfonts: that play them, where that is known.
+        songs: which embedded songs they are; '' for other data.
 
     Raises:
         ValueError: if the run began with other data.
@@ -136,6 +137,8 @@ def keep_fingerprints(
     present = fingerprints(root)
     if present and not saved_fingerprints(workdir):
         content = {"fingerprints": present, "soundfonts": list(soundfonts)}
+        if songs:
+            content["songs"] = songs
         with whole_file(Path(workdir) / DATA_FILE) as part:
             part.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -171,11 +174,16 @@ def saved_soundfonts(workdir: str | Path) -> list[str]:
     return _saved_data(workdir).get("soundfonts", [])
 
 
+def saved_songs(workdir: str | Path) -> str:
+    """Which embedded songs the run began with; '' for other data, and where it was not written."""
+    return _saved_data(workdir).get("songs", "")
+
+
 def _saved_data(workdir: str | Path) -> dict:
     file = Path(workdir) / DATA_FILE
     if not file.is_file():
         return {"fingerprints": {}}
-    form = {"fingerprints": {str: str}, "soundfonts?": [str]}
+    form = {"fingerprints": {str: str}, "soundfonts?": [str], "songs?": str}
     return read_json(file, "the fingerprints of the data of a run", form)
 
 

@@ -98,7 +98,9 @@ def train_group(points: Mapping[Path, ConfigDict], *, way: str) -> None:
     scored = ValidationScores.of(list(points.values()))
     for workdir, own in points.items():
         workdir.mkdir(parents=True, exist_ok=True)
-        keep_fingerprints(data.data_root(own), workdir, embedded.soundfonts(own))
+        keep_fingerprints(
+            data.data_root(own), workdir, embedded.soundfonts(own), embedded.songs(own)
+        )
         save_config(own, workdir)
         if (first := saved_steps(workdir).get("last", 0)) < num_steps:
             begin = None if first else warm_start(own)

@@ -1,15 +1,18 @@
 """The MiniSlakh that is rendered and prepared on first use, for a config without `data.root`."""
 
+import contextlib
 import fcntl
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from cerberus_jax.json_files import read_json
 from data_pipeline.io.processes import check_script_may_start_processes
-from data_pipeline.prepared.layout import prepared_folder
+from data_pipeline.prepared.layout import RECORDS_INFO, VERSION, prepared_folder
+from experiments.config.resume import saved_songs
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
 
 DEFAULT_SONGS = 480  # training songs of 20 s each
@@ -20,6 +23,7 @@ USUAL_RATE_HZ = 16000  # that of songs in a folder without the rate in its name
 BYTES_PER_STEM = 2_000_000
 _TREE = "tree"  # of rendered held-out songs, beside all that are prepared
 _TRAINING_SPLIT = "train"
+_REMOVED = "removed"
 _OPTIONS = ("sounds", "soundfonts", "rest", "midi_dir", "midi_share")  # of `minislakh.build`
 
 
@@ -31,21 +35,44 @@ def root(config: ConfigDict) -> Path:
     Raises:
         OSError: if the disk has no room for them; nothing is rendered then.
     """
-    options = {name: config.data[f"minislakh_{name}"] for name in _OPTIONS}
-    num_songs = config.data.minislakh_songs or DEFAULT_SONGS
-    sample_rate_hz = config.audio.sample_rate_hz
+    num_songs, options, sample_rate_hz = _recipe(config)
     folder = cache_folder() / _folder_name(num_songs, options, sample_rate_hz)
     prepared = folder / "prepared"
     home = prepared / "minislakh"
-    if prepared_folder(home):
+    if prepared_folder(home) and not _leftovers(folder):
         return prepared
     check_script_may_start_processes()  # here: a process must not wait for the one it works for
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        with _alone(folder):
+            if not prepared_folder(home):
+                _make(folder, prepared, num_songs, options, sample_rate_hz)
+            _clear(folder)
+    except OSError:  # a cache that can only be read is used as it is
         if not prepared_folder(home):
-            _make(folder, prepared, num_songs, options, sample_rate_hz)
+            raise
     return prepared
+
+
+def songs(config: ConfigDict) -> str:
+    """Which songs they are, by the name of their folder; '' for a config of other data."""
+    return "" if config.data.root else _folder_name(*_recipe(config))
+
+
+def check_songs(config: ConfigDict, workdir: str | Path) -> None:
+    """Refuse, before any are rendered, songs that are not those that a run began with.
+
+    Raises:
+        ValueError: naming both, and where those of then are.
+    """
+    then, now = saved_songs(workdir), songs(config)
+    if not then or not now or then == now:
+        return
+    prepared = cache_folder() / then / "prepared"
+    help_ = f"give --config.data.root={prepared}, or " if prepared.is_dir() else ""
+    raise ValueError(
+        f"workdir: the run in {workdir} began with the songs {then}, and those of this version "
+        f"and these soundfonts are {now}; {help_}give another --workdir"
+    )
 
 
 def tree(config: ConfigDict) -> Path:
@@ -83,34 +110,78 @@ def _make(folder, prepared, num_songs, options, sample_rate_hz):
     from data_pipeline.prepared.pack import check_records_can_be_written
 
     check_records_can_be_written(())
-    size = (5 + 2 * options["rest"]) * BYTES_PER_STEM * num_songs * sample_rate_hz / USUAL_RATE_HZ
+    size = _bytes(num_songs, options["rest"], sample_rate_hz)
     made = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     need_space(folder, max(size - made, 0), f"MiniSlakh ({CACHE_VARIABLE} chooses its folder)")
     print(
         f"MiniSlakh: rendering {num_songs} songs into {folder}, once; while they are made they "
-        f"take up to {size / 1e9:.1f} GB",
+        f"take up to {max(size / 1e9, 0.1):.1f} GB",
         flush=True,
     )
-    songs = minislakh.build(
+    rendered = minislakh.build(
         folder / _TREE, num_songs=num_songs, sample_rate_hz=sample_rate_hz, **options
     )
-    prepare.prepare("minislakh", songs, out=prepared, sample_rate_hz=sample_rate_hz)
-    # Read no more, and a third of the space; what cannot be removed takes space alone. Renamed
-    # first: a song of which a stopped call has removed files would be taken for a whole one.
-    removed = folder / "removed"
-    shutil.rmtree(removed, ignore_errors=True)
-    (songs / _TRAINING_SPLIT).rename(removed)
+    prepare.prepare("minislakh", rendered, out=prepared, sample_rate_hz=sample_rate_hz)
+
+
+def _recipe(config: ConfigDict) -> tuple[int, dict, int]:
+    """How many songs, the options of `minislakh.build`, and the rate."""
+    options = {name: config.data[f"minislakh_{name}"] for name in _OPTIONS}
+    num_songs = config.data.minislakh_songs or DEFAULT_SONGS
+    return num_songs, options, config.audio.sample_rate_hz
+
+
+def _bytes(num_songs: int, rest: float | int, sample_rate_hz: int) -> float | int:
+    """The room that the songs take while they are made."""
+    return (5 + 2 * rest) * BYTES_PER_STEM * num_songs * sample_rate_hz / USUAL_RATE_HZ
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process makes these songs; says that it waits for one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"MiniSlakh: another process makes {folder}; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """What is read no more once songs are packed: two thirds of the space.
+
+    That is the converted and the rendered training songs, and such as a stopped call was removing.
+    """
+    packed = folder / "prepared" / "minislakh"
+    if not (packed / VERSION / RECORDS_INFO).is_file():
+        return []
+    found = (folder / _TREE / _TRAINING_SPLIT, folder / _REMOVED, *packed.glob("part-*"))
+    return [path for path in found if path.exists()]
+
+
+def _clear(folder: Path) -> None:
+    """Removes what is read no more; what cannot be removed takes space alone.
+
+    Renamed first: a song of which a stopped call has removed files would be taken for a whole one.
+    """
+    removed = folder / _REMOVED
+    for path in _leftovers(folder):
+        shutil.rmtree(removed, ignore_errors=True)
+        if path != removed:
+            path.rename(removed)
     shutil.rmtree(removed, ignore_errors=True)
 
 
 def _folder_name(num_songs: int, options: dict, sample_rate_hz: int) -> str:
     """The folder of these songs: each option that is not the usual one changes it."""
     from data_pipeline.io.folders import files_below
-    from data_pipeline.minislakh.composer import VERSION
+    from data_pipeline.minislakh.composer import VERSION as SONGS_VERSION
     from data_pipeline.minislakh.soundfonts import found_soundfonts
     from data_pipeline.minislakh.wide import WIDE_VERSION
 
-    kind = f"wide-{WIDE_VERSION}" if options["sounds"] == "wide" else str(VERSION)
+    kind = f"wide-{WIDE_VERSION}" if options["sounds"] == "wide" else str(SONGS_VERSION)
     unusual = [options["rest"]] if options["rest"] else []
     files = found_soundfonts(options["soundfonts"]) if options["soundfonts"] else ()
     if options["midi_share"]:

@@ -76,6 +76,7 @@ def test_without_songs_it_says_where_it_looked(songs, ran, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "no Track*/mix.flac" in error
     assert str(songs) in error
+    assert f"delete {songs.parent.parent}, and they are rendered anew" in error
     assert not ran
 
 

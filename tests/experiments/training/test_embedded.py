@@ -1,15 +1,19 @@
 """The embedded MiniSlakh: where it goes, when it is made, what room it needs."""
 
+import fcntl
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from data_pipeline import minislakh, prepare
 from data_pipeline.corpora import archive
+from data_pipeline.corpora.scan import scan_corpus
 from data_pipeline.minislakh.composer import VERSION as SONGS_VERSION
 from data_pipeline.minislakh.tree import SETTINGS_FILE
-from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
+from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, REPORT, TABLES, VERSION
 from experiments.config.loading import load_config
+from experiments.config.resume import keep_fingerprints
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
 from experiments.training import embedded
 
@@ -56,16 +60,107 @@ def test_rendered_training_songs_go_once_they_are_prepared(made):
     assert (tree / "test" / "Track00001").is_dir()
 
 
-def test_a_stop_while_they_are_removed_leaves_no_half_of_a_song(made, monkeypatch):
+def _stop_at(monkeypatch, name):
     def interrupted(path, **_):
-        if path.exists():
+        if path.name == name and path.exists():
             raise KeyboardInterrupt
 
-    config = load_config("sets/set4.py")
     monkeypatch.setattr(embedded.shutil, "rmtree", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+
+
+def test_a_stop_while_they_are_removed_leaves_no_half_of_a_song(made, monkeypatch):
+    config = load_config("sets/set4.py")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        _stop_at(patch, "removed")
         embedded.root(config)
-    assert [path.name for path in embedded.tree(config).iterdir()] == ["test"]
+    folder = cache_folder() / embedded.songs(config)
+    assert [path.name for path in (folder / "tree").iterdir()] == ["test"]
+    assert (folder / "removed").is_dir()
+    embedded.root(config)
+    assert not (folder / "removed").exists()
+    assert len(made) == 2
+
+
+def test_what_a_stopped_call_left_beside_packed_songs_is_removed(made):
+    config = load_config("sets/set4.py")
+    prepared = embedded.root(config)
+    left = (
+        prepared / "minislakh" / "part-0123" / "train" / "a.npz",
+        prepared.parent / "removed" / "Track00002" / "mix.flac",
+        prepared.parent / "tree" / "train" / "Track00001" / "mix.flac",
+    )
+    for file in left:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    assert embedded.root(config) == prepared
+    names = sorted(path.name for path in prepared.parent.rglob("*") if path.is_dir())
+    assert names == sorted(["prepared", "minislakh", VERSION, "tree", "test", "Track00001"])
+
+
+def test_a_cache_that_cannot_be_written_to_is_used_as_it_is(made, monkeypatch):
+    config = load_config("sets/set4.py")
+    prepared = embedded.root(config)
+    left = prepared.parent / "tree" / "train"
+    left.mkdir()
+
+    def refused(_):
+        raise OSError("read-only")
+
+    monkeypatch.setattr(embedded, "_alone", refused)
+    assert embedded.root(config) == prepared and left.is_dir()
+    with pytest.raises(OSError, match="read-only"):
+        embedded.root(load_config("sets/set4.py", {"data.minislakh_songs": 3}))
+
+
+def test_a_second_process_says_that_it_waits(made, capsys):
+    config = load_config("sets/set4.py")
+    folder = cache_folder() / embedded.songs(config)
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = threading.Thread(target=embedded.root, args=(config,))
+        second.start()
+        text = ""
+        while "waiting for it" not in text:
+            assert second.is_alive()
+            text += capsys.readouterr().out
+        assert made == []
+    second.join()
+    assert f"another process makes {folder}; waiting" in text
+    assert [call[0] for call in made] == ["build", "minislakh"]
+
+
+def _began_with(config, workdir, songs):
+    root = workdir / "prepared"
+    (root / "minislakh" / VERSION).mkdir(parents=True)
+    (root / "minislakh" / VERSION / RECORDS_INFO).touch()
+    (root / "minislakh" / VERSION / REPORT).write_text('{"fingerprint": "0123"}')
+    keep_fingerprints(root, workdir, [], songs)
+
+
+def test_a_run_of_other_songs_is_refused_before_any_are_rendered(made, tmp_path):
+    config = load_config("sets/set4.py")
+    _began_with(config, tmp_path, "minislakh-wide-0-480")
+    with pytest.raises(ValueError) as raised:
+        embedded.check_songs(config, tmp_path)
+    now = embedded.songs(config)
+    assert "began with the songs minislakh-wide-0-480, and those of this version" in str(
+        raised.value
+    )
+    assert f"are {now}; give another --workdir" in str(raised.value)
+    then = cache_folder() / "minislakh-wide-0-480" / "prepared"
+    then.mkdir(parents=True)
+    with pytest.raises(ValueError, match=rf"give --config\.data\.root={then}, or give another"):
+        embedded.check_songs(config, tmp_path)
+    embedded.check_songs(_elsewhere(then), tmp_path)
+    assert made == []
+
+
+@pytest.mark.parametrize("songs", ["", None])
+def test_a_run_of_the_same_songs_or_unknown_ones_goes_on(tmp_path, songs):
+    config = load_config("sets/set4.py")
+    _began_with(config, tmp_path, embedded.songs(config) if songs is None else songs)
+    embedded.check_songs(config, tmp_path)
 
 
 def test_those_of_an_earlier_version_are_used_as_they_are(made):
@@ -153,6 +248,24 @@ def test_without_room_nothing_is_rendered(made, monkeypatch, capsys):
     free.free += 1
     embedded.root(config)
     assert "take up to 1.4 GB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("sounds", "rest"), [("narrow", 0.0), ("wide", 1.0)])
+def test_the_room_asked_for_is_what_songs_take_side_by_side(tmp_path, sounds, rest):
+    """Rendered, converted and packed: measured on songs that are rendered, by their files and by
+    what preparing them says that it needs."""
+    tree = minislakh.build(tmp_path / "tree", num_songs=4, sounds=sounds, rest=rest)
+    songs = scan_corpus("minislakh", tree, options={})
+    training = [song for song in songs if song.split == "train"]
+    needed = prepare.bytes_needed(training, tmp_path / "none", sample_rate_hz=16000)
+    rendered = sum(file.stat().st_size for file in (tree / "train").rglob("*.flac"))
+    assert len(training) == 4
+    assert 0.7 < (needed + rendered) / embedded._bytes(4, rest, 16000) < 1.0
+
+
+def test_the_room_of_a_few_songs_is_not_said_to_be_none(made, capsys):
+    embedded.root(load_config("sets/demo.py", {"data.minislakh_songs": 2}))
+    assert "take up to 0.1 GB" in capsys.readouterr().out
 
 
 def test_what_is_rendered_already_needs_no_more_room(made, monkeypatch):
