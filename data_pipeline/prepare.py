@@ -30,7 +30,7 @@ from data_pipeline.io.audio_decoding import estimated_length
 from data_pipeline.io.files import fitting_name
 from data_pipeline.prepared.convert import Job, convert_all, read_converted
 from data_pipeline.prepared.fingerprint import fingerprint_of
-from data_pipeline.prepared.layout import FIRST_VERSION, REPORT, VERSION, prepared_folder
+from data_pipeline.prepared.layout import FIRST_VERSION, PARTS, REPORT, VERSION, prepared_folder
 from data_pipeline.prepared.pack import check_records_can_be_written, pack, tables_of
 from data_pipeline.prepared.report import Report, load_uuids, make_report
 from data_pipeline.prepared.same_songs import Song, check_splits, how_to_split, songs_of_tables
@@ -38,9 +38,6 @@ from data_pipeline.prepared.tables_cache import load_tables
 
 SAMPLE_RATE_HZ = 16000
 MIN_SAMPLE_RATE_HZ = 1000
-
-
-_PARTS = "part-*"  # folders of converted tracks
 
 
 def prepare(
@@ -100,7 +97,7 @@ def prepare(
     home = Path(out) / corpus
     _check_rates(Path(out), sample_rate_hz)
     if report := _finished(home, root, fingerprint):
-        if any(home.glob(_PARTS)):  # stopped while they were removed
+        if any(home.glob(PARTS)):  # stopped while they were removed
             with _alone(home):
                 _remove_parts(home)
         return report
@@ -185,7 +182,7 @@ def _complete(home: Path, files: list[Path], fingerprint: str) -> Report:
 
 def _remove_parts(home: Path) -> None:
     """What was converted, of unfinished runs with other settings too."""
-    for folder in home.glob(_PARTS):
+    for folder in home.glob(PARTS):
         shutil.rmtree(folder)
 
 

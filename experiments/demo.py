@@ -70,9 +70,13 @@ def _demo(flags: CommandFlags, overrides: Overrides) -> None:
 def _held_out_song(workdir: Path, *, overrides: Overrides) -> Path:
     """A copy, in `workdir`, of a mixture from the test songs, which training never sees."""
     from experiments.config.loading import load_config
+    from experiments.config.resume import check_resume
     from experiments.training import embedded
 
-    folder = embedded.tree(load_config(SET, overrides)) / "test"
+    config = load_config(SET, overrides)
+    check_resume(config, workdir)
+    embedded.check_songs(config, workdir)
+    folder = embedded.tree(config) / "test"
     songs = sorted(folder.glob("Track*/mix.flac"))
     if not songs:
         raise FileNotFoundError(

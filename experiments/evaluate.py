@@ -47,7 +47,7 @@ from experiments.evaluation.unseen import UNSEEN_SPLIT, unseen_planner
 from experiments.evaluation.whole_songs import whole_songs
 from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
-from experiments.training import data
+from experiments.training import data, embedded
 from experiments.training.task import model_of
 
 
@@ -93,7 +93,11 @@ def evaluate(
     predictor = Predictor.load(workdir, step=step)
     _check_fit(config, predictor, workdir)
     check_writable(workdir)
-    if others := other_data(data.data_root(config), workdir):
+    if others := embedded.other_songs(config, workdir):  # before they are rendered
+        print(
+            f"{others}. Those of now are scored; --data_root chooses", file=sys.stderr, flush=True
+        )
+    elif others := other_data(data.data_root(config), workdir):
         print(f"{others}; those of now are scored", file=sys.stderr, flush=True)
     results = {
         "step": int(checkpoint.name),

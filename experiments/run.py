@@ -12,7 +12,13 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from experiments.config.command_line import CommandFlags, Overrides, run_command
-from experiments.config.loading import heads_of, known_files, load_config, save_config
+from experiments.config.loading import (
+    heads_of,
+    known_files,
+    load_config,
+    load_run_config,
+    save_config,
+)
 from experiments.config.resume import check_resume, keep_fingerprints, keep_root
 from experiments.runtime import distributed
 from experiments.runtime.compile_cache import keep_compiled
@@ -149,7 +155,8 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
     from experiments.training.validation_scores import ValidationScores
     from experiments.training.warm_start import warm_start
 
-    embedded.check_songs(config, workdir)  # refused before data are rendered, as is
+    # Both are refused before data are rendered.
+    embedded.check_songs(config, workdir)
     begin = None if first_step else warm_start(config)
     process = {"process_index": jax.process_index(), "process_count": jax.process_count()}
     validation = data.validation_batches(config, **process)
@@ -183,11 +190,13 @@ def _train(config: ConfigDict, workdir: Path, *, first_step: int, say: Callable)
 def tune_thresholds(workdir: Path) -> None:
     """Choose the note thresholds of the finished checkpoints, once."""
     from cerberus_jax import checkpoint
+    from experiments.training import embedded
     from experiments.training.tuning import tune_run
 
     folders = [checkpoint.locate(workdir, kind) for kind in checkpoint.saved_steps(workdir)]
     if all((folder / "decoding.json").exists() for folder in folders):
         return
+    embedded.check_songs(load_run_config(workdir), workdir)
     tuned = tune_run(workdir)
     if best := tuned.get("best"):
         thresholds = [f"{name} {decoding.threshold:.2f}" for name, decoding in best.items()]

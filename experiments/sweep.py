@@ -103,9 +103,11 @@ def run_points(
     workdir = Path(workdir)
     for name, config in points:
         check_resume(config, workdir / name)
-        embedded.check_songs(config, workdir / name)
     order = [name for name, _ in points]
     outcomes = {name: _outcome(name, config, workdir / name) for name, config in points}
+    for name, config in points:
+        if not outcomes[name]:
+            embedded.check_songs(config, workdir / name)
     for group in together.groups(points):
         size = at_once(group) if any(not outcomes[name] for name, _ in group) else len(group)
         for chunk in together.chunks(group, size):

@@ -11,6 +11,7 @@ RECORDS_INFO = "dataset_info.json"  # what TFDS says about the records
 PCM = "pcm.int16"
 TABLES = "catalogue.npz"
 REPORT = "report.json"
+PARTS = "part-*"  # beside the versions: folders of converted tracks, until they are packed
 
 # Stems begin at multiples of this in a PCM file, and so do windows in a stem: TensorFlow takes a
 # piece of an array without a copy where it begins at a multiple of 64 bytes.

@@ -1,17 +1,16 @@
 """The MiniSlakh that is rendered and prepared on first use, for a config without `data.root`."""
 
-import contextlib
 import fcntl
+import logging
 import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from cerberus_jax.json_files import read_json
 from data_pipeline.io.processes import check_script_may_start_processes
-from data_pipeline.prepared.layout import RECORDS_INFO, VERSION, prepared_folder
+from data_pipeline.prepared.layout import PARTS, RECORDS_INFO, VERSION, prepared_folder
 from experiments.config.resume import saved_songs
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
 
@@ -23,7 +22,7 @@ USUAL_RATE_HZ = 16000  # that of songs in a folder without the rate in its name
 BYTES_PER_STEM = 2_000_000
 _TREE = "tree"  # of rendered held-out songs, beside all that are prepared
 _TRAINING_SPLIT = "train"
-_REMOVED = "removed"
+_REMOVED, _LOCK = "removed", "lock"
 _OPTIONS = ("sounds", "soundfonts", "rest", "midi_dir", "midi_share")  # of `minislakh.build`
 
 
@@ -39,17 +38,20 @@ def root(config: ConfigDict) -> Path:
     folder = cache_folder() / _folder_name(num_songs, options, sample_rate_hz)
     prepared = folder / "prepared"
     home = prepared / "minislakh"
-    if prepared_folder(home) and not _leftovers(folder):
+    if prepared_folder(home):
+        _clear(folder)
         return prepared
     check_script_may_start_processes()  # here: a process must not wait for the one it works for
-    try:
-        with _alone(folder):
-            if not prepared_folder(home):
-                _make(folder, prepared, num_songs, options, sample_rate_hz)
-            _clear(folder)
-    except OSError:  # a cache that can only be read is used as it is
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"MiniSlakh: another process makes {folder}; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not prepared_folder(home):
-            raise
+            _make(folder, prepared, num_songs, options, sample_rate_hz)
+    _clear(folder)
     return prepared
 
 
@@ -58,21 +60,30 @@ def songs(config: ConfigDict) -> str:
     return "" if config.data.root else _folder_name(*_recipe(config))
 
 
+def other_songs(config: ConfigDict, workdir: str | Path) -> str:
+    """How they differ from those that a run began with, and where those are; '' where they do not,
+    or the run has not written it down."""
+    then = saved_songs(workdir)
+    if not then or config.data.root or then == (now := songs(config)):
+        return ""
+    prepared = cache_folder() / then / "prepared"
+    place = f"in {prepared}" if prepared_folder(prepared / "minislakh") else "not in the cache"
+    return (
+        f"data.root: the run in {workdir} began with the songs {then}, which are {place}; "
+        f"this version, with the soundfonts and MIDI files of now, makes {now}"
+    )
+
+
 def check_songs(config: ConfigDict, workdir: str | Path) -> None:
     """Refuse, before any are rendered, songs that are not those that a run began with.
 
     Raises:
         ValueError: naming both, and where those of then are.
     """
-    then, now = saved_songs(workdir), songs(config)
-    if not then or not now or then == now:
-        return
-    prepared = cache_folder() / then / "prepared"
-    help_ = f"give --config.data.root={prepared}, or " if prepared.is_dir() else ""
-    raise ValueError(
-        f"workdir: the run in {workdir} began with the songs {then}, and those of this version "
-        f"and these soundfonts are {now}; {help_}give another --workdir"
-    )
+    if others := other_songs(config, workdir):
+        raise ValueError(
+            f"{others}; give the folder of then by --config.data.root, or another --workdir"
+        )
 
 
 def tree(config: ConfigDict) -> Path:
@@ -136,19 +147,6 @@ def _bytes(num_songs: int, rest: float | int, sample_rate_hz: int) -> float | in
     return (5 + 2 * rest) * BYTES_PER_STEM * num_songs * sample_rate_hz / USUAL_RATE_HZ
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """While no other process makes these songs; says that it waits for one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"MiniSlakh: another process makes {folder}; waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _leftovers(folder: Path) -> list[Path]:
     """What is read no more once songs are packed: two thirds of the space.
 
@@ -157,21 +155,30 @@ def _leftovers(folder: Path) -> list[Path]:
     packed = folder / "prepared" / "minislakh"
     if not (packed / VERSION / RECORDS_INFO).is_file():
         return []
-    found = (folder / _TREE / _TRAINING_SPLIT, folder / _REMOVED, *packed.glob("part-*"))
+    found = (folder / _REMOVED, folder / _TREE / _TRAINING_SPLIT, *packed.glob(PARTS))
     return [path for path in found if path.exists()]
 
 
 def _clear(folder: Path) -> None:
-    """Removes what is read no more; what cannot be removed takes space alone.
+    """Removes what is read no more, unless another process does, or the cache can only be read.
 
     Renamed first: a song of which a stopped call has removed files would be taken for a whole one.
     """
+    if not _leftovers(folder):
+        return
     removed = folder / _REMOVED
-    for path in _leftovers(folder):
-        shutil.rmtree(removed, ignore_errors=True)
-        if path != removed:
-            path.rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
+    try:
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in _leftovers(folder):
+                if path != removed:
+                    path.rename(removed)
+                shutil.rmtree(removed)
+    except OSError as error:
+        logging.warning(
+            "%s: songs that are read no more cannot be removed (%s); they take space alone",
+            *(folder, error),
+        )
 
 
 def _folder_name(num_songs: int, options: dict, sample_rate_hz: int) -> str:

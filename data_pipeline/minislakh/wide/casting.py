@@ -34,7 +34,8 @@ def cast(
         palette: what may be drawn.
         renderer: with the soundfonts.
         seed: of all draws.
-        has_effects: False leaves stems as the synthesizer gives them, in their usual size.
+        has_effects: False leaves stems as the synthesizer gives them: no effects, other sizes,
+            layers or mixed kits.
 
     Raises:
         ValueError: if no soundfont may play, or none has a sound for a part.
@@ -66,7 +67,7 @@ def cast(
 def _played(
     part: Part, font: str, presets: Presets, palette: Palette, cents: float | int, dice: Dice
 ) -> Voice:
-    """What soundfonts play: one as it is, or by chance what can be made of several."""
+    """What soundfonts play: a sound as it is, or by chance what is made of one or several."""
     renderer, keys = presets.renderer, set(part.notes.pitches.tolist())
     if part.is_drum and presets.kits(()) and dice.chance(palette.mixed_kits):
         pieces = mixed_kit.draw_pieces(lambda piece: presets.kits(keys.intersection(piece)), dice)
@@ -77,7 +78,7 @@ def _played(
     voice = _of_soundfont(font, cents, _size(palette, dice), renderer)
     if not dice.chance(palette.layered):
         return voice
-    program, font = presets.draw(part, dice)
+    program, font = presets.draw(part, dice)  # at times the same sound, often in another size
     second = _of_soundfont(font, cents, _size(palette, dice), renderer)
     return layered(voice, second, program, dice.between(SOFTEST_DB, 0.0))
 

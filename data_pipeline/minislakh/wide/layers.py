@@ -3,6 +3,7 @@
 Between two programs of a class lie sounds that no soundfont has.
 """
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +31,7 @@ def layered(first: Voice, second: Voice, program: int, level_db: float | int) ->
         ratio = _rms(below) / max(_rms(above), 1e-9)
         return below + np.float32(10 ** (level_db / 20) * ratio) * above
 
-    said = f"with {second.name.rpartition('/')[2]} {program} {level_db:.0f} dB"
+    said = f"with {os.path.basename(second.name)} {program} {level_db:.1f} dB"
     if second.effects:
         said = f"{said} {second.effects}"
     return Voice(first.name, play, "; ".join(filter(None, (first.effects, said))))

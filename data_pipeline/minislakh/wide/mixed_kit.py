@@ -26,7 +26,7 @@ _PIECES = (
 )
 _KEYS_OF_PIECES = (*_PIECES, tuple(sorted(set(range(128)).difference(*_PIECES))))
 LEVEL_DB = 4.0  # a piece is louder or softer by at most this
-LARGEST = 2  # semitones; toms are told from one another by few
+LARGEST_OF_DRUMS = 2  # semitones; toms are told from one another by few
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def draw_pieces(
             Piece(
                 keys,
                 *dice.pick(kits, kits.values()),
-                semitones=dice.integer(-LARGEST, LARGEST),
+                semitones=dice.integer(-LARGEST_OF_DRUMS, LARGEST_OF_DRUMS),
                 level_db=dice.between(-LEVEL_DB, LEVEL_DB),
             )
         )
@@ -72,7 +72,7 @@ def draw_pieces(
 
 
 def description(pieces: tuple[Piece, ...]) -> str:
-    """Such as `kits a.sf2 0 -2, b.sf2 8 +3`: of each piece the file, the kit and how many semitones
+    """Such as `kits a.sf2 0 -2, b.sf2 8 +1`: of each piece the file, the kit and how many semitones
     higher it sounds than there."""
     told = (f"{os.path.basename(p.soundfont)} {p.program} {p.semitones:+d}" for p in pieces)
     return "kits " + ", ".join(told)

@@ -81,8 +81,8 @@ SEEN = Palette(
     drives=("soft", "tube"),
     models={"guitar": 0.3, "bass": 0.12},
 )
-# The same sounds, and what can be made of them. Kits less often: in a mixed one a drum is hard to
-# tell from another, and notes were fewer with three in five (docs/beyond.md).
+# The same sounds, and what can be made of them. Kits less often: a drum of a mixed one is hard to
+# tell from another.
 TRAINING = replace(SEEN, other_sizes=0.5, layered=0.2, mixed_kits=0.35)
 VALIDATION = Palette(
     {

@@ -2,7 +2,8 @@
 
 Strings that begin slowly would hardly be heard in staccato, and a plucked one would be silent for
 most of a long note. So the attack of each sound is measured where the part plays, and a part draws
-from those that fit it. Some kits lack some keys: drums draw from those that have most of theirs.
+from those that fit it. Some kits lack some keys: drums draw from those in which as many of theirs
+sound as in any.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +52,8 @@ class Presets:
         return program, dice.pick([font for font, p in fitting if p == program])
 
     def kits(self, keys: Iterable[int]) -> dict[tuple[str, int], float | int]:
-        """Those (soundfont, kit) in which most of the keys sound -> how likely each is."""
+        """Those (soundfont, kit) in which as many of the keys sound as in any -> how likely each
+        is."""
         keys = set(keys)
         heard = {
             (font, kit): self.renderer.heard_keys(font, kit, keys)

@@ -2,6 +2,7 @@
 
 import fcntl
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,8 @@ from data_pipeline.corpora import archive
 from data_pipeline.corpora.scan import scan_corpus
 from data_pipeline.minislakh.composer import VERSION as SONGS_VERSION
 from data_pipeline.minislakh.tree import SETTINGS_FILE
-from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, REPORT, TABLES, VERSION
+from data_pipeline.prepared.layout import FIRST_VERSION, RECORDS_INFO, TABLES, VERSION
 from experiments.config.loading import load_config
-from experiments.config.resume import keep_fingerprints
 from experiments.runtime.cache_folder import CACHE_VARIABLE, cache_folder
 from experiments.training import embedded
 
@@ -97,19 +97,29 @@ def test_what_a_stopped_call_left_beside_packed_songs_is_removed(made):
     assert names == sorted(["prepared", "minislakh", VERSION, "tree", "test", "Track00001"])
 
 
-def test_a_cache_that_cannot_be_written_to_is_used_as_it_is(made, monkeypatch):
-    config = load_config("sets/set4.py")
+def _with_leftovers(config):
     prepared = embedded.root(config)
     left = prepared.parent / "tree" / "train"
     left.mkdir()
+    return prepared, left
 
-    def refused(_):
-        raise OSError("read-only")
 
-    monkeypatch.setattr(embedded, "_alone", refused)
+def test_leftovers_that_cannot_be_removed_are_told_and_the_songs_used(made, monkeypatch, caplog):
+    config = load_config("sets/set4.py")
+    prepared, left = _with_leftovers(config)
+    lock = prepared.parent / "lock"
+    lock.unlink()
+    lock.mkdir()  # cannot be opened, even by those who may write anywhere
     assert embedded.root(config) == prepared and left.is_dir()
-    with pytest.raises(OSError, match="read-only"):
-        embedded.root(load_config("sets/set4.py", {"data.minislakh_songs": 3}))
+    assert f"{prepared.parent}: songs that are read no more cannot be removed" in caplog.text
+
+
+def test_songs_that_are_ready_wait_for_nobody(made):
+    config = load_config("sets/set4.py")
+    prepared, left = _with_leftovers(config)
+    with (prepared.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert embedded.root(config) == prepared and left.is_dir()
 
 
 def test_a_second_process_says_that_it_waits(made, capsys):
@@ -120,47 +130,14 @@ def test_a_second_process_says_that_it_waits(made, capsys):
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = threading.Thread(target=embedded.root, args=(config,))
         second.start()
-        text = ""
-        while "waiting for it" not in text:
-            assert second.is_alive()
+        text, end = "", time.monotonic() + 30
+        while "waiting for it" not in text and time.monotonic() < end:
+            time.sleep(0.01)
             text += capsys.readouterr().out
         assert made == []
     second.join()
     assert f"another process makes {folder}; waiting" in text
     assert [call[0] for call in made] == ["build", "minislakh"]
-
-
-def _began_with(config, workdir, songs):
-    root = workdir / "prepared"
-    (root / "minislakh" / VERSION).mkdir(parents=True)
-    (root / "minislakh" / VERSION / RECORDS_INFO).touch()
-    (root / "minislakh" / VERSION / REPORT).write_text('{"fingerprint": "0123"}')
-    keep_fingerprints(root, workdir, [], songs)
-
-
-def test_a_run_of_other_songs_is_refused_before_any_are_rendered(made, tmp_path):
-    config = load_config("sets/set4.py")
-    _began_with(config, tmp_path, "minislakh-wide-0-480")
-    with pytest.raises(ValueError) as raised:
-        embedded.check_songs(config, tmp_path)
-    now = embedded.songs(config)
-    assert "began with the songs minislakh-wide-0-480, and those of this version" in str(
-        raised.value
-    )
-    assert f"are {now}; give another --workdir" in str(raised.value)
-    then = cache_folder() / "minislakh-wide-0-480" / "prepared"
-    then.mkdir(parents=True)
-    with pytest.raises(ValueError, match=rf"give --config\.data\.root={then}, or give another"):
-        embedded.check_songs(config, tmp_path)
-    embedded.check_songs(_elsewhere(then), tmp_path)
-    assert made == []
-
-
-@pytest.mark.parametrize("songs", ["", None])
-def test_a_run_of_the_same_songs_or_unknown_ones_goes_on(tmp_path, songs):
-    config = load_config("sets/set4.py")
-    _began_with(config, tmp_path, embedded.songs(config) if songs is None else songs)
-    embedded.check_songs(config, tmp_path)
 
 
 def test_those_of_an_earlier_version_are_used_as_they_are(made):

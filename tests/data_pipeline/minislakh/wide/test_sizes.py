@@ -1,4 +1,4 @@
-"""What is made of several sounds: other sizes, layers, mixed kits."""
+"""What is made of the sounds of soundfonts: other sizes, layers, mixed kits."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_a_layer_plays_the_same_notes_by_its_own_program_at_its_level():
     np.testing.assert_allclose(voice.play(part, 100), expected, rtol=1e-5)
     assert heard == [(part.program, part.notes), (5, part.notes)]
     assert voice.name == "a.sf2"
-    assert voice.effects == "size +1 semitones; with b.sf2 5 -6 dB"
+    assert voice.effects == "size +1 semitones; with b.sf2 5 -6.0 dB"
 
 
 @pytest.mark.parametrize("silent", [0, 1])
@@ -119,7 +119,7 @@ def test_each_key_is_of_one_piece_and_pieces_are_drawn_from_all_kits():
     flat = [piece for pieces in kits for piece in pieces]
     assert {(piece.soundfont, piece.program) for piece in flat} == set(sounds)
     assert {piece.semitones for piece in flat} == set(
-        range(-mixed_kit.LARGEST, mixed_kit.LARGEST + 1)
+        range(-mixed_kit.LARGEST_OF_DRUMS, mixed_kit.LARGEST_OF_DRUMS + 1)
     )
     told = mixed_kit.description(kits[0]).removeprefix("kits ").split(", ")
     for text, piece in zip(told, kits[0], strict=True):
