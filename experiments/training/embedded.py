@@ -174,6 +174,8 @@ def _clear(folder: Path) -> None:
                 if path != removed:
                     path.rename(removed)
                 shutil.rmtree(removed)
+    except BlockingIOError:
+        return
     except OSError as error:
         logging.warning(
             "%s: songs that are read no more cannot be removed (%s); they take space alone",

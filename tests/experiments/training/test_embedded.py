@@ -114,12 +114,13 @@ def test_leftovers_that_cannot_be_removed_are_told_and_the_songs_used(made, monk
     assert f"{prepared.parent}: songs that are read no more cannot be removed" in caplog.text
 
 
-def test_songs_that_are_ready_wait_for_nobody(made):
+def test_songs_that_are_ready_wait_for_nobody(made, caplog):
     config = load_config("sets/set4.py")
     prepared, left = _with_leftovers(config)
     with (prepared.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert embedded.root(config) == prepared and left.is_dir()
+    assert not caplog.records  # the other one removes them
 
 
 def test_a_second_process_says_that_it_waits(made, capsys):
